@@ -1,0 +1,135 @@
+// The kernels: single-threaded functions on plain pointers. They know nothing of models, files, threads or text.
+//
+// A KernelSet is a table of them for one instruction set. "scalar" is the reference: complete, spelled out, run anywhere. The
+// other sets compute the same integers exactly and the same floats up to rounding.
+//
+// Two promises every set keeps, and tests check:
+//   - The result for a token does not depend, in any bit, on which other tokens are in the same call.
+//   - The result for a weight row does not depend on row_begin and row_end, so that any split over threads gives the same.
+
+#ifndef SLM_KERNELS_KERNELS_H_
+#define SLM_KERNELS_KERNELS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "formats.h"
+
+namespace slm {
+
+// 32 activations as int8: x[i] is about scale * q[i], q in -127..127, scale = max|x| / 127 (all zero where max|x| is 0).
+// The sums carry the weights' offsets and minimums: sum = scale * (q[0] + ... + q[31]), half_sum the same over each 16.
+struct ActivationBlock {
+  std::int8_t q[32];
+  float scale;
+  float sum;
+  float half_sum[2];
+};
+static_assert(sizeof(ActivationBlock) == 48);
+
+// out[token * out_stride + row] = sum over columns of weight[row][column] * activation[token][column],
+// for row_begin <= row < row_end and 0 <= token < tokens.
+struct MatMulTask {
+  const std::byte* weights = nullptr;  // row r begins at weights + r * row_bytes; no alignment beyond the block's
+  std::size_t row_bytes = 0;
+  std::int64_t columns = 0;  // a multiple of the format's block
+  std::int64_t row_begin = 0;
+  std::int64_t row_end = 0;
+  // By the format's FormatInfo::activation: float[tokens][stride], or ActivationBlock[tokens][stride] with
+  // stride >= columns / 32. The stride counts floats or blocks.
+  const void* activations = nullptr;
+  std::int64_t activation_stride = 0;
+  std::int64_t tokens = 0;
+  float* out = nullptr;
+  std::int64_t out_stride = 0;
+  std::byte* scratch = nullptr;  // MatMulScratchBytes(columns) bytes, 64-byte aligned, not shared between threads
+};
+
+// Enough scratch for any set and format.
+std::size_t MatMulScratchBytes(std::int64_t columns);
+
+// How a cache stores keys and values.
+enum class CacheFormat : std::uint8_t { kF32, kF16 };
+
+// Attention of consecutive positions of one sequence, for the query heads that share one key/value head.
+//   score[p] = softcap(scale * dot(query, key[p])), p in max(0, position - window + 1) .. position
+//   out      = sum over p of softmax(score)[p] * value[p]
+// Keys and values live in rings: position p is cell p % cells. Every position the queries look at must be in its cell.
+struct AttentionTask {
+  // Query head h of row r at queries + r * query_stride + h * head_dim; out likewise. Row r is at first_position + r.
+  const float* queries = nullptr;
+  std::int64_t query_stride = 0;
+  float* out = nullptr;
+  std::int64_t out_stride = 0;
+  std::int64_t rows = 0;
+  std::int64_t heads = 0;
+  std::int64_t head_dim = 0;        // of queries and keys
+  std::int64_t value_dim = 0;       // of values and out; out of head h begins at h * value_dim
+  std::int64_t first_position = 0;
+  std::int64_t window = 0;          // positions a query sees, itself included; 0: all before it
+  // Cell c of this key/value head at keys + c * key_stride; strides in elements of the cache format.
+  const void* keys = nullptr;
+  const void* values = nullptr;
+  std::int64_t key_stride = 0;
+  std::int64_t value_stride = 0;
+  std::int64_t cells = 0;
+  CacheFormat cache_format = CacheFormat::kF16;
+  float scale = 1;
+  float softcap = 0;  // 0: none
+  std::byte* scratch = nullptr;  // AttentionScratchBytes(head_dim, value_dim) bytes, 64-byte aligned
+};
+
+std::size_t AttentionScratchBytes(std::int64_t head_dim, std::int64_t value_dim);
+
+// Where the two members of a rotated pair sit in a head.
+enum class RopePairs : std::uint8_t {
+  kInterleaved,  // (2i, 2i + 1), "norm"
+  kHalves,       // (i, i + n / 2), "neox"
+};
+
+// Instruction-set extensions beyond the baseline of the architecture.
+enum CpuFeature : std::uint32_t {
+  kCpuAvx2 = 1u << 0,  // AVX2, FMA and F16C together, and the operating system saves the registers
+  kCpuAvxVnni = 1u << 1,
+  kCpuAvx512Vnni = 1u << 2,  // AVX-512 F, BW, DQ, VL and VNNI
+  kCpuNeonDotProd = 1u << 3,
+  kCpuNeonI8mm = 1u << 4,
+};
+
+struct KernelSet {
+  const char* name;
+  std::uint32_t needs;  // CpuFeature bits
+
+  // Products by weight format, indexed by Format; nullptr for ids that are no format.
+  using MatMulFn = void (*)(const MatMulTask&);
+  MatMulFn matmul[kFormatIdEnd];
+
+  // n is a multiple of 32. Bit-identical in every set: scale = max|x| / 127, q = x * (127 / max|x|) rounded half to even.
+  void (*quantize)(const float* x, std::int64_t n, ActivationBlock* out);
+
+  void (*attention)(const AttentionTask&);
+
+  // out[i] = x[i] / sqrt(mean(x^2) + eps) * weight[i]; weight may be nullptr (all ones); out may be x.
+  void (*rms_norm)(const float* x, const float* weight, std::int64_t n, float eps, float* out);
+  // x[i] += y[i]
+  void (*add)(float* x, const float* y, std::int64_t n);
+  // x[i] *= factor
+  void (*scale)(float* x, float factor, std::int64_t n);
+  // out[i] = act(gate[i]) * up[i]; out may be gate or up. gelu is the tanh form.
+  void (*silu_mul)(const float* gate, const float* up, std::int64_t n, float* out);
+  void (*gelu_mul)(const float* gate, const float* up, std::int64_t n, float* out);
+  // x[i] = cap * tanh(x[i] / cap)
+  void (*softcap)(float* x, float cap, std::int64_t n);
+  // Rotates the first n dimensions of one head by cos/sin [n / 2].
+  void (*rope)(float* head, const float* cos, const float* sin, std::int64_t n, RopePairs pairs);
+  // Rounds to nearest even.
+  void (*to_half)(const float* x, std::int64_t n, Half* out);
+  // Index of the largest value, the lowest among equals; -1 if any value is NaN or n is 0.
+  std::int64_t (*argmax)(const float* x, std::int64_t n);
+};
+
+}  // namespace slm
+
+#endif  // SLM_KERNELS_KERNELS_H_

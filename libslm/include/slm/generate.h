@@ -1,0 +1,79 @@
+// Text from a session: the loop of sample, append, decode and stop.
+//
+//   slm::Result<slm::GenerateResult> result = slm::Generate(session, sampler, prompt_tokens, {.max_tokens = 200},
+//       [](std::string_view piece) { std::fwrite(piece.data(), 1, piece.size(), stdout); return slm::kContinue; });
+//
+// Pieces are whole UTF-8 characters. Text that may turn out to be the beginning of a stop string is held back until it is
+// known; a stop string itself is never delivered.
+
+#ifndef SLM_GENERATE_H_
+#define SLM_GENERATE_H_
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "slm/sampler.h"
+#include "slm/session.h"
+#include "slm/status.h"
+
+namespace slm {
+
+enum StreamAction { kContinue, kStop };
+using PieceCallback = std::function<StreamAction(std::string_view piece)>;
+
+enum class FinishReason {
+  kEndOfTurn,    // the model ended its turn
+  kStopString,
+  kMaxTokens,
+  kContextFull,  // the session can hold no more tokens
+  kCancelled,    // by CancelToken, or the callback returned kStop
+};
+// "end_of_turn", "stop_string", "max_tokens", "context_full", "cancelled"
+std::string_view FinishReasonName(FinishReason reason);
+
+struct GenerateOptions {
+  std::int32_t max_tokens = -1;  // -1: until the model ends its turn or the context is full
+  std::vector<std::string> stop;  // non-empty strings that end the text
+  const CancelToken* cancel = nullptr;
+  ProgressCallback prompt_progress;
+};
+
+struct GenerateResult {
+  FinishReason finish_reason = FinishReason::kEndOfTurn;
+  std::string text;                     // all that was delivered
+  std::int32_t prompt_tokens = 0;       // tokens of the prompt read in this call
+  std::int32_t generated_tokens = 0;    // the end-of-turn token included
+  double prompt_seconds = 0;
+  double generate_seconds = 0;
+};
+
+// Reads `prompt` (at least one token) into the session, then samples until a finish reason. The session then holds the
+// prompt and every generated token that was evaluated; an end-of-turn token is not appended. Errors of Session::Append
+// and Sampler::Sample are passed on; being cancelled is a finish reason, not an error.
+Result<GenerateResult> Generate(Session& session, Sampler& sampler, std::span<const Token> prompt, const GenerateOptions& options,
+                                const PieceCallback& on_piece);
+
+// Finds stop strings in streamed text. Not thread-safe.
+class StopMatcher {
+ public:
+  explicit StopMatcher(std::vector<std::string> stops);
+  // Appends text and returns what can be delivered now. Once a stop string is complete, stopped() is true and nothing
+  // more is delivered.
+  std::string Push(std::string_view text);
+  // Returns what was held back; nothing if stopped.
+  std::string Flush();
+  bool stopped() const { return stopped_; }
+
+ private:
+  std::vector<std::string> stops_;
+  std::string held_;
+  bool stopped_ = false;
+};
+
+}  // namespace slm
+
+#endif  // SLM_GENERATE_H_

@@ -1,0 +1,99 @@
+// One conversation or document: the tokens a model has read, its key/value cache, and the position.
+//
+//   slm::Result<slm::Session> session = slm::Session::Create(model, {.context_length = 4096});
+//   slm::Result<std::span<const float>> logits = session->Append(tokens);   // [vocab_size] of the last token
+//
+// The same tokens give bit-identical logits however they are split over calls and for any number of threads.
+//
+// Thread-safety: a Session must not be used from two threads at once. Different sessions are independent and may share a
+// Model. CancelToken may be set from any thread.
+
+#ifndef SLM_SESSION_H_
+#define SLM_SESSION_H_
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "slm/model.h"
+#include "slm/status.h"
+#include "slm/tokenizer.h"
+
+namespace slm {
+
+// Set from any thread (or a signal handler) to make a running call return kCancelled soon. Reset it before reuse.
+class CancelToken {
+ public:
+  void Cancel() { cancelled_.store(true, std::memory_order_relaxed); }
+  void Reset() { cancelled_.store(false, std::memory_order_relaxed); }
+  bool cancelled() const { return cancelled_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<bool> cancelled_{false};
+};
+
+enum class KvType { kF16, kF32 };
+
+struct SessionOptions {
+  // Tokens the session can hold. 0: the smaller of 4096 and what the model was trained for.
+  std::int32_t context_length = 0;
+  // Storage of keys and values. kF16 halves the memory; kF32 is for comparing numbers.
+  KvType kv_type = KvType::kF16;
+  // Threads to compute with. 0: one per processor this process may use.
+  std::int32_t threads = 0;
+  // Rows evaluated at once while a prompt is read. More needs more scratch memory; the results are the same.
+  std::int32_t batch_size = 512;
+};
+
+// Called between batches of a long prompt with the number of tokens done and wanted in this call.
+using ProgressCallback = std::function<void(std::int64_t done, std::int64_t total)>;
+
+struct AppendOptions {
+  const CancelToken* cancel = nullptr;
+  ProgressCallback progress;
+};
+
+class SessionImpl;  // private to the library
+
+class Session {
+ public:
+  // `model` may go out of scope: the session keeps the mapping alive. Fails with kInvalidArgument or kOutOfMemory.
+  static Result<Session> Create(const Model& model, const SessionOptions& options = {});
+  ~Session();
+  Session(Session&&) noexcept;
+  Session& operator=(Session&&) noexcept;
+
+  // Reads tokens and returns the logits that follow the last one: [vocab_size], owned by the session, valid until the next
+  // call. Fails with kInvalidArgument (no tokens, an id outside the vocabulary), kContextFull (says both numbers; nothing is
+  // read), kCancelled (position() tells how many tokens were read) or kInvalidNumber (logits are not finite).
+  Result<std::span<const float>> Append(std::span<const Token> tokens, const AppendOptions& options = {});
+
+  // Reads tokens and hands out the logits after every one of them, in order: visit(position, [vocab_size]).
+  using LogitsVisitor = std::function<void(std::int32_t position, std::span<const float> logits)>;
+  Status AppendVisiting(std::span<const Token> tokens, const LogitsVisitor& visit, const AppendOptions& options = {});
+
+  // Forgets everything from `position` on. Layers with a sliding window keep only their last window of keys and values;
+  // going back further than that is kInvalidArgument, with the first position that is possible. Position 0 always is.
+  Status Rewind(std::int32_t position);
+
+  // Tokens read so far, and the position of the next one.
+  std::span<const Token> tokens() const;
+  std::int32_t position() const;
+  std::int32_t context_length() const;
+  std::int32_t threads() const;
+  // Bytes of the key/value cache and of working memory.
+  std::uint64_t kv_bytes() const;
+  std::uint64_t scratch_bytes() const;
+  const Model& model() const;
+
+ private:
+  explicit Session(std::unique_ptr<SessionImpl> impl);
+  std::unique_ptr<SessionImpl> impl_;
+};
+
+}  // namespace slm
+
+#endif  // SLM_SESSION_H_

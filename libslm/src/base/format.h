@@ -1,0 +1,20 @@
+// Concatenation for error messages: Cat("expected ", 3, ", found ", 4).
+
+#ifndef SLM_BASE_FORMAT_H_
+#define SLM_BASE_FORMAT_H_
+
+#include <sstream>
+#include <string>
+
+namespace slm {
+
+template <typename... Parts>
+std::string Cat(const Parts&... parts) {
+  std::ostringstream out;
+  (out << ... << parts);
+  return std::move(out).str();
+}
+
+}  // namespace slm
+
+#endif  // SLM_BASE_FORMAT_H_

@@ -1,0 +1,120 @@
+// The GGUF container, versions 2 and 3, little endian: a dictionary of metadata and a table of tensors over a block of bytes.
+// Knows no model. Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+//
+// First of the three fences: what passes Parse has every count, length, offset and size checked against the bytes there are,
+// so that whoever follows the views below stays inside them.
+
+#ifndef SLM_FILE_GGUF_H_
+#define SLM_FILE_GGUF_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "formats.h"
+#include "slm/status.h"
+
+namespace slm {
+
+enum class GgufType : std::uint32_t {
+  kU8 = 0, kI8 = 1, kU16 = 2, kI16 = 3, kU32 = 4, kI32 = 5, kF32 = 6, kBool = 7, kString = 8, kArray = 9, kU64 = 10,
+  kI64 = 11, kF64 = 12,
+};
+// "u32", "string", ...
+const char* GgufTypeName(GgufType type);
+
+// A metadata value: a view into the file's bytes, decoded when asked for.
+class GgufValue {
+ public:
+  GgufValue() = default;
+  // `data` holds exactly the value's bytes (for arrays: the elements').
+  GgufValue(GgufType type, GgufType element_type, std::uint64_t count, std::span<const std::byte> data)
+      : type_(type), element_type_(element_type), count_(count), data_(data) {}
+
+  GgufType type() const { return type_; }
+  // For arrays only.
+  GgufType element_type() const { return element_type_; }
+  std::uint64_t count() const { return count_; }
+
+  // Any integer type (or bool) whose value fits; nothing otherwise.
+  std::optional<std::int64_t> AsInt() const;
+  std::optional<std::uint64_t> AsUnsigned() const;
+  // Any float or integer type.
+  std::optional<double> AsDouble() const;
+  std::optional<bool> AsBool() const;
+  std::optional<std::string_view> AsString() const;
+
+  // Array elements in order; empty optional unless the element type fits (as above). Numbers are copied, strings are views
+  // into the file.
+  std::optional<std::vector<std::int64_t>> AsInts() const;
+  std::optional<std::vector<float>> AsFloats() const;
+  std::optional<std::vector<bool>> AsBools() const;
+  std::optional<std::vector<std::string_view>> AsStrings() const;
+
+  // "3", "[1, 2, 3, ... 262144 in all]" or "text shortened ...": for people, at most about max_chars long. Control
+  // characters are escaped.
+  std::string ToString(std::size_t max_chars) const;
+  // "u32" or "array of string".
+  std::string TypeName() const;
+
+ private:
+  GgufType type_ = GgufType::kU8;
+  GgufType element_type_ = GgufType::kU8;
+  std::uint64_t count_ = 0;
+  std::span<const std::byte> data_;
+};
+
+struct GgufTensor {
+  std::string_view name;
+  std::uint32_t type = 0;             // a Format id, or one this library does not know
+  int dimensions = 0;                 // 0..4; unused entries of shape are 1
+  std::array<std::uint64_t, 4> shape{1, 1, 1, 1};  // shape[0] is contiguous
+  std::uint64_t offset = 0;           // of the first byte, from the beginning of the file
+  // nullptr if the type is unknown: then size and data are not known either, and the tensor must not be used.
+  const FormatInfo* format = nullptr;
+  std::span<const std::byte> data;
+
+  std::uint64_t elements() const { return shape[0] * shape[1] * shape[2] * shape[3]; }
+};
+
+class GgufFile {
+ public:
+  // `bytes` must outlive the result and everything taken from it. `source` names the file in messages.
+  // kCorruptFile: says what is wrong, at which byte, expected and found; "file truncated" says by how much.
+  // kUnsupported: not GGUF at all (a Git-LFS pointer, an HTML page, safetensors are recognised and named), version 1 or
+  // newer than 3, big endian.
+  static Result<GgufFile> Parse(std::span<const std::byte> bytes, std::string_view source);
+
+  std::uint32_t version() const { return version_; }
+  std::uint64_t alignment() const { return alignment_; }
+
+  const GgufValue* Find(std::string_view key) const;
+  const GgufTensor* FindTensor(std::string_view name) const;
+
+  // In file order.
+  struct Entry {
+    std::string_view key;
+    GgufValue value;
+  };
+  std::span<const Entry> entries() const { return entries_; }
+  std::span<const GgufTensor> tensors() const { return tensors_; }
+
+ private:
+  GgufFile() = default;
+  std::uint32_t version_ = 0;
+  std::uint64_t alignment_ = 32;
+  std::vector<Entry> entries_;
+  std::vector<GgufTensor> tensors_;
+  std::unordered_map<std::string_view, std::size_t> entry_index_;
+  std::unordered_map<std::string_view, std::size_t> tensor_index_;
+};
+
+}  // namespace slm
+
+#endif  // SLM_FILE_GGUF_H_

@@ -1,0 +1,20 @@
+// Builds a Tokenizer from a file's metadata.
+
+#ifndef SLM_TEXT_TOKENIZER_LOAD_H_
+#define SLM_TEXT_TOKENIZER_LOAD_H_
+
+#include "file/gguf.h"
+#include "slm/model.h"
+#include "slm/tokenizer.h"
+
+namespace slm {
+
+// Reads tokenizer.ggml.*. The mapping behind `file` must outlive the result (token texts are views into it).
+// `vocab_rows` is the number of rows of the embedding table. kCorruptFile if arrays contradict each other in type or
+// length (names the key, wanted and found); an unknown tokenizer or pre-tokenizer is not an error here but in Encode.
+// Warnings (ids out of range, all scores equal, ...) go to `log`, which may be empty.
+Result<Tokenizer> LoadTokenizer(const GgufFile& file, std::int64_t vocab_rows, const LogCallback& log);
+
+}  // namespace slm
+
+#endif  // SLM_TEXT_TOKENIZER_LOAD_H_
