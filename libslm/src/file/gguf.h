@@ -1,8 +1,8 @@
-// The GGUF container, versions 2 and 3, little endian: a dictionary of metadata and a table of tensors over a block of bytes.
-// Knows no model. Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+// The GGUF container, versions 2 and 3, little endian: a dictionary of metadata and a table of tensors over a block of
+// bytes. Knows no model. Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 //
-// First of the three fences: what passes Parse has every count, length, offset and size checked against the bytes there are,
-// so that whoever follows the views below stays inside them.
+// First of the three fences: what passes Parse has every count, length, offset and size checked against the bytes there
+// are, so that whoever follows the views below stays inside them.
 
 #ifndef SLM_FILE_GGUF_H_
 #define SLM_FILE_GGUF_H_
@@ -22,18 +22,33 @@
 
 namespace slm {
 
+class ByteReader;
+
 enum class GgufType : std::uint32_t {
-  kU8 = 0, kI8 = 1, kU16 = 2, kI16 = 3, kU32 = 4, kI32 = 5, kF32 = 6, kBool = 7, kString = 8, kArray = 9, kU64 = 10,
-  kI64 = 11, kF64 = 12,
+  kU8 = 0,
+  kI8 = 1,
+  kU16 = 2,
+  kI16 = 3,
+  kU32 = 4,
+  kI32 = 5,
+  kF32 = 6,
+  kBool = 7,
+  kString = 8,
+  kArray = 9,
+  kU64 = 10,
+  kI64 = 11,
+  kF64 = 12,
 };
 // "u32", "string", ...
 const char* GgufTypeName(GgufType type);
+// Bytes of a number or bool; 0 for strings and arrays, and for ids that are no type.
+std::size_t GgufScalarBytes(GgufType type);
 
 // A metadata value: a view into the file's bytes, decoded when asked for.
 class GgufValue {
  public:
   GgufValue() = default;
-  // `data` holds exactly the value's bytes (for arrays: the elements').
+  // `data` holds exactly the value's bytes: of a string its text, of an array its elements.
   GgufValue(GgufType type, GgufType element_type, std::uint64_t count, std::span<const std::byte> data)
       : type_(type), element_type_(element_type), count_(count), data_(data) {}
 
@@ -47,11 +62,12 @@ class GgufValue {
   std::optional<std::uint64_t> AsUnsigned() const;
   // Any float or integer type.
   std::optional<double> AsDouble() const;
+  // A bool (any byte but 0 is true), or any integer type that holds 0 or 1.
   std::optional<bool> AsBool() const;
   std::optional<std::string_view> AsString() const;
 
-  // Array elements in order; empty optional unless the element type fits (as above). Numbers are copied, strings are views
-  // into the file.
+  // Array elements in order; empty optional unless the element type fits (as above). Numbers are copied, strings are
+  // views into the file.
   std::optional<std::vector<std::int64_t>> AsInts() const;
   std::optional<std::vector<float>> AsFloats() const;
   std::optional<std::vector<bool>> AsBools() const;
@@ -72,10 +88,10 @@ class GgufValue {
 
 struct GgufTensor {
   std::string_view name;
-  std::uint32_t type = 0;             // a Format id, or one this library does not know
-  int dimensions = 0;                 // 0..4; unused entries of shape are 1
+  std::uint32_t type = 0;                          // a Format id, or one this library does not know
+  int dimensions = 0;                              // 0..4; unused entries of shape are 1
   std::array<std::uint64_t, 4> shape{1, 1, 1, 1};  // shape[0] is contiguous
-  std::uint64_t offset = 0;           // of the first byte, from the beginning of the file
+  std::uint64_t offset = 0;                        // of the first byte, from the beginning of the file
   // nullptr if the type is unknown: then size and data are not known either, and the tensor must not be used.
   const FormatInfo* format = nullptr;
   std::span<const std::byte> data;
@@ -107,6 +123,10 @@ class GgufFile {
 
  private:
   GgufFile() = default;
+  Status Read(std::span<const std::byte> bytes);
+  Status ReadEntries(ByteReader& in, std::uint64_t count);
+  Status ReadTensors(std::span<const std::byte> bytes, ByteReader& in, std::uint64_t count);
+
   std::uint32_t version_ = 0;
   std::uint64_t alignment_ = 32;
   std::vector<Entry> entries_;

@@ -11,8 +11,8 @@
 
 namespace slm {
 
-// Movable owner of a mapping. Pages are read when first touched; the bytes stay at one address for the life of the object,
-// also when it is moved. Truncating the file while it is mapped is outside this class's power (SIGBUS).
+// Movable owner of a mapping. Pages are read when first touched; the bytes stay at one address for the life of the
+// object, also when it is moved. Truncating the file while it is mapped is outside this class's power (SIGBUS).
 class MappedFile {
  public:
   // kNotFound, kIoError (also for a folder or an empty file; the message carries the path and the system's reason).

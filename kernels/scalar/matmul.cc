@@ -1,0 +1,117 @@
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "scalar/scalar.h"
+#include "unpack.h"
+
+namespace slm::scalar {
+namespace {
+
+// Rows are widened to float once and then meet every token. The products of two floats are exact in double, so that the
+// result carries hardly more than its final rounding.
+template <Format kFormat>
+void MatMulFloat(const MatMulTask& task) {
+  const auto to_float = FindFormat(static_cast<std::uint32_t>(kFormat))->to_float;
+  const auto* activations = static_cast<const float*>(task.activations);
+  auto* weights = reinterpret_cast<float*>(task.scratch);
+  for (std::int64_t row = task.row_begin; row < task.row_end; ++row) {
+    to_float(task.weights + static_cast<std::size_t>(row) * task.row_bytes, task.columns, weights);
+    for (std::int64_t token = 0; token < task.tokens; ++token) {
+      const float* x = activations + token * task.activation_stride;
+      double sum = 0;
+      for (std::int64_t i = 0; i < task.columns; ++i) sum += static_cast<double>(weights[i]) * x[i];
+      task.out[token * task.out_stride + row] = static_cast<float>(sum);
+    }
+  }
+}
+
+// sum + weights * activations over one block. A weight is scale * code + offset, so a group contributes
+//   scale * x.scale * (code . q)   an integer product, exact, and
+//   offset * x.scale * sum(q)      whose last two factors the activation block already holds.
+template <class Unpacker>
+float AddBlockProduct(float sum, const UnpackedBlock& weights, const ActivationBlock* activations) {
+  constexpr int kGroup = Unpacker::kGroup;
+  static_assert(kGroup == 16 || kGroup == 32);
+  for (int group = 0; group < Unpacker::kElements / kGroup; ++group) {
+    const ActivationBlock& x = activations[group * kGroup / 32];
+    const std::uint8_t* codes = weights.codes + group * kGroup;
+    const std::int8_t* q = x.q + group * kGroup % 32;
+    std::int32_t product = 0;
+    for (int i = 0; i < kGroup; ++i) product += codes[i] * q[i];
+
+    const float scale = weights.scales[group];
+    const float offset = Unpacker::kZero > 0 ? -Unpacker::kZero * scale : weights.minimums[group];
+    sum += static_cast<float>(product) * scale * x.scale;
+    sum += offset * (kGroup == 32 ? x.sum : x.half_sum[group % 2]);
+  }
+  return sum;
+}
+
+// Blocks in ascending order, each unpacked once and then met by every token; `out` holds the running sums.
+template <class Unpacker>
+void MatMulInt8(const MatMulTask& task) {
+  const auto* activations = static_cast<const ActivationBlock*>(task.activations);
+  for (std::int64_t row = task.row_begin; row < task.row_end; ++row) {
+    const std::byte* row_bytes = task.weights + static_cast<std::size_t>(row) * task.row_bytes;
+    const auto* blocks = reinterpret_cast<const typename Unpacker::Block*>(row_bytes);
+    for (std::int64_t token = 0; token < task.tokens; ++token) task.out[token * task.out_stride + row] = 0;
+    for (std::int64_t block = 0; block < task.columns / Unpacker::kElements; ++block) {
+      UnpackedBlock weights;
+      Unpacker::Unpack(blocks[block], weights);
+      for (std::int64_t token = 0; token < task.tokens; ++token) {
+        const ActivationBlock* x = activations + token * task.activation_stride + block * (Unpacker::kElements / 32);
+        float& sum = task.out[token * task.out_stride + row];
+        sum = AddBlockProduct<Unpacker>(sum, weights, x);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+void MatMulF32(const MatMulTask& task) { MatMulFloat<Format::kF32>(task); }
+void MatMulF16(const MatMulTask& task) { MatMulFloat<Format::kF16>(task); }
+void MatMulBF16(const MatMulTask& task) { MatMulFloat<Format::kBF16>(task); }
+void MatMulQ4_0(const MatMulTask& task) { MatMulInt8<UnpackQ4_0>(task); }
+void MatMulQ4_1(const MatMulTask& task) { MatMulInt8<UnpackQ4_1>(task); }
+void MatMulQ5_0(const MatMulTask& task) { MatMulInt8<UnpackQ5_0>(task); }
+void MatMulQ5_1(const MatMulTask& task) { MatMulInt8<UnpackQ5_1>(task); }
+void MatMulQ8_0(const MatMulTask& task) { MatMulInt8<UnpackQ8_0>(task); }
+void MatMulQ4_K(const MatMulTask& task) { MatMulInt8<UnpackQ4_K>(task); }
+void MatMulQ5_K(const MatMulTask& task) { MatMulInt8<UnpackQ5_K>(task); }
+void MatMulQ6_K(const MatMulTask& task) { MatMulInt8<UnpackQ6_K>(task); }
+
+// Every step rounds once, so that any set that takes the same steps gets the same bits:
+//   amax    = the largest |x|; where any x is infinite or NaN, q is 0 and scale and sums are NaN, which no product
+//   hides inverse = 127 / amax; where that is infinite (amax is 0 or below 2^-121), q, scale and sums are 0 q       = x
+//   * inverse, rounded half to even; within -127..127, for x * inverse exceeds 127 by rounding only scale   = amax /
+//   127 sum     = scale * the sum of the q, an integer; half_sum the same for each half
+void Quantize(const float* x, std::int64_t n, ActivationBlock* out) {
+  for (std::int64_t begin = 0; begin < n; begin += 32, x += 32, ++out) {
+    *out = {};
+    // As integers the magnitudes order as they do as floats, with infinity and NaN above all others.
+    std::uint32_t magnitude = 0;
+    for (int i = 0; i < 32; ++i) magnitude = std::max(magnitude, std::bit_cast<std::uint32_t>(x[i]) & 0x7FFFFFFFu);
+    const float amax = std::bit_cast<float>(magnitude);
+    if (!std::isfinite(amax)) {
+      constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+      out->scale = out->sum = out->half_sum[0] = out->half_sum[1] = kNan;
+      continue;
+    }
+    const float inverse = 127 / amax;
+    if (!std::isfinite(inverse)) continue;
+
+    out->scale = amax / 127;
+    for (int i = 0; i < 32; ++i) out->q[i] = static_cast<std::int8_t>(std::nearbyint(x[i] * inverse));
+    const int low = std::accumulate(out->q, out->q + 16, 0);
+    const int high = std::accumulate(out->q + 16, out->q + 32, 0);
+    out->sum = out->scale * static_cast<float>(low + high);
+    out->half_sum[0] = out->scale * static_cast<float>(low);
+    out->half_sum[1] = out->scale * static_cast<float>(high);
+  }
+}
+
+}  // namespace slm::scalar

@@ -1,0 +1,189 @@
+// The integer vocabulary of the matrix products for AVX2: 8 weight rows a vector, 4 columns of each row a 32-bit lane.
+//
+// One of the few files that use intrinsics; what is built on it (unpack-inl.h, matmul_int8-inl.h) is the same for every
+// instruction set.
+
+#ifndef SLM_KERNELS_SIMD_INT8_AVX2_INL_H_
+#define SLM_KERNELS_SIMD_INT8_AVX2_INL_H_
+
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+namespace slm {
+namespace {
+
+struct Int8Avx2 {
+  static constexpr int kRows = 8;
+  using Bytes = __m256i;   // [8 rows][4 columns] of codes
+  using Ints = __m256i;    // [8 rows]
+  using Floats = __m256;   // [8 rows]
+
+  // Tokens that fit into registers beside each other: two accumulators each, four where codes have 8 bits.
+  static constexpr int MaxTokens(int bits) { return bits == 8 ? 3 : 6; }
+
+  static Bytes Set1(int byte) { return _mm256_set1_epi8(static_cast<char>(byte)); }
+  static Bytes And(Bytes a, Bytes b) { return _mm256_and_si256(a, b); }
+  static Bytes Or(Bytes a, Bytes b) { return _mm256_or_si256(a, b); }
+  static Bytes Xor(Bytes a, Bytes b) { return _mm256_xor_si256(a, b); }
+  // Shifts each byte; what comes in from outside is zero.
+  template <int kBits>
+  static Bytes ShiftRight(Bytes a) {
+    return And(_mm256_srli_epi32(a, kBits), Set1(0xFF >> kBits));
+  }
+  template <int kBits>
+  static Bytes ShiftLeft(Bytes a) {
+    return And(_mm256_slli_epi32(a, kBits), Set1(0xFF << kBits & 0xFF));
+  }
+
+  // Bytes offset..offset + 15 of each row, as four vectors of four columns.
+  static void LoadColumns(const std::uint8_t* const* rows, std::size_t offset, Bytes out[4]) {
+    const auto pair = [&](int row) {
+      const __m128i low = _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows[row] + offset));
+      const __m128i high = _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows[row + 4] + offset));
+      return _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
+    };
+    const __m256i a = pair(0), b = pair(1), c = pair(2), d = pair(3);
+    const __m256i ab_low = _mm256_unpacklo_epi32(a, b), ab_high = _mm256_unpackhi_epi32(a, b);
+    const __m256i cd_low = _mm256_unpacklo_epi32(c, d), cd_high = _mm256_unpackhi_epi32(c, d);
+    out[0] = _mm256_unpacklo_epi64(ab_low, cd_low);
+    out[1] = _mm256_unpackhi_epi64(ab_low, cd_low);
+    out[2] = _mm256_unpacklo_epi64(ab_high, cd_high);
+    out[3] = _mm256_unpackhi_epi64(ab_high, cd_high);
+  }
+
+  // Bytes offset..offset + 3 of each row.
+  static Bytes LoadColumn(const std::uint8_t* const* rows, std::size_t offset) {
+    const auto word = [&](int row) {
+      int value;
+      std::memcpy(&value, rows[row] + offset, sizeof(value));
+      return value;
+    };
+    return _mm256_setr_epi32(word(0), word(1), word(2), word(3), word(4), word(5), word(6), word(7));
+  }
+
+  // The half at `offset` of each row.
+  static Floats LoadHalves(const std::uint8_t* const* rows, std::size_t offset) {
+    const auto half = [&](int row) {
+      short value;
+      std::memcpy(&value, rows[row] + offset, sizeof(value));
+      return value;
+    };
+    return _mm256_cvtph_ps(_mm_setr_epi16(half(0), half(1), half(2), half(3), half(4), half(5), half(6), half(7)));
+  }
+
+  // The two halves of each 32-bit lane.
+  static void SplitHalves(Bytes lanes, Floats& low, Floats& high) {
+    const __m256i lows = _mm256_and_si256(lanes, _mm256_set1_epi32(0xFFFF));
+    const __m256i packed = _mm256_packus_epi32(lows, _mm256_srli_epi32(lanes, 16));  // [low 0-3, high 0-3 | low 4-7, high 4-7]
+    const __m256 first = _mm256_cvtph_ps(_mm256_castsi256_si128(packed));
+    const __m256 second = _mm256_cvtph_ps(_mm256_extracti128_si256(packed, 1));
+    low = _mm256_permute2f128_ps(first, second, 0x20);
+    high = _mm256_permute2f128_ps(first, second, 0x31);
+  }
+
+  // Bits 4 * step..4 * step + 3 of each 32-bit lane, one a byte: `value` where the bit is set, else 0.
+  static Bytes SpreadBits(Bytes lanes, int step, int value) {
+    // Byte step / 2 of lane i, four times: indices 4 * i + step / 2 within each 128-bit half.
+    const __m256i lane_starts = _mm256_setr_epi32(0x00000000, 0x04040404, 0x08080808, 0x0C0C0C0C, 0x00000000, 0x04040404, 0x08080808, 0x0C0C0C0C);
+    const __m256i select = _mm256_add_epi8(lane_starts, Set1(step / 2));
+    const __m256i bits = _mm256_set1_epi32(step % 2 == 0 ? 0x08040201 : static_cast<int>(0x80402010u));
+    const __m256i copies = _mm256_shuffle_epi8(lanes, select);
+    return And(_mm256_cmpeq_epi8(And(copies, bits), bits), Set1(value));
+  }
+
+  // All ones in each byte whose bit `bit` is set, else 0.
+  static Bytes HasBit(Bytes bytes, int bit) {
+    const __m256i mask = Set1(1 << bit);
+    return _mm256_cmpeq_epi8(And(bytes, mask), mask);
+  }
+
+  // Byte `index` of each 32-bit lane as a number.
+  static Floats UnsignedByte(Bytes lanes, int index) {
+    return _mm256_cvtepi32_ps(_mm256_and_si256(_mm256_srli_epi32(lanes, 8 * index), _mm256_set1_epi32(0xFF)));
+  }
+  static Floats SignedByte(Bytes lanes, int index) {
+    return _mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_slli_epi32(lanes, 24 - 8 * index), 24));
+  }
+
+  static Floats Zero() { return _mm256_setzero_ps(); }
+  static Floats Broadcast(const float* value) { return _mm256_broadcast_ss(value); }
+  static Floats SetAll(float value) { return _mm256_set1_ps(value); }
+  static Floats Mul(Floats a, Floats b) { return _mm256_mul_ps(a, b); }
+  static Floats MulAdd(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c); }
+  static Floats Convert(Ints a) { return _mm256_cvtepi32_ps(a); }
+  static Floats Load(const float* from) { return _mm256_load_ps(from); }
+  static Bytes LoadBytes(const std::uint8_t* from) { return _mm256_load_si256(reinterpret_cast<const __m256i*>(from)); }
+  static void Store(float* to, Floats a) { _mm256_store_ps(to, a); }
+  static void StoreUnaligned(float* to, Floats a) { _mm256_storeu_ps(to, a); }
+  static void StoreBytes(std::uint8_t* to, Bytes a) { _mm256_store_si256(reinterpret_cast<__m256i*>(to), a); }
+
+  // Steps of 4 columns whose products fit 16-bit lanes: each adds at most 2 * 127 * (2^bits - 1).
+  static constexpr int StepsPerLane(int bits) { return bits <= 4 ? 8 : bits == 5 ? 4 : bits == 6 ? 2 : 8; }
+
+  // sums[t][row] = sum over kSteps * 4 columns of codes[row] * q of token t: exact. Codes have kBits bits; token t's q
+  // begins at q + t * stride.
+  template <int kBits, int kSteps, int kTokens>
+  [[gnu::always_inline]] static inline void Dot(const std::uint8_t (*codes)[32], const std::int8_t* q, std::ptrdiff_t stride, Ints sums[kTokens]) {
+    static_assert(kBits <= 6);
+    constexpr int kRun = StepsPerLane(kBits) < kSteps ? StepsPerLane(kBits) : kSteps;
+    const __m256i ones = _mm256_set1_epi16(1);
+#pragma GCC unroll 8
+    for (int begin = 0; begin < kSteps; begin += kRun) {
+      __m256i lanes[kTokens];
+#pragma GCC unroll 8
+      for (int step = begin; step < begin + kRun; ++step) {
+        const __m256i w = LoadBytes(codes[step]);
+#pragma GCC unroll 8
+        for (int t = 0; t < kTokens; ++t) {
+          const __m256i product = _mm256_maddubs_epi16(w, Word(q + t * stride + 4 * step));
+          lanes[t] = step == begin ? product : _mm256_add_epi16(lanes[t], product);
+        }
+      }
+#pragma GCC unroll 8
+      for (int t = 0; t < kTokens; ++t) {
+        const __m256i sum = _mm256_madd_epi16(lanes[t], ones);
+        sums[t] = begin == 0 ? sum : _mm256_add_epi32(sums[t], sum);
+      }
+    }
+  }
+
+  // The same for 8-bit codes, as 16 * high nibble + low nibble, each of which keeps within 16 bits for 8 steps.
+  template <int kSteps, int kTokens>
+  [[gnu::always_inline]] static inline void Dot8(const std::uint8_t (*codes)[32], const std::int8_t* q, std::ptrdiff_t stride, Ints sums[kTokens]) {
+    static_assert(kSteps <= 8);
+    __m256i low[kTokens], high[kTokens];
+#pragma GCC unroll 8
+    for (int step = 0; step < kSteps; ++step) {
+      const __m256i w = LoadBytes(codes[step]);
+      const __m256i w_low = And(w, Set1(15));
+      const __m256i w_high = ShiftRight<4>(w);
+#pragma GCC unroll 8
+      for (int t = 0; t < kTokens; ++t) {
+        const __m256i x = Word(q + t * stride + 4 * step);
+        const __m256i product_low = _mm256_maddubs_epi16(w_low, x);
+        const __m256i product_high = _mm256_maddubs_epi16(w_high, x);
+        low[t] = step == 0 ? product_low : _mm256_add_epi16(low[t], product_low);
+        high[t] = step == 0 ? product_high : _mm256_add_epi16(high[t], product_high);
+      }
+    }
+#pragma GCC unroll 8
+    for (int t = 0; t < kTokens; ++t) {
+      sums[t] = _mm256_add_epi32(_mm256_madd_epi16(low[t], _mm256_set1_epi16(1)), _mm256_madd_epi16(high[t], _mm256_set1_epi16(16)));
+    }
+  }
+
+ private:
+  static __m256i Word(const std::int8_t* q) {
+    int value;
+    std::memcpy(&value, q, sizeof(value));
+    return _mm256_set1_epi32(value);
+  }
+};
+
+}  // namespace
+}  // namespace slm
+
+#endif  // SLM_KERNELS_SIMD_INT8_AVX2_INL_H_

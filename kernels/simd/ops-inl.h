@@ -1,0 +1,150 @@
+// The row-wise operations on vectors of floats. See KernelSet for what each does.
+
+#ifndef SLM_KERNELS_SIMD_OPS_INL_H_
+#define SLM_KERNELS_SIMD_OPS_INL_H_
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+#include <xsimd/xsimd.hpp>
+
+#include "kernels.h"
+
+namespace slm {
+namespace {
+
+// Applies f to 0..n in whole vectors, then to the rest through a padded copy, so that an element's result does not depend on
+// where in the row it stands. f takes batches of the inputs and returns one for `out`, which may be one of the inputs.
+template <class Batch, class F, class... Inputs>
+inline void MapRows(std::int64_t n, float* out, const F& f, const Inputs*... inputs) {
+  constexpr std::int64_t kWidth = static_cast<std::int64_t>(Batch::size);
+  std::int64_t i = 0;
+  for (; i + kWidth <= n; i += kWidth) f(Batch::load_unaligned(inputs + i)...).store_unaligned(out + i);
+  if (i == n) return;
+  const auto padded = [&](const float* from) {
+    float values[kWidth] = {};
+    for (std::int64_t j = 0; j < n - i; ++j) values[j] = from[i + j];
+    return Batch::load_unaligned(values);
+  };
+  float results[kWidth];
+  f(padded(inputs)...).store_unaligned(results);
+  for (std::int64_t j = 0; j < n - i; ++j) out[i + j] = results[j];
+}
+
+template <class Widen>
+struct Ops {
+  using Batch = typename Widen::Batch;
+  static constexpr std::int64_t kWidth = static_cast<std::int64_t>(Batch::size);
+
+  static void RmsNorm(const float* x, const float* weight, std::int64_t n, float eps, float* out) {
+    Batch sums[2] = {Batch(0.0f), Batch(0.0f)};
+    std::int64_t i = 0;
+    for (; i + 2 * kWidth <= n; i += 2 * kWidth) {
+      for (int part = 0; part < 2; ++part) {
+        const Batch values = Batch::load_unaligned(x + i + part * kWidth);
+        sums[part] = xsimd::fma(values, values, sums[part]);
+      }
+    }
+    float sum = xsimd::hadd(sums[0] + sums[1]);
+    for (; i < n; ++i) sum += x[i] * x[i];
+    const Batch inverse(1 / std::sqrt(sum / static_cast<float>(n) + eps));
+    if (weight != nullptr) {
+      MapRows<Batch>(n, out, [&](Batch a, Batch w) { return a * inverse * w; }, x, weight);
+    } else {
+      MapRows<Batch>(n, out, [&](Batch a) { return a * inverse; }, x);
+    }
+  }
+
+  static void Add(float* x, const float* y, std::int64_t n) {
+    MapRows<Batch>(n, x, [](Batch a, Batch b) { return a + b; }, x, y);
+  }
+
+  static void Scale(float* x, float factor, std::int64_t n) {
+    MapRows<Batch>(n, x, [&](Batch a) { return a * Batch(factor); }, x);
+  }
+
+  static void SiluMul(const float* gate, const float* up, std::int64_t n, float* out) {
+    MapRows<Batch>(n, out, [](Batch g, Batch u) { return g / (Batch(1.0f) + xsimd::exp(-g)) * u; }, gate, up);
+  }
+
+  static void GeluMul(const float* gate, const float* up, std::int64_t n, float* out) {
+    // 0.5 (1 + tanh(y)) = 1 / (1 + exp(-2y)), y = sqrt(2/pi) (x + 0.044715 x^3)
+    constexpr float kTwoSqrt2OverPi = 1.59576912f;
+    MapRows<Batch>(
+        n, out,
+        [](Batch g, Batch u) {
+          const Batch y = g * xsimd::fma(g * g, Batch(0.044715f), Batch(1.0f));
+          return g / (Batch(1.0f) + xsimd::exp(y * Batch(-kTwoSqrt2OverPi))) * u;
+        },
+        gate, up);
+  }
+
+  static void Softcap(float* x, float cap, std::int64_t n) {
+    MapRows<Batch>(n, x, [&](Batch a) { return Batch(cap) * xsimd::tanh(a / Batch(cap)); }, x);
+  }
+
+  static void Rope(float* head, const float* cos, const float* sin, std::int64_t n, RopePairs pairs) {
+    const std::int64_t half = n / 2;
+    if (pairs == RopePairs::kInterleaved) {
+      for (std::int64_t i = 0; i < half; ++i) Rotate(head[2 * i], head[2 * i + 1], cos[i], sin[i]);
+      return;
+    }
+    std::int64_t i = 0;
+    for (; i + kWidth <= half; i += kWidth) {
+      const Batch x = Batch::load_unaligned(head + i), y = Batch::load_unaligned(head + half + i);
+      const Batch c = Batch::load_unaligned(cos + i), s = Batch::load_unaligned(sin + i);
+      (x * c - y * s).store_unaligned(head + i);
+      (x * s + y * c).store_unaligned(head + half + i);
+    }
+    for (; i < half; ++i) Rotate(head[i], head[half + i], cos[i], sin[i]);
+  }
+
+  static void ToHalf(const float* x, std::int64_t n, Half* out) {
+    std::int64_t i = 0;
+    for (; i + kWidth <= n; i += kWidth) Widen::StoreHalf(out + i, Batch::load_unaligned(x + i));
+    if (i == n) return;
+    float values[kWidth] = {};
+    Half halves[kWidth];
+    for (std::int64_t j = 0; j < n - i; ++j) values[j] = x[i + j];
+    Widen::StoreHalf(halves, Batch::load_unaligned(values));
+    for (std::int64_t j = 0; j < n - i; ++j) out[i + j] = halves[j];
+  }
+
+  static std::int64_t Argmax(const float* x, std::int64_t n) {
+    if (n == 0) return -1;
+    // First the largest value, with NaN kept apart (max drops it); then the first place that has it.
+    Batch best(-std::numeric_limits<float>::infinity());
+    Batch sum(0.0f);  // NaN if any element is: x - x is NaN for infinity too, so use x * 0 only where x is NaN
+    std::int64_t i = 0;
+    for (; i + kWidth <= n; i += kWidth) {
+      const Batch values = Batch::load_unaligned(x + i);
+      best = xsimd::max(best, values);
+      sum = sum + xsimd::select(values == values, Batch(0.0f), values);
+    }
+    float lanes[kWidth];
+    best.store_unaligned(lanes);
+    float largest = -std::numeric_limits<float>::infinity();
+    for (const float lane : lanes) largest = lane > largest ? lane : largest;
+    bool nan = std::isnan(xsimd::hadd(sum));
+    for (; i < n; ++i) {
+      nan = nan || std::isnan(x[i]);
+      largest = x[i] > largest ? x[i] : largest;
+    }
+    if (nan) return -1;
+    for (i = 0; x[i] != largest;) ++i;
+    return i;
+  }
+
+ private:
+  static void Rotate(float& x, float& y, float c, float s) {
+    const float rotated = x * c - y * s;
+    y = x * s + y * c;
+    x = rotated;
+  }
+};
+
+}  // namespace
+}  // namespace slm
+
+#endif  // SLM_KERNELS_SIMD_OPS_INL_H_

@@ -1,0 +1,222 @@
+// The quantized formats as panels: one short routine each. A new format needs its routine here and a line in the kernel
+// tables; the products follow.
+//
+// Isa is one of the int8_*-inl.h vocabularies.
+
+#ifndef SLM_KERNELS_SIMD_UNPACK_INL_H_
+#define SLM_KERNELS_SIMD_UNPACK_INL_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "formats.h"
+
+namespace slm {
+namespace {
+
+// 32 columns of Isa::kRows weight rows, ready to be multiplied:
+//   weight[row][column] = scales[group][row] * code + offsets[group][row], codes unsigned, groups of 32 / kGroups columns.
+template <class Isa, int kGroups>
+struct alignas(64) PanelBlock {
+  std::uint8_t codes[8][4 * Isa::kRows];  // [step][row][column % 4], step = column / 4
+  float scales[kGroups][Isa::kRows];
+  float offsets[kGroups][Isa::kRows];
+};
+
+// What the formats below share: kBits of a code, kGroups with an own scale in 32 columns, and PanelBlocks in a block.
+template <class Isa, int kBitsOfCode, int kGroupsOfBlock, int kBlocksOfFormat>
+struct PanelFormat {
+  static constexpr int kBits = kBitsOfCode;
+  static constexpr int kGroups = kGroupsOfBlock;
+  static constexpr int kBlocks = kBlocksOfFormat;
+  using Panel = PanelBlock<Isa, kGroups>;
+  using Bytes = typename Isa::Bytes;
+  using Floats = typename Isa::Floats;
+  using Rows = const std::uint8_t* const*;  // [kRows], the same block of each row
+
+  static void SetScale(Panel& panel, int group, Floats scale, Floats offset) {
+    Isa::Store(panel.scales[group], scale);
+    Isa::Store(panel.offsets[group], offset);
+  }
+
+  // 16 bytes a row with columns 0..15 in the low and 16..31 in the high nibbles.
+  static void SetNibbles(Panel& panel, Rows rows, std::size_t offset) {
+    Bytes packed[4];
+    Isa::LoadColumns(rows, offset, packed);
+    for (int i = 0; i < 4; ++i) {
+      Isa::StoreBytes(panel.codes[i], Isa::And(packed[i], Isa::Set1(15)));
+      Isa::StoreBytes(panel.codes[i + 4], Isa::template ShiftRight<4>(packed[i]));
+    }
+  }
+
+  // As above, with the fifth bits in 32 bits of their own.
+  static void SetNibblesAndFifthBits(Panel& panel, Rows rows, std::size_t offset, Bytes fifth) {
+    Bytes packed[4];
+    Isa::LoadColumns(rows, offset, packed);
+    for (int i = 0; i < 4; ++i) {
+      Isa::StoreBytes(panel.codes[i], Isa::Or(Isa::And(packed[i], Isa::Set1(15)), Isa::SpreadBits(fifth, i, 16)));
+      Isa::StoreBytes(panel.codes[i + 4], Isa::Or(Isa::template ShiftRight<4>(packed[i]), Isa::SpreadBits(fifth, i + 4, 16)));
+    }
+  }
+
+  // d and dmin, then eight 6-bit scales and minimums in 12 bytes: the beginning of Q4_K and Q5_K.
+  static void SetSubScales(Panel* panels, Rows rows) {
+    Bytes head[4];
+    Isa::LoadColumns(rows, 0, head);
+    Floats d, dmin;
+    Isa::SplitHalves(head[0], d, dmin);
+    const Floats minus_dmin = Isa::Mul(dmin, Isa::SetAll(-1));
+    const Bytes low6 = Isa::Set1(63), low4 = Isa::Set1(15), bits45 = Isa::Set1(0x30);
+    const auto top = [&](Bytes packed) { return Isa::And(Isa::template ShiftRight<2>(packed), bits45); };
+    const Bytes scales[2] = {Isa::And(head[1], low6), Isa::Or(Isa::And(head[3], low4), top(head[1]))};
+    const Bytes minimums[2] = {Isa::And(head[2], low6), Isa::Or(Isa::template ShiftRight<4>(head[3]), top(head[2]))};
+    for (int j = 0; j < 8; ++j) {
+      SetScale(panels[j], 0, Isa::Mul(d, Isa::UnsignedByte(scales[j / 4], j % 4)), Isa::Mul(minus_dmin, Isa::UnsignedByte(minimums[j / 4], j % 4)));
+    }
+  }
+};
+
+template <class Isa>
+struct PanelQ4_0 : PanelFormat<Isa, 4, 1, 1> {
+  using Base = PanelFormat<Isa, 4, 1, 1>;
+  using Block = BlockQ4_0;
+  static void Unpack(typename Base::Rows rows, typename Base::Panel* panel) {
+    Base::SetNibbles(*panel, rows, offsetof(Block, qs));
+    const auto d = Isa::LoadHalves(rows, offsetof(Block, d));
+    Base::SetScale(*panel, 0, d, Isa::Mul(d, Isa::SetAll(-8)));
+  }
+};
+
+template <class Isa>
+struct PanelQ4_1 : PanelFormat<Isa, 4, 1, 1> {
+  using Base = PanelFormat<Isa, 4, 1, 1>;
+  using Block = BlockQ4_1;
+  static void Unpack(typename Base::Rows rows, typename Base::Panel* panel) {
+    Base::SetNibbles(*panel, rows, offsetof(Block, qs));
+    typename Base::Floats d, m;
+    Isa::SplitHalves(Isa::LoadColumn(rows, offsetof(Block, d)), d, m);
+    Base::SetScale(*panel, 0, d, m);
+  }
+};
+
+template <class Isa>
+struct PanelQ5_0 : PanelFormat<Isa, 5, 1, 1> {
+  using Base = PanelFormat<Isa, 5, 1, 1>;
+  using Block = BlockQ5_0;
+  static void Unpack(typename Base::Rows rows, typename Base::Panel* panel) {
+    Base::SetNibblesAndFifthBits(*panel, rows, offsetof(Block, qs), Isa::LoadColumn(rows, offsetof(Block, qh)));
+    const auto d = Isa::LoadHalves(rows, offsetof(Block, d));
+    Base::SetScale(*panel, 0, d, Isa::Mul(d, Isa::SetAll(-16)));
+  }
+};
+
+template <class Isa>
+struct PanelQ5_1 : PanelFormat<Isa, 5, 1, 1> {
+  using Base = PanelFormat<Isa, 5, 1, 1>;
+  using Block = BlockQ5_1;
+  static void Unpack(typename Base::Rows rows, typename Base::Panel* panel) {
+    Base::SetNibblesAndFifthBits(*panel, rows, offsetof(Block, qs), Isa::LoadColumn(rows, offsetof(Block, qh)));
+    typename Base::Floats d, m;
+    Isa::SplitHalves(Isa::LoadColumn(rows, offsetof(Block, d)), d, m);
+    Base::SetScale(*panel, 0, d, m);
+  }
+};
+
+template <class Isa>
+struct PanelQ8_0 : PanelFormat<Isa, 8, 1, 1> {
+  using Base = PanelFormat<Isa, 8, 1, 1>;
+  using Block = BlockQ8_0;
+  static void Unpack(typename Base::Rows rows, typename Base::Panel* panel) {
+    for (int half = 0; half < 2; ++half) {
+      typename Base::Bytes columns[4];
+      Isa::LoadColumns(rows, offsetof(Block, qs) + 16 * static_cast<std::size_t>(half), columns);
+      // -128..127 becomes 0..255.
+      for (int i = 0; i < 4; ++i) Isa::StoreBytes(panel->codes[4 * half + i], Isa::Xor(columns[i], Isa::Set1(128)));
+    }
+    const auto d = Isa::LoadHalves(rows, offsetof(Block, d));
+    Base::SetScale(*panel, 0, d, Isa::Mul(d, Isa::SetAll(-128)));
+  }
+};
+
+template <class Isa>
+struct PanelQ4_K : PanelFormat<Isa, 4, 1, 8> {
+  using Base = PanelFormat<Isa, 4, 1, 8>;
+  using Block = BlockQ4_K;
+  static void Unpack(typename Base::Rows rows, typename Base::Panel* panels) {
+    Base::SetSubScales(panels, rows);
+    // 32 bytes hold sub-block 2k in the low and 2k + 1 in the high nibbles.
+    for (int piece = 0; piece < 8; ++piece) {
+      typename Base::Bytes packed[4];
+      Isa::LoadColumns(rows, offsetof(Block, qs) + 16 * static_cast<std::size_t>(piece), packed);
+      for (int i = 0; i < 4; ++i) {
+        const int step = 4 * (piece % 2) + i;
+        Isa::StoreBytes(panels[piece / 2 * 2].codes[step], Isa::And(packed[i], Isa::Set1(15)));
+        Isa::StoreBytes(panels[piece / 2 * 2 + 1].codes[step], Isa::template ShiftRight<4>(packed[i]));
+      }
+    }
+  }
+};
+
+template <class Isa>
+struct PanelQ5_K : PanelFormat<Isa, 5, 1, 8> {
+  using Base = PanelFormat<Isa, 5, 1, 8>;
+  using Block = BlockQ5_K;
+  static void Unpack(typename Base::Rows rows, typename Base::Panel* panels) {
+    Base::SetSubScales(panels, rows);
+    // As Q4_K; bit j of qh[column] is the fifth bit in sub-block j.
+    typename Base::Bytes fifth[8];
+    Isa::LoadColumns(rows, offsetof(Block, qh), fifth);
+    Isa::LoadColumns(rows, offsetof(Block, qh) + 16, fifth + 4);
+    for (int piece = 0; piece < 8; ++piece) {
+      typename Base::Bytes packed[4];
+      Isa::LoadColumns(rows, offsetof(Block, qs) + 16 * static_cast<std::size_t>(piece), packed);
+      for (int i = 0; i < 4; ++i) {
+        const int step = 4 * (piece % 2) + i;
+        const int pair = piece / 2 * 2;
+        const auto bit = [&](int j) { return Isa::And(Isa::HasBit(fifth[step], j), Isa::Set1(16)); };
+        Isa::StoreBytes(panels[pair].codes[step], Isa::Or(Isa::And(packed[i], Isa::Set1(15)), bit(pair)));
+        Isa::StoreBytes(panels[pair + 1].codes[step], Isa::Or(Isa::template ShiftRight<4>(packed[i]), bit(pair + 1)));
+      }
+    }
+  }
+};
+
+template <class Isa>
+struct PanelQ6_K : PanelFormat<Isa, 6, 2, 8> {
+  using Base = PanelFormat<Isa, 6, 2, 8>;
+  using Block = BlockQ6_K;
+  static void Unpack(typename Base::Rows rows, typename Base::Panel* panels) {
+    typename Base::Bytes scales[4];
+    Isa::LoadColumns(rows, offsetof(Block, scales), scales);
+    const auto d = Isa::LoadHalves(rows, offsetof(Block, d));
+    for (int j = 0; j < 16; ++j) {
+      const auto scale = Isa::Mul(d, Isa::SignedByte(scales[j / 4], j % 4));
+      Base::SetScale(panels[j / 2], j % 2, scale, Isa::Mul(scale, Isa::SetAll(-32)));
+    }
+    // Each half of 128 columns is four runs of 32: low nibbles of 64 bytes of ql, then the high ones; two bits each of qh.
+    for (int piece = 0; piece < 4; ++piece) {
+      const int half = piece / 2;
+      const std::size_t column = 16 * static_cast<std::size_t>(piece % 2);
+      typename Base::Bytes first[4], second[4], high[4];
+      Isa::LoadColumns(rows, offsetof(Block, ql) + 64 * static_cast<std::size_t>(half) + column, first);
+      Isa::LoadColumns(rows, offsetof(Block, ql) + 64 * static_cast<std::size_t>(half) + 32 + column, second);
+      Isa::LoadColumns(rows, offsetof(Block, qh) + 32 * static_cast<std::size_t>(half) + column, high);
+      const auto bits45 = Isa::Set1(0x30);
+      for (int i = 0; i < 4; ++i) {
+        const int step = 4 * (piece % 2) + i;
+        const auto store = [&](int run, typename Base::Bytes low, typename Base::Bytes top) {
+          Isa::StoreBytes(panels[4 * half + run].codes[step], Isa::Or(low, Isa::And(top, bits45)));
+        };
+        store(0, Isa::And(first[i], Isa::Set1(15)), Isa::template ShiftLeft<4>(high[i]));
+        store(1, Isa::And(second[i], Isa::Set1(15)), Isa::template ShiftLeft<2>(high[i]));
+        store(2, Isa::template ShiftRight<4>(first[i]), high[i]);
+        store(3, Isa::template ShiftRight<4>(second[i]), Isa::template ShiftRight<2>(high[i]));
+      }
+    }
+  }
+};
+
+}  // namespace
+}  // namespace slm
+
+#endif  // SLM_KERNELS_SIMD_UNPACK_INL_H_

@@ -1,0 +1,126 @@
+// The forward pass: rows of tokens in, hidden states and logits out.
+
+#ifndef SLM_INFER_FORWARD_H_
+#define SLM_INFER_FORWARD_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/aligned_buffer.h"
+#include "infer/kv_cache.h"
+#include "infer/parallel.h"
+#include "kernels.h"
+#include "model/model_impl.h"
+#include "slm/status.h"
+#include "slm/tokenizer.h"
+
+namespace slm {
+
+// One token to evaluate. A prompt is many rows of one cache, a step of generation one row, a batch of sequences rows of
+// several caches. Positions within a cache must be consecutive and follow what it holds.
+struct Row {
+  Token token = 0;
+  std::int32_t position = 0;
+  KvCache* cache = nullptr;
+};
+
+// Owns the working memory for up to `max_rows` rows. The result for a row depends, bit for bit, only on the tokens of its
+// own sequence up to its position: not on other rows, on how they are split over calls, or on the number of threads.
+// Not thread-safe; `model` and `team` must outlive it.
+class Forward {
+ public:
+  static Result<Forward> Create(const ModelImpl& model, Team& team, std::int64_t max_rows);
+
+  // Evaluates rows (1..max_rows), adding their keys and values to the caches.
+  void Run(std::span<const Row> rows);
+
+  // Logits after rows first..first + count - 1 of the last Run: out is [count][vocab_size]. At most kLogitsRows at once.
+  static constexpr std::int64_t kLogitsRows = 16;
+  void Logits(std::int64_t first, std::int64_t count, float* out);
+
+  std::int64_t max_rows() const { return max_rows_; }
+  std::uint64_t scratch_bytes() const;
+
+ private:
+  // The operand of a product: rows as floats and, where their length allows, as int8 blocks.
+  struct Input {
+    AlignedBuffer<float> values;
+    AlignedBuffer<ActivationBlock> blocks;
+    std::int64_t stride = 0;        // floats from row to row
+    std::int64_t block_stride = 0;  // blocks from row to row
+  };
+  // Cosines and sines of one kind of layer: [max_rows][rope_dimensions / 2].
+  struct RopeTable {
+    std::vector<double> frequencies;  // [rope_dimensions / 2] radians per position
+    AlignedBuffer<float> cos;
+    AlignedBuffer<float> sin;
+  };
+  // Consecutive rows of one cache.
+  struct Segment {
+    std::int64_t first_row = 0;
+    std::int64_t rows = 0;
+    std::int64_t position = 0;
+    KvCache* cache = nullptr;
+  };
+
+  Forward(const ModelImpl& model, Team& team, std::int64_t max_rows);
+  bool Allocate();
+  bool AllocateInput(Input& input, std::int64_t columns);
+  void PlanRope();
+  void FindSegments(std::span<const Row> rows);
+
+  // Each of these is a worker's share of one step.
+  void Embed(const Worker& worker, std::span<const Row> rows);
+  void FillRope(const Worker& worker, std::span<const Row> rows, RopeTable& table);
+  void RunLayer(const Worker& worker, std::size_t index);
+  void NormInto(const Worker& worker, const Vector& weight, Input& input);
+  void Product(const Worker& worker, const Matrix& matrix, const Vector& bias, const Input& input, float* out);
+  void StoreKeysAndValues(const Worker& worker, std::size_t index);
+  void Attend(const Worker& worker, std::size_t index);
+  void AttendHeads(const Worker& worker, std::size_t index, const Segment& segment, Range rows, std::int64_t first_head, std::int64_t heads);
+  void GateAndUp(const Worker& worker, const LayerWeights& layer);
+  void AddToStream(const Worker& worker, const Vector& post_norm);
+
+  void Quantize(Input& input, std::int64_t row, std::int64_t begin, std::int64_t end);
+  void MatMul(const Worker& worker, const Matrix& matrix, const Input& input, Range rows, std::int64_t first_token, std::int64_t tokens, float* out);
+  std::byte* Scratch(const Worker& worker);
+
+  const ModelImpl* model_;
+  const ModelConfig* config_;
+  const KernelSet* kernels_;
+  Team* team_;
+  std::int64_t max_rows_;
+  std::int64_t rows_ = 0;  // of the last Run
+  std::vector<Segment> segments_;
+
+  // Largest widths over the layers.
+  std::int64_t query_width_ = 0;
+  std::int64_t key_width_ = 0;
+  std::int64_t value_width_ = 0;
+  std::int64_t attention_width_ = 0;
+  std::int64_t ffn_width_ = 0;
+
+  AlignedBuffer<float> stream_;   // [max_rows][embedding_length], the residual stream
+  Input normed_;                  // [max_rows][embedding_length]
+  AlignedBuffer<float> queries_;  // [max_rows][query_width_]
+  AlignedBuffer<float> keys_;     // [max_rows][key_width_]
+  AlignedBuffer<float> values_;   // [max_rows][value_width_]
+  Input attended_;                // [max_rows][attention_width_]
+  AlignedBuffer<float> gate_;     // [max_rows][ffn_width_]
+  AlignedBuffer<float> up_;       // [max_rows][ffn_width_]
+  Input activated_;               // [max_rows][ffn_width_]
+  AlignedBuffer<float> product_;  // [max_rows][embedding_length], a sub-layer's output
+  Input head_input_;              // [kLogitsRows][embedding_length]
+  RopeTable rope_global_;
+  RopeTable rope_sliding_;
+  AlignedBuffer<std::byte> scratch_;  // [threads][scratch_bytes_]
+  std::size_t scratch_bytes_ = 0;
+  std::vector<std::atomic<std::int64_t>> next_task_;  // [layers], attention tasks handed out
+};
+
+}  // namespace slm
+
+#endif  // SLM_INFER_FORWARD_H_

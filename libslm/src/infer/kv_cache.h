@@ -1,0 +1,58 @@
+// The keys and values of one sequence.
+
+#ifndef SLM_INFER_KV_CACHE_H_
+#define SLM_INFER_KV_CACHE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "base/aligned_buffer.h"
+#include "kernels.h"
+#include "model/model_config.h"
+#include "slm/status.h"
+
+namespace slm {
+
+// Each layer has a ring of cells; position p lives in cell p % cells, keys after RoPE. Global layers have a cell for every
+// position of the context. Sliding layers have as many as the window and one batch need, so that a batch can be written
+// before its first row looks back.
+class KvCache {
+ public:
+  // Keys (values) of cell c of head h begin at keys + c * key_stride + h * key_length, in elements of the format.
+  struct Layer {
+    std::byte* keys = nullptr;
+    std::byte* values = nullptr;
+    std::int64_t key_stride = 0;
+    std::int64_t value_stride = 0;
+    std::int64_t cells = 0;
+  };
+
+  // kOutOfMemory says how much was wanted.
+  static Result<KvCache> Create(const ModelConfig& config, std::int64_t context_length, std::int64_t batch_size, CacheFormat format);
+
+  const Layer& layer(std::size_t index) const { return layers_[index]; }
+  CacheFormat format() const { return format_; }
+  std::size_t element_bytes() const { return format_ == CacheFormat::kF16 ? sizeof(Half) : sizeof(float); }
+  std::uint64_t bytes() const { return buffer_.bytes(); }
+
+  // Tells the cache that positions below `end` have been written since the last Clear.
+  void Wrote(std::int64_t end);
+  // Position 0 comes next, whatever the cells hold.
+  void Clear() { first_kept_ = 0; }
+  // The lowest position other than 0 at which the sequence can go on: before it, a sliding layer has overwritten keys and
+  // values the next row would look at. Position 0 itself when nothing was overwritten yet.
+  std::int64_t FirstRewindPosition() const;
+
+ private:
+  std::vector<Layer> layers_;
+  AlignedBuffer<std::byte> buffer_;
+  CacheFormat format_ = CacheFormat::kF16;
+  std::int64_t window_ = 0;         // 0: no layer slides
+  std::int64_t sliding_cells_ = 0;
+  std::int64_t first_kept_ = 0;     // oldest position every sliding layer still holds
+};
+
+}  // namespace slm
+
+#endif  // SLM_INFER_KV_CACHE_H_

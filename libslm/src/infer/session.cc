@@ -1,0 +1,168 @@
+#include "slm/session.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "base/aligned_buffer.h"
+#include "base/format.h"
+#include "base/status_macros.h"
+#include "infer/forward.h"
+#include "infer/kv_cache.h"
+#include "infer/parallel.h"
+#include "model/model_impl.h"
+
+namespace slm {
+
+namespace {
+
+constexpr std::int32_t kDefaultContext = 4096;
+constexpr std::int32_t kMaxThreads = 1024;
+constexpr std::int32_t kMaxBatch = 1 << 16;
+
+}  // namespace
+
+class SessionImpl {
+ public:
+  SessionImpl(const Model& session_model, std::int32_t threads, std::int32_t context) : model(session_model), team(threads), context_length(context) {}
+
+  Status Init(std::int32_t batch_size, CacheFormat format) {
+    const ModelImpl& impl = model.impl();
+    SLM_ASSIGN_OR_RETURN(cache, KvCache::Create(impl.config, context_length, batch_size, format));
+    SLM_ASSIGN_OR_RETURN(forward, Forward::Create(impl, team, batch_size));
+    const std::size_t rows = static_cast<std::size_t>(std::min<std::int64_t>(batch_size, Forward::kLogitsRows));
+    if (!logits.Allocate(rows * static_cast<std::size_t>(impl.config.vocab_size))) {
+      return Status(StatusCode::kOutOfMemory, Cat("no memory for the logits of ", impl.config.vocab_size, " tokens"));
+    }
+    return {};
+  }
+
+  Status CheckTokens(std::span<const Token> added) const {
+    if (added.empty()) return Status(StatusCode::kInvalidArgument, "there are no tokens to read");
+    const std::int32_t vocab = model.vocab_size();
+    for (std::size_t i = 0; i < added.size(); ++i) {
+      if (added[i] < 0 || added[i] >= vocab) {
+        return Status(StatusCode::kInvalidArgument, Cat("token ", added[i], " at index ", i, " is outside the vocabulary of ", vocab, " tokens"));
+      }
+    }
+    const std::size_t free = static_cast<std::size_t>(context_length) - tokens.size();
+    if (added.size() > free) {
+      const std::string held = tokens.empty() ? "" : Cat(" after the ", tokens.size(), " it holds");
+      return Status(StatusCode::kContextFull, Cat("the text has ", added.size(), " tokens, but the context of ", context_length, " tokens has room for ", free, held));
+    }
+    return {};
+  }
+
+  // Evaluates the tokens batch by batch; after_batch(first row's position, rows) may ask forward for logits.
+  template <typename AfterBatch>
+  Status Evaluate(std::span<const Token> added, const AppendOptions& options, const AfterBatch& after_batch) {
+    SLM_RETURN_IF_ERROR(CheckTokens(added));
+    const std::size_t batch_size = static_cast<std::size_t>(forward->max_rows());
+    for (std::size_t done = 0; done < added.size();) {
+      if (options.cancel != nullptr && options.cancel->cancelled()) {
+        return Status(StatusCode::kCancelled, Cat("cancelled after ", done, " of ", added.size(), " tokens"));
+      }
+      const std::span<const Token> batch = added.subspan(done, std::min(batch_size, added.size() - done));
+      const auto position = static_cast<std::int32_t>(tokens.size());
+      rows.clear();
+      for (std::size_t i = 0; i < batch.size(); ++i) rows.push_back({batch[i], position + static_cast<std::int32_t>(i), &*cache});
+      forward->Run(rows);
+      tokens.insert(tokens.end(), batch.begin(), batch.end());
+      done += batch.size();
+      SLM_RETURN_IF_ERROR(after_batch(position, static_cast<std::int64_t>(batch.size())));
+      if (options.progress) options.progress(static_cast<std::int64_t>(done), static_cast<std::int64_t>(added.size()));
+    }
+    return {};
+  }
+
+  // Logits after `count` rows of the last batch, checked.
+  Status ComputeLogits(std::int64_t first_row, std::int64_t count, std::int32_t position) {
+    forward->Logits(first_row, count, logits.data());
+    const std::int64_t vocab = model.vocab_size();
+    for (std::int64_t i = 0; i < count; ++i) {
+      if (model.impl().kernels.argmax(logits.data() + i * vocab, vocab) < 0) {
+        return Status(StatusCode::kInvalidNumber, Cat("the model computed NaN after the token at position ", position + i, "; `slm-inspect check` finds damaged weights"));
+      }
+    }
+    return {};
+  }
+
+  Model model;
+  Team team;
+  std::int32_t context_length;
+  std::optional<KvCache> cache;
+  std::optional<Forward> forward;
+  AlignedBuffer<float> logits;  // [min(batch_size, Forward::kLogitsRows)][vocab_size]
+  std::vector<Token> tokens;
+  std::vector<Row> rows;
+};
+
+Session::Session(std::unique_ptr<SessionImpl> impl) : impl_(std::move(impl)) {}
+Session::~Session() = default;
+Session::Session(Session&&) noexcept = default;
+Session& Session::operator=(Session&&) noexcept = default;
+
+Result<Session> Session::Create(const Model& model, const SessionOptions& options) {
+  const auto check = [](const char* name, std::int32_t value, std::int32_t low, std::int32_t high) {
+    if (value >= low && value <= high) return Status();
+    return Status(StatusCode::kInvalidArgument, Cat("SessionOptions::", name, " is ", value, ", expected ", low, " to ", high));
+  };
+  SLM_RETURN_IF_ERROR(check("context_length", options.context_length, 0, std::numeric_limits<std::int32_t>::max()));
+  SLM_RETURN_IF_ERROR(check("threads", options.threads, 0, kMaxThreads));
+  SLM_RETURN_IF_ERROR(check("batch_size", options.batch_size, 1, kMaxBatch));
+  const std::int32_t context = options.context_length != 0 ? options.context_length : std::min(kDefaultContext, model.context_length());
+  const std::int32_t batch = std::min(options.batch_size, context);
+  auto impl = std::make_unique<SessionImpl>(model, options.threads, context);
+  SLM_RETURN_IF_ERROR(impl->Init(batch, options.kv_type == KvType::kF16 ? CacheFormat::kF16 : CacheFormat::kF32));
+  return Session(std::move(impl));
+}
+
+Result<std::span<const float>> Session::Append(std::span<const Token> tokens, const AppendOptions& options) {
+  const std::size_t end = impl_->tokens.size() + tokens.size();
+  SLM_RETURN_IF_ERROR(impl_->Evaluate(tokens, options, [&](std::int32_t, std::int64_t rows) {
+    if (impl_->tokens.size() < end) return Status();
+    return impl_->ComputeLogits(rows - 1, 1, static_cast<std::int32_t>(end) - 1);
+  }));
+  return std::span<const float>(impl_->logits.data(), static_cast<std::size_t>(impl_->model.vocab_size()));
+}
+
+Status Session::AppendVisiting(std::span<const Token> tokens, const LogitsVisitor& visit, const AppendOptions& options) {
+  const std::int64_t vocab = impl_->model.vocab_size();
+  return impl_->Evaluate(tokens, options, [&](std::int32_t position, std::int64_t rows) -> Status {
+    const std::int64_t chunk = std::min(impl_->forward->max_rows(), Forward::kLogitsRows);
+    for (std::int64_t first = 0; first < rows; first += chunk) {
+      const std::int64_t count = std::min(chunk, rows - first);
+      const auto first_position = static_cast<std::int32_t>(position + first);
+      SLM_RETURN_IF_ERROR(impl_->ComputeLogits(first, count, first_position));
+      for (std::int64_t i = 0; i < count; ++i) {
+        visit(first_position + static_cast<std::int32_t>(i), {impl_->logits.data() + i * vocab, static_cast<std::size_t>(vocab)});
+      }
+    }
+    return {};
+  });
+}
+
+Status Session::Rewind(std::int32_t position) {
+  const std::int32_t end = this->position();
+  if (position < 0 || position > end) {
+    return Status(StatusCode::kInvalidArgument, Cat("cannot rewind to position ", position, ": the session holds ", end, " tokens"));
+  }
+  const std::int64_t first = impl_->cache->FirstRewindPosition();
+  if (position == 0) {
+    impl_->cache->Clear();
+  } else if (position < std::min<std::int64_t>(first, end)) {
+    return Status(StatusCode::kInvalidArgument, Cat("cannot rewind to position ", position, ": sliding-window layers have dropped what came before; the first position possible is ", first, " (or 0)"));
+  }
+  impl_->tokens.resize(static_cast<std::size_t>(position));
+  return {};
+}
+
+std::span<const Token> Session::tokens() const { return impl_->tokens; }
+std::int32_t Session::position() const { return static_cast<std::int32_t>(impl_->tokens.size()); }
+std::int32_t Session::context_length() const { return impl_->context_length; }
+std::int32_t Session::threads() const { return impl_->team.threads(); }
+std::uint64_t Session::kv_bytes() const { return impl_->cache->bytes(); }
+std::uint64_t Session::scratch_bytes() const { return impl_->forward->scratch_bytes() + impl_->logits.bytes(); }
+const Model& Session::model() const { return impl_->model; }
+
+}  // namespace slm
