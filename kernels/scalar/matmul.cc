@@ -1,8 +1,5 @@
-#include <algorithm>
-#include <bit>
-#include <cmath>
-#include <limits>
-#include <numeric>
+#include <cstddef>
+#include <cstdint>
 
 #include "scalar/scalar.h"
 #include "unpack.h"
@@ -83,35 +80,5 @@ void MatMulQ8_0(const MatMulTask& task) { MatMulInt8<UnpackQ8_0>(task); }
 void MatMulQ4_K(const MatMulTask& task) { MatMulInt8<UnpackQ4_K>(task); }
 void MatMulQ5_K(const MatMulTask& task) { MatMulInt8<UnpackQ5_K>(task); }
 void MatMulQ6_K(const MatMulTask& task) { MatMulInt8<UnpackQ6_K>(task); }
-
-// Every step rounds once, so that any set that takes the same steps gets the same bits:
-//   amax    = the largest |x|; where any x is infinite or NaN, q is 0 and scale and sums are NaN, which no product
-//   hides inverse = 127 / amax; where that is infinite (amax is 0 or below 2^-121), q, scale and sums are 0 q       = x
-//   * inverse, rounded half to even; within -127..127, for x * inverse exceeds 127 by rounding only scale   = amax /
-//   127 sum     = scale * the sum of the q, an integer; half_sum the same for each half
-void Quantize(const float* x, std::int64_t n, ActivationBlock* out) {
-  for (std::int64_t begin = 0; begin < n; begin += 32, x += 32, ++out) {
-    *out = {};
-    // As integers the magnitudes order as they do as floats, with infinity and NaN above all others.
-    std::uint32_t magnitude = 0;
-    for (int i = 0; i < 32; ++i) magnitude = std::max(magnitude, std::bit_cast<std::uint32_t>(x[i]) & 0x7FFFFFFFu);
-    const float amax = std::bit_cast<float>(magnitude);
-    if (!std::isfinite(amax)) {
-      constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-      out->scale = out->sum = out->half_sum[0] = out->half_sum[1] = kNan;
-      continue;
-    }
-    const float inverse = 127 / amax;
-    if (!std::isfinite(inverse)) continue;
-
-    out->scale = amax / 127;
-    for (int i = 0; i < 32; ++i) out->q[i] = static_cast<std::int8_t>(std::nearbyint(x[i] * inverse));
-    const int low = std::accumulate(out->q, out->q + 16, 0);
-    const int high = std::accumulate(out->q + 16, out->q + 32, 0);
-    out->sum = out->scale * static_cast<float>(low + high);
-    out->half_sum[0] = out->scale * static_cast<float>(low);
-    out->half_sum[1] = out->scale * static_cast<float>(high);
-  }
-}
 
 }  // namespace slm::scalar

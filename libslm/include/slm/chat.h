@@ -1,10 +1,15 @@
 // A conversation in turns, in the model's own format.
 //
 //   slm::Result<slm::Chat> chat = slm::Chat::Create(model, {.system = "Be brief."});
-//   auto answer = chat->Send("What is a GGUF file?", [](std::string_view piece) { Print(piece); return slm::kContinue; });
+//   auto answer = chat->Send("What is a GGUF file?", [](std::string_view piece) {
+//     std::fwrite(piece.data(), 1, piece.size(), stdout);
+//     return slm::kContinue;
+//   });
 //
-// Message contents are encoded apart from the format's own text, so nothing a user writes becomes a control token. Only the
-// new turn is evaluated; earlier turns stay in the session's cache.
+// Message contents are encoded apart from the format's own text, so nothing a user writes becomes a control token. Only
+// the new turn is evaluated; earlier turns stay in the session's cache. An answer stays there as the tokens the model
+// wrote, as far as they spell its text: control tokens, the beginning of a stop string or white space that the format
+// trims go.
 //
 // Thread-safety: a Chat must not be used from two threads at once; CancelToken may be set from any.
 
@@ -36,37 +41,42 @@ enum class Role { kSystem, kUser, kAssistant };
 
 struct Message {
   Role role = Role::kUser;
-  std::string content;
+  std::string content = {};
 };
 
 struct ChatOptions {
   // Empty: the default of the model's format, if it has one.
-  std::string system;
+  std::string system = {};
   ChatFormat format = ChatFormat::kAuto;
-  SessionOptions session;
-  SamplerOptions sampler;
+  SessionOptions session = {};
+  SamplerOptions sampler = {};
 };
 
 class Chat {
  public:
-  // Fails as Session::Create does, and with kUnsupported if the model has no chat format this library knows.
+  // Fails as Session::Create and Sampler::Validate do, and with kUnsupported if the model has no chat format this
+  // library knows.
   static Result<Chat> Create(const Model& model, const ChatOptions& options = {});
   ~Chat();
   Chat(Chat&&) noexcept;
   Chat& operator=(Chat&&) noexcept;
 
-  // Adds a user turn and streams the answer. If the prompt does not fit the context: kContextFull with both numbers, and
-  // the conversation is as before. A cancelled or failed call keeps what was said before it: cancelled during the prompt,
-  // the turn is dropped; cancelled during the answer, the part delivered so far is the answer.
-  Result<GenerateResult> Send(std::string_view user, const PieceCallback& on_piece, const GenerateOptions& options = {});
+  // Adds a user turn and streams the answer. If the prompt does not fit the context: kContextFull with both numbers. A
+  // failed call leaves the conversation as it was before. A cancelled one does too if no text was delivered; otherwise
+  // the part delivered so far is the answer.
+  Result<GenerateResult> Send(std::string_view user, const PieceCallback& on_piece,
+                              const GenerateOptions& options = {});
 
   // The turns so far, the system text (if any) first.
   const std::vector<Message>& messages() const;
   ChatFormat format() const;
+  // Send brings its tokens up to date: after Reset, or a call that was cancelled or failed, they may be more than the
+  // conversation has.
   const Session& session() const;
+  // From the next answer on; Send fails with kInvalidArgument if the options are not valid.
   void set_sampler(const SamplerOptions& options);
-  // Forgets all turns but the system text.
-  Status Reset();
+  // Forgets all turns but the system text, and begins again with the sampler's seed.
+  void Reset();
 
  private:
   struct State;

@@ -1,14 +1,18 @@
 // Text from a session: the loop of sample, append, decode and stop.
 //
-//   slm::Result<slm::GenerateResult> result = slm::Generate(session, sampler, prompt_tokens, {.max_tokens = 200},
-//       [](std::string_view piece) { std::fwrite(piece.data(), 1, piece.size(), stdout); return slm::kContinue; });
+//   slm::Result<slm::GenerateResult> result = slm::Generate(
+//       session, sampler, prompt_tokens, {.max_tokens = 200}, [](std::string_view piece) {
+//         std::fwrite(piece.data(), 1, piece.size(), stdout);
+//         return slm::kContinue;
+//       });
 //
-// Pieces are whole UTF-8 characters. Text that may turn out to be the beginning of a stop string is held back until it is
-// known; a stop string itself is never delivered.
+// Pieces are whole UTF-8 characters. Text that may turn out to be the beginning of a stop string is held back until it
+// is known; a stop string itself is never delivered.
 
 #ifndef SLM_GENERATE_H_
 #define SLM_GENERATE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -26,7 +30,7 @@ enum StreamAction { kContinue, kStop };
 using PieceCallback = std::function<StreamAction(std::string_view piece)>;
 
 enum class FinishReason {
-  kEndOfTurn,    // the model ended its turn
+  kEndOfTurn,  // the model ended its turn
   kStopString,
   kMaxTokens,
   kContextFull,  // the session can hold no more tokens
@@ -36,31 +40,35 @@ enum class FinishReason {
 std::string_view FinishReasonName(FinishReason reason);
 
 struct GenerateOptions {
-  std::int32_t max_tokens = -1;  // -1: until the model ends its turn or the context is full
-  std::vector<std::string> stop;  // non-empty strings that end the text
+  std::int32_t max_tokens = -1;        // -1: until the model ends its turn or the context is full
+  std::vector<std::string> stop = {};  // non-empty strings that end the text
   const CancelToken* cancel = nullptr;
-  ProgressCallback prompt_progress;
+  ProgressCallback prompt_progress = {};
 };
 
 struct GenerateResult {
   FinishReason finish_reason = FinishReason::kEndOfTurn;
-  std::string text;                     // all that was delivered
-  std::int32_t prompt_tokens = 0;       // tokens of the prompt read in this call
-  std::int32_t generated_tokens = 0;    // the end-of-turn token included
+  std::string text;                   // all that was delivered
+  std::int32_t prompt_tokens = 0;     // tokens of the prompt read in this call
+  std::int32_t generated_tokens = 0;  // the end-of-turn token included
   double prompt_seconds = 0;
   double generate_seconds = 0;
 };
 
 // Reads `prompt` (at least one token) into the session, then samples until a finish reason. The session then holds the
-// prompt and every generated token that was evaluated; an end-of-turn token is not appended. Errors of Session::Append
-// and Sampler::Sample are passed on; being cancelled is a finish reason, not an error.
-Result<GenerateResult> Generate(Session& session, Sampler& sampler, std::span<const Token> prompt, const GenerateOptions& options,
-                                const PieceCallback& on_piece);
+// prompt and every generated token that was evaluated; an end-of-turn token is not appended, nor is the last token of a
+// text that ended for another reason. Fails with kInvalidArgument (no prompt, a stop string that is empty or not UTF-8)
+// and as Session::Append and Sampler::Sample do; being cancelled is a finish reason, not an error. `on_piece` may be
+// empty.
+Result<GenerateResult> Generate(Session& session, Sampler& sampler, std::span<const Token> prompt,
+                                const GenerateOptions& options, const PieceCallback& on_piece);
 
-// Finds stop strings in streamed text. Not thread-safe.
+// Finds stop strings in streamed text. The first to be complete ends the text, the longest if several are complete at
+// the same character; how the text is cut into pieces makes no difference. Not thread-safe.
 class StopMatcher {
  public:
-  explicit StopMatcher(std::vector<std::string> stops);
+  // Empty strings are ignored.
+  explicit StopMatcher(const std::vector<std::string>& stops);
   // Appends text and returns what can be delivered now. Once a stop string is complete, stopped() is true and nothing
   // more is delivered.
   std::string Push(std::string_view text);
@@ -69,7 +77,16 @@ class StopMatcher {
   bool stopped() const { return stopped_; }
 
  private:
-  std::vector<std::string> stops_;
+  // A stop string and how many of its bytes the text so far ends with.
+  struct Stop {
+    std::string text;
+    // border[n]: the longest proper prefix of text[0, n) that it also ends with.
+    std::vector<std::size_t> border;
+    std::size_t matched = 0;
+  };
+  static void Advance(Stop& stop, char byte);
+
+  std::vector<Stop> stops_;
   std::string held_;
   bool stopped_ = false;
 };

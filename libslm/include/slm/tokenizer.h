@@ -1,7 +1,7 @@
 // Text to token ids and back, as the model's own file defines it.
 //
-// Text is bytes; valid UTF-8 is expected but not required. What a user typed is data: with the default options no piece of
-// it ever becomes a control token, whatever it spells.
+// Text is bytes; valid UTF-8 is expected but not required. What a user typed is data: with the default options no piece
+// of it ever becomes a control token, whatever it spells.
 //
 //   slm::Result<std::vector<slm::Token>> ids = model.tokenizer().Encode("Hello world");
 //   std::string text = model.tokenizer().Decode(*ids);
@@ -37,7 +37,8 @@ enum class TokenKind : std::uint8_t {
 };
 
 struct EncodeOptions {
-  // True: the texts of control and unknown tokens become those tokens. For text the application wrote itself (templates).
+  // True: the texts of control and unknown tokens become those tokens. For text the application wrote itself
+  // (templates).
   bool parse_special = false;
   // True: begin (end) with BOS (EOS) if the model's file asks for it.
   bool add_special = false;
@@ -79,7 +80,8 @@ class Tokenizer {
   std::optional<Token> bos() const;
   std::optional<Token> eos() const;
   bool adds_bos() const;
-  // Whether the model uses this token to end its turn or the text: eos, eot, eom and the control tokens known to mean it.
+  // Whether the model uses this token to end its turn or the text: eos, eot, eom and the control tokens known to mean
+  // it.
   bool IsEndOfGeneration(Token token) const;
   // All such tokens, ascending.
   std::span<const Token> end_of_generation() const;
@@ -92,8 +94,8 @@ class Tokenizer {
   std::unique_ptr<const TokenizerBackend> backend_;
 };
 
-// Joins streamed pieces into whole UTF-8 characters: holds back at most three bytes until the rest of a character arrives.
-// Bytes that can't become valid UTF-8 are replaced by U+FFFD. Not thread-safe.
+// Joins streamed pieces into whole UTF-8 characters: holds back at most three bytes until the rest of a character
+// arrives. Bytes that can't become valid UTF-8 are replaced by U+FFFD. Not thread-safe.
 class Utf8Stream {
  public:
   // Appends the bytes of `piece` and returns what is complete now.

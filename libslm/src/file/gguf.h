@@ -102,6 +102,8 @@ struct GgufTensor {
 class GgufFile {
  public:
   // `bytes` must outlive the result and everything taken from it. `source` names the file in messages.
+  // Tensors may lie in any order and apart, but not overlap; bytes after the last are ignored. Refused although other
+  // readers differ: dimensions of 0, names that are empty or hold a NUL, an alignment above 1 MiB.
   // kCorruptFile: says what is wrong, at which byte, expected and found; "file truncated" says by how much.
   // kUnsupported: not GGUF at all (a Git-LFS pointer, an HTML page, safetensors are recognised and named), version 1 or
   // newer than 3, big endian.

@@ -30,8 +30,8 @@ class SessionImpl {
     const ModelImpl& impl = model.impl();
     SLM_ASSIGN_OR_RETURN(cache, KvCache::Create(impl.config, context_length, batch_size, format));
     SLM_ASSIGN_OR_RETURN(forward, Forward::Create(impl, team, batch_size));
-    const std::size_t rows = static_cast<std::size_t>(std::min<std::int64_t>(batch_size, Forward::kLogitsRows));
-    if (!logits.Allocate(rows * static_cast<std::size_t>(impl.config.vocab_size))) {
+    const auto logits_rows = static_cast<std::size_t>(std::min<std::int64_t>(batch_size, Forward::kLogitsRows));
+    if (!logits.Allocate(logits_rows * static_cast<std::size_t>(impl.config.vocab_size))) {
       return Status(StatusCode::kOutOfMemory, Cat("no memory for the logits of ", impl.config.vocab_size, " tokens"));
     }
     return {};

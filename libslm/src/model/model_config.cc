@@ -135,10 +135,11 @@ Status ReadLayers(const Reader& reader, ModelConfig& config) {
 Status ReadHeads(const Reader& reader, ModelConfig& config) {
   const std::int32_t heads = config.layers.front().heads;
   const std::int32_t share = config.embedding_length / heads;
-  const bool divides = config.embedding_length % heads == 0;
-  const std::optional<std::int32_t> fallback = divides ? std::optional(share) : std::nullopt;
-  SLM_ASSIGN_OR_RETURN(config.key_length, reader.Int("attention.key_length", 2, 4096, fallback));
-  SLM_ASSIGN_OR_RETURN(config.value_length, reader.Int("attention.value_length", 1, 4096, fallback));
+  for (const char* name : {"attention.key_length", "attention.value_length"}) {
+    if (config.embedding_length % heads != 0 && reader.Find(name) == nullptr) return reader.Missing(name);
+  }
+  SLM_ASSIGN_OR_RETURN(config.key_length, reader.Int("attention.key_length", 2, 4096, share));
+  SLM_ASSIGN_OR_RETURN(config.value_length, reader.Int("attention.value_length", 1, 4096, share));
   SLM_ASSIGN_OR_RETURN(config.rope_dimensions, reader.Int("rope.dimension_count", 2, config.key_length, config.key_length));
   if (config.rope_dimensions % 2 != 0) {
     return Status(StatusCode::kCorruptFile, Cat("RoPE rotates pairs, but ", reader.Key("rope.dimension_count"), " (or the head) has ", config.rope_dimensions, " dimensions"));

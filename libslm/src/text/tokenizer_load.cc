@@ -1,0 +1,263 @@
+#include "text/tokenizer_load.h"
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "base/format.h"
+#include "base/status_macros.h"
+#include "file/escape.h"
+#include "text/merge_table.h"
+#include "text/pre_tokenizer.h"
+#include "text/tokenizer_backend.h"
+#include "text/tokenizer_bpe.h"
+#include "text/tokenizer_spm.h"
+#include "text/vocabulary.h"
+
+namespace slm {
+
+namespace {
+
+// Control tokens that mean the end of a turn or of the text, whatever the id keys say.
+constexpr std::string_view kEndTexts[] = {
+    "<|eot_id|>",
+    "<|im_end|>",
+    "<|end|>",
+    "<end_of_turn>",
+    "<|endoftext|>",
+    "<EOT>",
+    "_<EOT>",
+    "[EOT]",
+    "<|end_of_text|>",
+    "<end_of_utterance>",
+    "<|return|>",
+    "<|call|>",
+    "<|flush|>",
+    "<|calls|>",
+    "</s>",
+    "[EOS]",
+    "<eos>",
+    "<turn|>",
+    "<|tool_response>",
+    "[e~[",
+    "<|eom_id|>",
+    "<｜end▁of▁sentence｜>",
+};
+
+template <typename Rows, typename NameOf>
+std::string ListNames(const Rows& rows, const NameOf& name_of) {
+  std::string list;
+  for (const auto& row : rows) list += Cat(list.empty() ? "" : ", ", name_of(row));
+  return list;
+}
+
+// Reads single tokenizer.ggml.* keys; a failure is kept and makes the later calls return nothing.
+class KeyReader {
+ public:
+  KeyReader(const GgufFile& file, const Vocabulary& vocabulary, const LogCallback& log)
+      : file_(file), vocabulary_(vocabulary), log_(log) {}
+
+  const Status& status() const { return status_; }
+  bool Has(std::string_view name) const { return file_.Find(Key(name)) != nullptr; }
+
+  std::string_view String(std::string_view name) {
+    return Read(name, "a string", [](const GgufValue& value) { return value.AsString(); }).value_or("");
+  }
+  bool Bool(std::string_view name, bool otherwise) {
+    return Read(name, "a bool", [](const GgufValue& value) { return value.AsBool(); }).value_or(otherwise);
+  }
+  // Nothing if the key is absent or its value is outside the vocabulary.
+  std::optional<Token> Id(std::string_view name) {
+    const auto id = Read(name, "an integer", [](const GgufValue& value) { return value.AsInt(); });
+    if (!id) return std::nullopt;
+    if (*id >= 0 && *id < vocabulary_.size()) return static_cast<Token>(*id);
+    Warn(Cat(Key(name), " is ", *id, ", outside the vocabulary of ", vocabulary_.size(), " tokens; it is ignored."));
+    return std::nullopt;
+  }
+  // The default holds for files without the key, unless they say that the token is an ordinary one.
+  std::optional<Token> Id(std::string_view name, Token otherwise) {
+    if (Has(name)) return Id(name);
+    if (!vocabulary_.Contains(otherwise)) return std::nullopt;
+    const TokenKind kind = vocabulary_.Kind(otherwise);
+    const bool suits = !vocabulary_.has_kinds() || kind == TokenKind::kControl || kind == TokenKind::kUnknown;
+    return suits ? std::optional(otherwise) : std::nullopt;
+  }
+
+  void Warn(const std::string& message) const {
+    if (log_) log_(LogLevel::kWarning, message);
+  }
+
+ private:
+  static std::string Key(std::string_view name) { return Cat("tokenizer.ggml.", name); }
+
+  template <typename Convert>
+  auto Read(std::string_view name, std::string_view wanted, const Convert& convert)
+      -> decltype(convert(std::declval<const GgufValue&>())) {
+    const GgufValue* value = file_.Find(Key(name));
+    if (value == nullptr || !status_.ok()) return std::nullopt;
+    auto result = convert(*value);
+    if (!result) {
+      status_ = {StatusCode::kCorruptFile,
+                 Cat("The metadata key ", Key(name), " must be ", wanted, ", but is of type ", value->TypeName(), ".")};
+    }
+    return result;
+  }
+
+  const GgufFile& file_;
+  const Vocabulary& vocabulary_;
+  const LogCallback& log_;
+  Status status_;
+};
+
+std::vector<Token> FindEndOfGeneration(const Vocabulary& vocabulary, std::optional<Token> eos, KeyReader& keys) {
+  const auto control = [&](std::string_view text) -> std::optional<Token> {
+    const std::optional<Token> token = vocabulary.Find(text);
+    return token && vocabulary.Kind(*token) == TokenKind::kControl ? token : std::nullopt;
+  };
+  std::vector<Token> tokens;
+  for (const std::string_view text : kEndTexts) {
+    const std::optional<Token> token = control(text);
+    if (!token) continue;
+    // gpt-oss ends messages inside a turn with <|end|>; Gemma 4 has </s> as an HTML tag.
+    if (text == "<|end|>" && control("<|return|>") && control("<|call|>")) continue;
+    if (text == "</s>" && vocabulary.Find("<|tool_response>")) continue;
+    tokens.push_back(*token);
+  }
+  if (eos) tokens.push_back(*eos);
+  for (const std::string_view key :
+       {"eot_token_id", "eom_token_id", "fim_pad_token_id", "fim_rep_token_id", "fim_sep_token_id"}) {
+    if (const std::optional<Token> token = keys.Id(key)) tokens.push_back(*token);
+  }
+  std::ranges::sort(tokens);
+  tokens.erase(std::unique(tokens.begin(), tokens.end()), tokens.end());
+  return tokens;
+}
+
+void LogEndOfGeneration(const TokenizerConfig& config, const Vocabulary& vocabulary, const LogCallback& log) {
+  if (!log) return;
+  if (config.end_of_generation.empty()) {
+    log(LogLevel::kInfo, "The model file has no token that is known to end generation.");
+    return;
+  }
+  const auto name = [&](Token token) { return Cat(token, " ", Quoted(vocabulary.Text(token))); };
+  log(LogLevel::kInfo, Cat("Generation ends at the tokens: ", ListNames(config.end_of_generation, name), "."));
+}
+
+Status CannotEncode(std::string_view reason) {
+  return {StatusCode::kUnsupported, Cat("Text can't be encoded: the model file ", reason, ".")};
+}
+
+void WarnOfOddSpm(const GgufFile& file, const Vocabulary& vocabulary, const KeyReader& keys) {
+  bool equal = vocabulary.has_scores() && vocabulary.size() > 1;
+  for (Token token = 1; token < vocabulary.size() && equal; ++token) {
+    equal = vocabulary.Score(token) == vocabulary.Score(0);
+  }
+  if (equal) {
+    keys.Warn(
+        "All entries of tokenizer.ggml.scores are equal, so that text will not be encoded as the model was trained; "
+        "the "
+        "file was converted without its SentencePiece model.");
+  }
+  const GgufValue* architecture = file.Find("general.architecture");
+  const bool gemma = architecture != nullptr && architecture->AsString().value_or("").starts_with("gemma");
+  if (gemma && !keys.Has("add_space_prefix")) {
+    keys.Warn(
+        "The file lacks tokenizer.ggml.add_space_prefix, which Gemma files have as false; without it every text is "
+        "encoded with a space before it.");
+  }
+}
+
+using Backend = std::unique_ptr<const TokenizerBackend>;
+
+Result<Backend> LoadSpm(const GgufFile& file, Vocabulary vocabulary, TokenizerConfig config, const LogCallback& log) {
+  KeyReader keys(file, vocabulary, log);
+  config.add_space_prefix = keys.Bool("add_space_prefix", true);
+  SLM_RETURN_IF_ERROR(keys.status());
+  if (config.encoding.ok() && !vocabulary.has_scores()) {
+    config.encoding = CannotEncode("has no scores (tokenizer.ggml.scores)");
+  }
+  WarnOfOddSpm(file, vocabulary, keys);
+  return Backend(std::make_unique<SpmTokenizer>(std::move(vocabulary), std::move(config)));
+}
+
+Result<Backend> LoadBpe(const GgufFile& file, Vocabulary vocabulary, TokenizerConfig config, const LogCallback& log) {
+  KeyReader keys(file, vocabulary, log);
+  if (!keys.Has("pre")) keys.Warn("The file does not name its pre-tokenizer (tokenizer.ggml.pre).");
+  config.pre_tokenizer = keys.Has("pre") ? keys.String("pre") : "default";
+  SLM_RETURN_IF_ERROR(keys.status());
+  const PreTokenizer* pre_tokenizer = FindPreTokenizer(config.pre_tokenizer);
+  if (pre_tokenizer != nullptr && !keys.Has("add_bos_token")) config.add_bos = pre_tokenizer->add_bos;
+
+  MergeTable merges;
+  const GgufValue* value = file.Find("tokenizer.ggml.merges");
+  if (value != nullptr) {
+    SLM_ASSIGN_OR_RETURN(merges, MergeTable::Load(*value, vocabulary, log));
+  }
+  if (config.encoding.ok() && pre_tokenizer == nullptr) {
+    config.encoding = CannotEncode(
+        Cat("wants the pre-tokenizer ", Quoted(config.pre_tokenizer), ", which this library does not know; it knows ",
+            ListNames(AllPreTokenizers(), [](const PreTokenizer& row) { return row.name; })));
+  }
+  if (config.encoding.ok() && value == nullptr) config.encoding = CannotEncode("has no merges (tokenizer.ggml.merges)");
+  return Backend(
+      std::make_unique<BpeTokenizer>(std::move(vocabulary), std::move(config), std::move(merges), pre_tokenizer));
+}
+
+// A kind of tokenizer, by its name in tokenizer.ggml.model, and the values of keys a file may leave out.
+struct Kind {
+  std::string_view name;
+  Result<Backend> (*load)(const GgufFile& file, Vocabulary vocabulary, TokenizerConfig config, const LogCallback& log);
+  Token bos;
+  Token eos;
+  Token unknown;
+  bool add_bos;
+};
+constexpr Token kNone = -1;
+constexpr Kind kKinds[] = {
+    {.name = "llama", .load = LoadSpm, .bos = 1, .eos = 2, .unknown = 0, .add_bos = true},
+    {.name = "gpt2", .load = LoadBpe, .bos = 11, .eos = 11, .unknown = kNone, .add_bos = false},
+};
+
+// The backend of files whose kind is not in the table: token texts as they are.
+class UnknownTokenizer : public TokenizerBackend {
+ public:
+  using TokenizerBackend::TokenizerBackend;
+  void EncodeText(std::string_view, bool, std::vector<Token>&) const override {}
+  void AppendBytes(std::string_view stored, std::string& out) const override { out += stored; }
+};
+
+Result<Backend> LoadUnknown(const GgufFile&, Vocabulary vocabulary, TokenizerConfig config, const LogCallback&) {
+  config.encoding =
+      CannotEncode(config.kind.empty() ? "does not name its tokenizer (tokenizer.ggml.model)"
+                                       : Cat("has a tokenizer of the kind ", Quoted(config.kind),
+                                             ", which this library does not know; it knows ",
+                                             ListNames(kKinds, [](const Kind& row) { return row.name; })));
+  return Backend(std::make_unique<UnknownTokenizer>(std::move(vocabulary), std::move(config)));
+}
+constexpr Kind kUnknownKind = {"", LoadUnknown, kNone, kNone, kNone, false};
+
+}  // namespace
+
+Result<Tokenizer> LoadTokenizer(const GgufFile& file, std::int64_t vocab_rows, const LogCallback& log) {
+  SLM_ASSIGN_OR_RETURN(Vocabulary vocabulary, Vocabulary::Load(file, vocab_rows, log));
+  KeyReader keys(file, vocabulary, log);
+  TokenizerConfig config;
+  config.kind = keys.String("model");
+  const auto* row = std::ranges::find(kKinds, config.kind, &Kind::name);
+  const Kind& kind = row != std::end(kKinds) ? *row : kUnknownKind;
+  config.bos = keys.Id("bos_token_id", kind.bos);
+  config.eos = keys.Id("eos_token_id", kind.eos);
+  config.unknown = keys.Id("unknown_token_id", kind.unknown);
+  config.add_bos = keys.Bool("add_bos_token", kind.add_bos);
+  config.add_eos = keys.Bool("add_eos_token", false);
+  config.end_of_generation = FindEndOfGeneration(vocabulary, config.eos, keys);
+  SLM_RETURN_IF_ERROR(keys.status());
+  LogEndOfGeneration(config, vocabulary, log);
+  if (!vocabulary.has_texts()) config.encoding = CannotEncode("has no vocabulary (tokenizer.ggml.tokens)");
+
+  SLM_ASSIGN_OR_RETURN(Backend backend, kind.load(file, std::move(vocabulary), std::move(config), log));
+  return Tokenizer(std::move(backend));
+}
+
+}  // namespace slm

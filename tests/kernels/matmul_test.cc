@@ -1,0 +1,344 @@
+// Matrix products against sums in double over the weights and activations as numbers.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "base/aligned_buffer.h"
+#include "kernels/kernel_test.h"
+
+namespace slm::test {
+namespace {
+
+constexpr std::int64_t kRows = 40;
+constexpr std::int64_t kTokens = 20;
+constexpr std::int64_t kOutStride = kRows + 3;
+
+// Weights and activations, laid out as a product finds them: rows apart by more than their bytes, and nothing behind
+// the last of them.
+struct Operands {
+  const FormatInfo* format = nullptr;
+  std::int64_t columns = 0;
+  std::size_t row_bytes = 0;
+  std::vector<std::byte> weights;
+  std::vector<float> x;                 // [kTokens][columns]
+  std::vector<float> floats;            // [kTokens][stride], if the format wants floats
+  std::vector<ActivationBlock> blocks;  // [kTokens][stride], if it wants int8
+  std::int64_t stride = 0;
+
+  bool Int8() const { return format->activation == Activation::kInt8; }
+  const void* Activations(std::int64_t token) const {
+    return Int8() ? static_cast<const void*>(blocks.data() + token * stride) : floats.data() + token * stride;
+  }
+  std::vector<float> WeightRow(std::int64_t row) const {
+    std::vector<float> floats_of_row(static_cast<std::size_t>(columns));
+    format->to_float(weights.data() + static_cast<std::size_t>(row) * row_bytes, columns, floats_of_row.data());
+    return floats_of_row;
+  }
+};
+
+void SetWeights(Operands& operands, const std::vector<std::byte>& blocks) {
+  const std::size_t bytes = RowBytes(*operands.format, operands.columns);
+  const std::size_t rows = blocks.size() / bytes;
+  operands.row_bytes = bytes + operands.format->block_bytes;
+  operands.weights.assign((rows - 1) * operands.row_bytes + bytes, std::byte{0xFF});
+  for (std::size_t row = 0; row < rows; ++row) {
+    std::memcpy(operands.weights.data() + row * operands.row_bytes, blocks.data() + row * bytes, bytes);
+  }
+}
+
+Operands RandomOperands(const FormatInfo& format, std::int64_t columns, Random& random) {
+  Operands operands;
+  operands.format = &format;
+  operands.columns = columns;
+  SetWeights(operands, RandomBlocks(format, static_cast<std::size_t>(kRows * columns / format.block_elements), random));
+  operands.x = RandomFloats(static_cast<std::size_t>(kTokens * columns), random);
+  // Magnitudes differ from block to block, and one block is zero.
+  for (std::size_t i = 0; i < operands.x.size(); ++i) operands.x[i] *= static_cast<float>(1 << (i / 32 % 5));
+  std::fill_n(operands.x.begin(), std::min<std::int64_t>(columns / 2, 32), 0.0f);
+  if (operands.Int8()) {
+    operands.stride = columns / 32 + 1;
+    operands.blocks.resize(static_cast<std::size_t>((kTokens - 1) * operands.stride + columns / 32));
+    for (std::int64_t token = 0; token < kTokens; ++token) {
+      for (std::int64_t block = 0; block < columns / 32; ++block) {
+        const float* from = operands.x.data() + token * columns + block * 32;
+        operands.blocks[static_cast<std::size_t>(token * operands.stride + block)] = QuantizedBlock(from);
+      }
+    }
+  } else {
+    operands.stride = columns + 5;
+    operands.floats.assign(static_cast<std::size_t>((kTokens - 1) * operands.stride + columns), NAN);
+    for (std::int64_t token = 0; token < kTokens; ++token) {
+      std::copy_n(operands.x.data() + token * columns, columns, operands.floats.data() + token * operands.stride);
+    }
+  }
+  return operands;
+}
+
+struct Range {
+  std::int64_t begin;
+  std::int64_t end;
+};
+
+// The product of some rows and some tokens, at their places in out[kTokens][kOutStride]; the rest of it are canaries.
+std::vector<float> Multiply(KernelSet::MatMulFn matmul, const Operands& operands, Range rows, Range tokens) {
+  std::vector<float> out(static_cast<std::size_t>(kTokens * kOutStride), Canary());
+  AlignedBuffer<std::byte> scratch;
+  EXPECT_TRUE(scratch.Allocate(MatMulScratchBytes(operands.columns)));
+  std::memset(scratch.data(), 0xFF, scratch.size());
+  MatMulTask task;
+  task.weights = operands.weights.data();
+  task.row_bytes = operands.row_bytes;
+  task.columns = operands.columns;
+  task.row_begin = rows.begin;
+  task.row_end = rows.end;
+  task.activations = operands.Activations(tokens.begin);
+  task.activation_stride = operands.stride;
+  task.tokens = tokens.end - tokens.begin;
+  task.out = out.data() + tokens.begin * kOutStride;
+  task.out_stride = kOutStride;
+  task.scratch = scratch.data();
+  matmul(task);
+  return out;
+}
+
+// Wherever the product was asked for it has the same bits as in `whole`, and nothing else was written.
+void ExpectPart(const std::vector<float>& part, const std::vector<float>& whole, Range rows, Range tokens) {
+  for (std::int64_t token = 0; token < kTokens; ++token) {
+    for (std::int64_t row = 0; row < kOutStride; ++row) {
+      const auto at = static_cast<std::size_t>(token * kOutStride + row);
+      const bool wanted = rows.begin <= row && row < rows.end && tokens.begin <= token && token < tokens.end;
+      const std::uint32_t expected = wanted ? std::bit_cast<std::uint32_t>(whole[at]) : kCanaryBits;
+      ASSERT_EQ(std::bit_cast<std::uint32_t>(part[at]), expected)
+          << (wanted ? "other bits" : "written without being asked for") << ": row " << row << ", token " << token
+          << " of rows " << rows.begin << ".." << rows.end << ", tokens " << tokens.begin << ".." << tokens.end;
+    }
+  }
+}
+
+// The exact product of a row and a token, and how far off a float sum of its terms may be.
+struct Expected {
+  double value = 0;
+  double bound = 0;
+};
+
+Expected ExactProduct(const Operands& operands, const std::vector<float>& weights, std::int64_t token) {
+  Expected expected;
+  double magnitude = 0;
+  if (!operands.Int8()) {
+    const float* x = operands.floats.data() + token * operands.stride;
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+      expected.value += static_cast<double>(weights[i]) * x[i];
+      magnitude += std::abs(static_cast<double>(weights[i]) * x[i]);
+    }
+    expected.bound = static_cast<double>(weights.size() + 1) * kRounding * magnitude;
+    return expected;
+  }
+  for (std::size_t i = 0; i < weights.size(); i += 32) {
+    const ActivationBlock& block = operands.blocks[static_cast<std::size_t>(token * operands.stride) + i / 32];
+    double largest = 0;
+    double q_sum = 0;
+    for (std::size_t j = 0; j < 32; ++j) {
+      expected.value += static_cast<double>(weights[i + j]) * block.q[j] * block.scale;
+      largest = std::max(largest, static_cast<double>(std::abs(weights[i + j])));
+      q_sum += std::abs(block.q[j]);
+    }
+    magnitude += largest * q_sum * block.scale;
+  }
+  // A kernel's terms are scale * code * q and offset * q. With codes spread over their range, as random ones are,
+  // neither factor of q exceeds 4 times the largest weight. A group of 16 columns adds both with at most four
+  // roundings.
+  const double roundings = static_cast<double>(weights.size()) / 16 * 4 + 1;
+  expected.bound = roundings * kRounding * 4 * magnitude;
+  return expected;
+}
+
+std::vector<std::int64_t> ColumnsFor(const FormatInfo& format) {
+  std::vector<std::int64_t> columns = {1, 3, 7, 12, 32, 40, 48, 64, 96, 256, 512, 640};
+  std::erase_if(columns, [&](std::int64_t n) { return n % format.block_elements != 0; });
+  return columns;
+}
+
+std::vector<FormatInfo> Int8Formats() {
+  std::vector<FormatInfo> formats(AllFormats().begin(), AllFormats().end());
+  std::erase_if(formats, [](const FormatInfo& format) { return format.activation != Activation::kInt8; });
+  return formats;
+}
+
+class MatMulTest : public KernelFormatTest {};
+INSTANTIATE_TEST_SUITE_P(, MatMulTest, ::testing::Combine(EverySet(), EveryFormat()), InstanceName());
+
+class MatMulInt8Test : public KernelFormatTest {};
+INSTANTIATE_TEST_SUITE_P(, MatMulInt8Test, ::testing::Combine(EverySet(), ::testing::ValuesIn(Int8Formats())),
+                         InstanceName());
+
+TEST_P(MatMulTest, MatchesSumsInDouble) {
+  Random random(1);
+  for (const std::int64_t columns : ColumnsFor(format())) {
+    const Operands operands = RandomOperands(format(), columns, random);
+    const std::vector<float> out = Multiply(matmul(), operands, {0, kRows}, {0, kTokens});
+    for (std::int64_t row = 0; row < kRows; ++row) {
+      const std::vector<float> weights = operands.WeightRow(row);
+      for (std::int64_t token = 0; token < kTokens; ++token) {
+        const Expected expected = ExactProduct(operands, weights, token);
+        ASSERT_NEAR(out[static_cast<std::size_t>(token * kOutStride + row)], expected.value, expected.bound)
+            << columns << " columns, row " << row << ", token " << token;
+      }
+    }
+  }
+}
+
+// Any number of tokens and any range of rows gives what the whole product gives, bit for bit.
+TEST_P(MatMulTest, PartsHaveTheBitsOfTheWhole) {
+  Random random(2);
+  for (const std::int64_t columns : ColumnsFor(format())) {
+    SCOPED_TRACE(std::to_string(columns) + " columns");
+    const Operands operands = RandomOperands(format(), columns, random);
+    const std::vector<float> whole = Multiply(matmul(), operands, {0, kRows}, {0, kTokens});
+    const auto expect_part = [&](Range rows, Range tokens) {
+      ExpectPart(Multiply(matmul(), operands, rows, tokens), whole, rows, tokens);
+    };
+    expect_part({0, kRows}, {0, kTokens});
+    for (std::int64_t n = 1; n <= kTokens; ++n) {
+      expect_part({0, 17}, {0, n});
+      expect_part({23, kRows}, {kTokens - n, kTokens});
+    }
+    for (std::int64_t n = 1; n <= kRows; ++n) {
+      for (const std::int64_t tokens : {1, 2, 5, 7, 13}) expect_part({0, n}, {0, tokens});
+      expect_part({kRows - n, kRows}, {3, 4});
+      expect_part({kRows - n, kRows}, {3, 12});
+    }
+    expect_part({5, 5}, {0, kTokens});
+    expect_part({0, kRows}, {4, 4});
+    if (HasFatalFailure()) return;
+  }
+}
+
+// A fault in one token shows in that token, and nowhere else.
+TEST_P(MatMulTest, NanStaysInItsToken) {
+  Random random(3);
+  constexpr std::int64_t kBad = 7;
+  for (const std::int64_t columns : ColumnsFor(format())) {
+    Operands operands = RandomOperands(format(), columns, random);
+    const std::vector<float> sound = Multiply(matmul(), operands, {0, kRows}, {0, kTokens});
+    if (operands.Int8()) {
+      std::vector<float> x(32, 1.0f);
+      x[20] = NAN;
+      operands.blocks[static_cast<std::size_t>(kBad * operands.stride)] = QuantizedBlock(x.data());
+    } else {
+      operands.floats[static_cast<std::size_t>(kBad * operands.stride + columns - 1)] = NAN;
+    }
+    const std::vector<float> out = Multiply(matmul(), operands, {0, kRows}, {0, kTokens});
+    for (std::int64_t row = 0; row < kRows; ++row) {
+      for (std::int64_t token = 0; token < kTokens; ++token) {
+        const auto at = static_cast<std::size_t>(token * kOutStride + row);
+        if (token == kBad) {
+          ASSERT_TRUE(std::isnan(out[at])) << row;
+        } else {
+          ASSERT_EQ(out[at], sound[at]) << row << ", " << token;
+        }
+      }
+    }
+  }
+}
+
+// Blocks with all scales and minimums 1, whose codes are the bits of two bytes in turn.
+template <class Block>
+std::vector<std::byte> UnitBlocks(std::size_t n, std::uint8_t even, std::uint8_t odd) {
+  constexpr Half kOne = 0x3C00;
+  std::uint8_t bytes[sizeof(Block)];
+  for (std::size_t i = 0; i < sizeof(Block); ++i) bytes[i] = i % 2 == 0 ? even : odd;
+  Block block;
+  std::memcpy(&block, bytes, sizeof(Block));
+  block.d = kOne;
+  if constexpr (requires { block.m; }) block.m = kOne;
+  if constexpr (requires { block.dmin; }) {
+    block.dmin = kOne;
+    std::fill_n(block.scales, 8, std::uint8_t{1});
+    std::fill_n(block.scales + 8, 4, std::uint8_t{0x11});
+  } else if constexpr (requires { block.scales; }) {
+    std::fill_n(block.scales, 16, std::int8_t{1});
+  }
+  std::vector<std::byte> blocks(n * sizeof(Block));
+  for (std::size_t i = 0; i < n; ++i) std::memcpy(blocks.data() + i * sizeof(Block), &block, sizeof(Block));
+  return blocks;
+}
+
+std::vector<std::byte> UnitBlocks(Format format, std::size_t n, std::uint8_t even, std::uint8_t odd) {
+  switch (format) {
+    case Format::kQ4_0:
+      return UnitBlocks<BlockQ4_0>(n, even, odd);
+    case Format::kQ4_1:
+      return UnitBlocks<BlockQ4_1>(n, even, odd);
+    case Format::kQ5_0:
+      return UnitBlocks<BlockQ5_0>(n, even, odd);
+    case Format::kQ5_1:
+      return UnitBlocks<BlockQ5_1>(n, even, odd);
+    case Format::kQ8_0:
+      return UnitBlocks<BlockQ8_0>(n, even, odd);
+    case Format::kQ4_K:
+      return UnitBlocks<BlockQ4_K>(n, even, odd);
+    case Format::kQ5_K:
+      return UnitBlocks<BlockQ5_K>(n, even, odd);
+    case Format::kQ6_K:
+      return UnitBlocks<BlockQ6_K>(n, even, odd);
+    default:
+      return {};
+  }
+}
+
+ActivationBlock UnitActivations(std::int8_t even, std::int8_t odd) {
+  ActivationBlock block = {};
+  for (int i = 0; i < 32; ++i) block.q[i] = i % 2 == 0 ? even : odd;
+  block.scale = 1;
+  block.half_sum[0] = block.half_sum[1] = static_cast<float>(8 * (even + odd));
+  block.sum = 2 * block.half_sum[0];
+  return block;
+}
+
+// The largest integers that can occur, in every combination of signs. With scales of 1 all sums are integers below
+// 2^24: a result that is off by anything comes from a product that saturated or overflowed.
+TEST_P(MatMulInt8Test, LargestIntegersAreExact) {
+  constexpr std::uint8_t kBytes[] = {0x00, 0xFF, 0x80, 0x7F, 0x0F, 0xF0};
+  constexpr std::int8_t kCodes[] = {127, -127, 0, 1};
+  constexpr std::int64_t kColumns = 256;
+  Operands operands;
+  operands.format = &format();
+  operands.columns = kColumns;
+  std::vector<std::byte> rows;
+  for (const std::uint8_t even : kBytes) {
+    for (const std::uint8_t odd : kBytes) {
+      const std::vector<std::byte> row = UnitBlocks(format().format, kColumns / format().block_elements, even, odd);
+      ASSERT_FALSE(row.empty()) << "UnitBlocks has no case for the format";
+      rows.insert(rows.end(), row.begin(), row.end());
+    }
+  }
+  SetWeights(operands, rows);
+  operands.stride = kColumns / 32;
+  for (const std::int8_t even : kCodes) {
+    for (const std::int8_t odd : kCodes) {
+      operands.blocks.insert(operands.blocks.end(), kColumns / 32, UnitActivations(even, odd));
+    }
+  }
+
+  constexpr Range kAllRows = {0, std::size(kBytes) * std::size(kBytes)};
+  constexpr Range kAllTokens = {0, std::size(kCodes) * std::size(kCodes)};
+  const std::vector<float> out = Multiply(matmul(), operands, kAllRows, kAllTokens);
+  for (std::int64_t row = 0; row < kAllRows.end; ++row) {
+    const std::vector<float> weights = operands.WeightRow(row);
+    for (std::int64_t token = 0; token < kAllTokens.end; ++token) {
+      ASSERT_EQ(out[static_cast<std::size_t>(token * kOutStride + row)], ExactProduct(operands, weights, token).value)
+          << "codes of row pattern " << row << ", activations " << token;
+    }
+  }
+  for (std::int64_t token = 0; token < kAllTokens.end; ++token) {
+    const Range one = {token, token + 1};
+    ExpectPart(Multiply(matmul(), operands, kAllRows, one), out, kAllRows, one);
+  }
+}
+
+}  // namespace
+}  // namespace slm::test

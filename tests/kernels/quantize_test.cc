@@ -1,0 +1,120 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cfloat>
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "kernels/kernel_test.h"
+
+namespace slm::test {
+namespace {
+
+class QuantizeTest : public KernelSetTest {
+ protected:
+  // Quantizes whole blocks and compares every bit with the plain restatement.
+  void ExpectExact(const std::vector<float>& x, const char* what) {
+    ASSERT_EQ(x.size() % 32, 0u);
+    std::vector<ActivationBlock> actual(x.size() / 32);
+    std::memset(actual.data(), 0xEE, actual.size() * sizeof(ActivationBlock));
+    kernels().quantize(x.data(), static_cast<std::int64_t>(x.size()), actual.data());
+    for (std::size_t block = 0; block < actual.size(); ++block) {
+      const ActivationBlock expected = QuantizedBlock(x.data() + block * 32);
+      for (int i = 0; i < 32; ++i) {
+        ASSERT_EQ(actual[block].q[i], expected.q[i]) << what << ", x = " << x[block * 32 + i];
+        ASSERT_GE(actual[block].q[i], -127) << what;
+      }
+      ASSERT_EQ(std::memcmp(&actual[block], &expected, sizeof expected), 0)
+          << what << ": scale " << actual[block].scale << " for " << expected.scale << ", sum " << actual[block].sum
+          << " for " << expected.sum << ", half sums " << actual[block].half_sum[0] << ", " << actual[block].half_sum[1]
+          << " for " << expected.half_sum[0] << ", " << expected.half_sum[1];
+    }
+  }
+};
+INSTANTIATE_TEST_SUITE_P(, QuantizeTest, EverySet(), InstanceName());
+
+TEST_P(QuantizeTest, RandomBlocksOfAnyMagnitude) {
+  Random random(1);
+  for (int n_blocks = 1; n_blocks <= 9; ++n_blocks) {
+    for (int exponent = -126; exponent <= 124; exponent += 5) {
+      std::vector<float> x = RandomFloats(static_cast<std::size_t>(32 * n_blocks), random);
+      for (float& value : x) value = std::ldexp(value, exponent);
+      ExpectExact(x, "random block");
+    }
+  }
+}
+
+TEST_P(QuantizeTest, WritesNothingFromNothing) {
+  ActivationBlock block = {};
+  block.scale = 5;
+  kernels().quantize(nullptr, 0, &block);
+  EXPECT_EQ(block.scale, 5);
+}
+
+// With a largest magnitude of 127 the values are their own codes, and k + 1/2 is a tie.
+TEST_P(QuantizeTest, TiesGoToTheEvenNeighbour) {
+  for (int first = -127; first < 127; first += 31) {
+    std::vector<float> x(32, 127.0f);
+    for (int i = 0; i < 31; ++i)
+      x[static_cast<std::size_t>(i) + 1] = std::clamp(static_cast<float>(first + i) + 0.5f, -126.5f, 126.5f);
+    ExpectExact(x, "ties");
+    for (float& value : x) value = -value;
+    ExpectExact(x, "negative ties");
+  }
+}
+
+// The largest value may sit anywhere, and x * (127 / |x|) may round to either side of 127.
+TEST_P(QuantizeTest, LargestValueGetsCode127) {
+  Random random(2);
+  for (std::size_t where = 0; where < 32; ++where) {
+    for (int i = 0; i < 200; ++i) {
+      std::vector<float> x(32, 0.25f);
+      x[where] = std::ldexp(1.0f + static_cast<float>(random() % 0x800000) * 0x1p-23f, 3) * (i % 2 == 0 ? 1.0f : -1.0f);
+      ExpectExact(x, "one large value");
+      ActivationBlock block;
+      kernels().quantize(x.data(), 32, &block);
+      ASSERT_EQ(std::abs(block.q[where]), 127);
+    }
+  }
+}
+
+TEST_P(QuantizeTest, ZeroAndTinyBlocksAreZero) {
+  const float smallest_usable = 127 / FLT_MAX;
+  for (const float amax :
+       {0.0f, -0.0f, FLT_TRUE_MIN, -FLT_TRUE_MIN, FLT_MIN, 1e-37f, std::nextafter(smallest_usable, 0.0f),
+        smallest_usable, std::nextafter(smallest_usable, 1.0f), 4e-37f}) {
+    std::vector<float> x(32, amax);
+    ExpectExact(x, "tiny block");
+    x[7] = 0;
+    x[31] = -amax / 2;
+    ExpectExact(x, "tiny block with zeros");
+  }
+  std::vector<float> mixed(64, FLT_TRUE_MIN);
+  mixed[40] = 1;
+  ExpectExact(mixed, "subnormals beside one");
+}
+
+TEST_P(QuantizeTest, HugeBlocks) {
+  std::vector<float> x(32, FLT_MAX);
+  ExpectExact(x, "largest floats");
+  for (std::size_t i = 0; i < 32; i += 2) x[i] = -FLT_MAX;
+  ExpectExact(x, "largest floats of both signs");
+}
+
+// A fault upstream must stay visible: NaN goes into the scale, and into that block only.
+TEST_P(QuantizeTest, NonFiniteValuesMakeTheBlockNan) {
+  Random random(3);
+  for (std::size_t where = 0; where < 32; ++where) {
+    for (const float bad : {NAN, -NAN, INFINITY, -INFINITY, std::bit_cast<float>(0x7F800001u)}) {
+      std::vector<float> x = RandomFloats(96, random);
+      x[32 + where] = bad;
+      ExpectExact(x, "block with a value that is no number");
+    }
+  }
+  ExpectExact(std::vector<float>(32, NAN), "all NaN");
+  ExpectExact(std::vector<float>(32, -INFINITY), "all infinite");
+}
+
+}  // namespace
+}  // namespace slm::test

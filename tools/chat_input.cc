@@ -1,0 +1,96 @@
+#include "chat_input.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+#include "slm/tokenizer.h"
+#include "tool_main.h"
+
+namespace slm::tools {
+
+namespace {
+
+struct CloseFile {
+  void operator()(std::FILE* file) const { std::fclose(file); }
+};
+
+Result<std::string> ReadAll(std::FILE* file, const std::string& source) {
+  std::string text;
+  char buffer[1 << 16];
+  while (const std::size_t size = std::fread(buffer, 1, sizeof(buffer), file)) text.append(buffer, size);
+  if (std::ferror(file) != 0) {
+    return Status(StatusCode::kIoError, "Cannot read " + source + ": " + std::generic_category().message(errno) + ".");
+  }
+  return CleanText(text, source);
+}
+
+}  // namespace
+
+std::string CleanText(const std::string& text, const std::string& source) {
+  constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+  Utf8Stream stream;
+  std::string clean = stream.Push(text);
+  clean += stream.Flush();
+  const auto differ = std::mismatch(text.begin(), text.end(), clean.begin(), clean.end());
+  if (differ.first != text.end()) {
+    PrintMessage(kChat, "warning: " + source + " is not UTF-8 at byte " + std::to_string(differ.first - text.begin()) +
+                            "; what can't be read is replaced by \"\uFFFD\".");
+  }
+  if (clean.starts_with(kByteOrderMark)) clean.erase(0, kByteOrderMark.size());
+  return clean;
+}
+
+Result<std::string> ReadTextFile(const std::string& path) {
+  const std::unique_ptr<std::FILE, CloseFile> file(std::fopen(path.c_str(), "rb"));
+  if (file == nullptr) {
+    return Status(StatusCode::kIoError, "Cannot open " + path + ": " + std::generic_category().message(errno) + ".");
+  }
+  return ReadAll(file.get(), path);
+}
+
+std::string JoinBlocks(const std::vector<std::string>& blocks) {
+  std::string joined;
+  for (std::string_view block : blocks) {
+    while (block.ends_with('\n') || block.ends_with('\r')) block.remove_suffix(1);
+    if (block.empty()) continue;
+    if (!joined.empty()) joined += "\n\n";
+    joined += block;
+  }
+  return joined;
+}
+
+Result<std::string> ReadPrompt(const ChatToolOptions& options) {
+  std::vector<std::string> blocks;
+  for (const std::string& path : options.files) {
+    Result<std::string> text = ReadTextFile(path);
+    if (!text.ok()) return text.status();
+    blocks.push_back("File " + std::filesystem::path(path).filename().string() + ":\n\n" + *text);
+  }
+  if (!options.interactive && ::isatty(STDIN_FILENO) == 0) {
+    Result<std::string> text = ReadAll(stdin, "standard input");
+    if (!text.ok()) return text.status();
+    blocks.push_back(*std::move(text));
+  }
+  std::string words;
+  for (const std::string& word : options.words) words += (words.empty() ? "" : " ") + word;
+  blocks.push_back(CleanText(words, "the prompt"));
+  return JoinBlocks(blocks);
+}
+
+Result<std::string> ReadSystemText(const ChatToolOptions& options) {
+  if (!options.system.starts_with('@')) return CleanText(options.system, "the system text");
+  Result<std::string> text = ReadTextFile(options.system.substr(1));
+  if (!text.ok()) return text;
+  return JoinBlocks({*text});
+}
+
+}  // namespace slm::tools

@@ -1,0 +1,30 @@
+// Text from files, standard input and the command line.
+
+#ifndef SLM_TOOLS_CHAT_INPUT_H_
+#define SLM_TOOLS_CHAT_INPUT_H_
+
+#include <string>
+#include <vector>
+
+#include "chat_options.h"
+#include "slm/status.h"
+
+namespace slm::tools {
+
+// `text` with every byte that is not UTF-8 replaced by U+FFFD, which is warned about, and without a byte order mark.
+std::string CleanText(const std::string& text, const std::string& source);
+
+Result<std::string> ReadTextFile(const std::string& path);
+
+// Blocks of text with a blank line between, without the line breaks at their ends.
+std::string JoinBlocks(const std::vector<std::string>& blocks);
+
+// The user's first text: files, standard input, words. Empty if there is none of them.
+Result<std::string> ReadPrompt(const ChatToolOptions& options);
+
+// The text of --system, which may name a file.
+Result<std::string> ReadSystemText(const ChatToolOptions& options);
+
+}  // namespace slm::tools
+
+#endif  // SLM_TOOLS_CHAT_INPUT_H_

@@ -1,0 +1,100 @@
+#include "chat_options.h"
+
+#include <limits>
+#include <string>
+
+namespace slm::tools {
+
+namespace {
+
+constexpr char kInput[] = "What to say";
+constexpr char kSampling[] = "How to choose words";
+constexpr char kComputing[] = "How to compute";
+constexpr char kOutput[] = "What to show";
+
+void AddInputOptions(CLI::App& app, ChatToolOptions* options) {
+  app.add_option("prompt", options->words, "The prompt; several words are joined by spaces");
+  app.add_option("-m,--model", options->model, "GGUF file (default: $SLM_MODEL)")
+      ->envname("SLM_MODEL")
+      ->type_name("PATH");
+  app.add_option("-f,--file", options->files, "Put a text file before the prompt; may be given several times")
+      ->allow_extra_args(false)
+      ->option_text("PATH")
+      ->group(kInput);
+  app.add_option("--system", options->system, "What the model is told about its task; @PATH reads it from a file")
+      ->option_text("TEXT")
+      ->group(kInput);
+  app.add_option("--format", options->format, "How turns are written for the model")
+      ->check(CLI::IsMember({"auto", "chatml", "gemma"}))
+      ->option_text("auto|chatml|gemma (auto)")
+      ->group(kInput);
+  app.add_flag("--raw", options->raw,
+               "Continue the text as it is, without turns; for models that are not made for chat")
+      ->group(kInput);
+  app.add_flag("-i,--interactive", options->interactive,
+               "Go on with a turn a line of standard input, which is then not part of the first prompt")
+      ->group(kInput);
+}
+
+void AddSamplingOptions(CLI::App& app, ChatToolOptions* options) {
+  SamplerOptions& sampler = options->sampler;
+  const auto add = [&app](const char* name, auto& value, const char* text) {
+    CLI::Option* const option = app.add_option(name, value, text)->capture_default_str()->group(kSampling);
+    option->option_text("N (" + option->get_default_str() + ")");
+  };
+  add("--temp", sampler.temperature, "Temperature; 0 always takes the most likely token");
+  add("--top-k", sampler.top_k, "Keep the K most likely tokens; 0: all");
+  add("--top-p", sampler.top_p, "Keep the most likely tokens that together reach this probability; 1: all");
+  add("--min-p", sampler.min_p, "Keep tokens at least this times as likely as the best; 0: all");
+  add("--repeat-penalty", sampler.repeat_penalty, "Make recent tokens less likely; 1: off");
+  add("--repeat-last-n", sampler.repeat_last_n, "How many tokens are recent");
+  app.add_option("--seed", options->seed, "Seed of the random choices (default: another one each time)")
+      ->option_text("N")
+      ->group(kSampling);
+  app.add_option("-n,--max-tokens", options->max_tokens, "End an answer after N tokens; -1: no limit")
+      ->check(CLI::Range(-1, std::numeric_limits<int>::max()))
+      ->option_text("N (-1)")
+      ->group(kSampling);
+  app.add_option("--stop", options->stop, "End an answer before this text; may be given several times")
+      ->allow_extra_args(false)
+      ->option_text("TEXT")
+      ->group(kSampling);
+}
+
+}  // namespace
+
+void AddChatOptions(CLI::App& app, ChatToolOptions* options) {
+  AddInputOptions(app, options);
+  AddSamplingOptions(app, options);
+
+  app.option_defaults()->group(kComputing);
+  AddComputeOptions(app, &options->compute);
+  app.add_option("-c,--ctx", options->context,
+                 "Tokens of context (default: 4096, and more for a long prompt if the model can)")
+      ->check(CLI::Range(1, std::numeric_limits<int>::max()))
+      ->option_text("N");
+
+  app.option_defaults()->group(kOutput);
+  app.add_flag("--stats", options->stats, "After each answer, say how many tokens were read and written, and how fast");
+  app.add_flag("-v,--verbose", options->verbose, "Say what is loaded and with which settings");
+  app.add_flag("--print-prompt", options->print_prompt, "Print the prompt as it is put together, and end");
+  app.set_version_flag("--version", std::string(kChat) + " " + SLM_VERSION)->group(kOutput);
+
+  app.footer(
+      "The prompt is put together in this order, with blank lines between: the files, each after a line with its "
+      "name;\n"
+      "standard input, unless that is a terminal; the words of the command line. With a prompt, slm-chat answers it "
+      "and\n"
+      "ends; without one it talks with you. Ctrl-C stops an answer, Ctrl-D or /quit ends the conversation.\n"
+      "\n"
+      "Examples:\n"
+      "  slm-chat -m model.gguf\n"
+      "  slm-chat -m model.gguf --file post.md \"Summarise this post in two sentences.\"\n"
+      "  git diff | slm-chat -m model.gguf --system \"You review code.\" \"What could go wrong here?\" > review.txt\n"
+      "  slm-chat -m model.gguf --temp 0 --raw -n 30 \"The first five prime numbers are\"\n"
+      "\n"
+      "The answer is on standard output, all else on standard error. Exit code: 0 success, 1 failure, 2 wrong usage,\n"
+      "130 interrupted.");
+}
+
+}  // namespace slm::tools

@@ -1,0 +1,45 @@
+// The command line of slm-chat.
+
+#ifndef SLM_TOOLS_CHAT_OPTIONS_H_
+#define SLM_TOOLS_CHAT_OPTIONS_H_
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "slm/chat.h"
+#include "tool_main.h"
+
+namespace slm::tools {
+
+inline constexpr char kChat[] = "slm-chat";
+
+struct ChatToolOptions {
+  std::string model;
+  std::vector<std::string> words;
+  std::vector<std::string> files;
+  std::string system;
+  std::string format = "auto";
+  bool raw = false;
+
+  SamplerOptions sampler = {};
+  std::optional<std::uint64_t> seed;
+  std::int32_t max_tokens = -1;
+  std::vector<std::string> stop;
+
+  ComputeOptions compute;
+  std::int32_t context = 0;
+
+  bool interactive = false;
+  bool stats = false;
+  bool verbose = false;
+  bool print_prompt = false;
+};
+
+void AddChatOptions(CLI::App& app, ChatToolOptions* options);
+
+}  // namespace slm::tools
+
+#endif  // SLM_TOOLS_CHAT_OPTIONS_H_

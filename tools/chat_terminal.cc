@@ -1,0 +1,109 @@
+#include "chat_terminal.h"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <csignal>
+#include <cstddef>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+namespace slm::tools {
+
+namespace {
+
+// What the signal handler looks at; lock-free, as a handler needs it.
+CancelToken cancel_token;
+std::atomic<bool> answer_running{false};
+static_assert(std::atomic<bool>::is_always_lock_free);
+
+extern "C" void OnInterrupt(int) {
+  if (answer_running.load(std::memory_order_relaxed) && !cancel_token.cancelled()) {
+    cancel_token.Cancel();
+    return;
+  }
+  if (::isatty(STDERR_FILENO) != 0) {
+    const ssize_t written = ::write(STDERR_FILENO, "\n", 1);
+    static_cast<void>(written);
+  }
+  ::_exit(kExitInterrupted);
+}
+
+bool IsTerminal(int stream) {
+  const char* const terminal = std::getenv("TERM");
+  return ::isatty(stream) != 0 && terminal != nullptr && std::string_view(terminal) != "dumb";
+}
+
+}  // namespace
+
+void HandleInterrupts() {
+  struct sigaction action = {};
+  ::sigaction(SIGINT, nullptr, &action);
+  if (action.sa_handler == SIG_IGN) return;  // a background job of a shell
+  action = {};
+  action.sa_handler = OnInterrupt;
+  action.sa_flags = SA_RESTART;
+  ::sigaction(SIGINT, &action, nullptr);
+}
+
+RunningAnswer::RunningAnswer() {
+  cancel_token.Reset();
+  answer_running = true;
+}
+RunningAnswer::~RunningAnswer() { answer_running = false; }
+const CancelToken& RunningAnswer::cancel() const { return cancel_token; }
+
+ProgressLine::ProgressLine() : enabled_(IsTerminal(STDERR_FILENO)) {}
+
+void ProgressLine::Show(std::int64_t done, std::int64_t total) {
+  if (!enabled_ || (done == total && !shown_)) return;
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  const double rate = static_cast<double>(done) / seconds;
+  std::fprintf(stderr, "\r\x1b[KReading: %d%% of %lld tokens, %.0f tokens/s, %.0f s left",
+               static_cast<int>(100 * done / total), static_cast<long long>(total), rate,
+               static_cast<double>(total - done) / rate);
+  std::fflush(stderr);
+  shown_ = true;
+}
+
+void ProgressLine::Clear() {
+  if (!shown_) return;
+  std::fputs("\r\x1b[K", stderr);
+  std::fflush(stderr);
+  shown_ = false;
+}
+
+AnswerWriter::AnswerWriter() : to_terminal_(::isatty(STDOUT_FILENO) != 0) {}
+
+StreamAction AnswerWriter::Write(std::string_view piece) {
+  if (piece.empty()) return kContinue;
+  const std::string shown = to_terminal_ ? WithoutControls(piece) : std::string(piece);
+  std::fwrite(shown.data(), 1, shown.size(), stdout);
+  line_open_ = !shown.ends_with('\n');
+  return std::fflush(stdout) == 0 ? kContinue : kStop;
+}
+
+void AnswerWriter::End() {
+  if (line_open_) Write("\n");
+}
+
+std::string WithoutControls(std::string_view text) {
+  std::string shown;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : 0);
+    if (byte == 0xC2 && next >= 0x80 && next <= 0x9F) {  // U+0080 to U+009F
+      shown += '?';
+      ++i;
+    } else if ((byte < 0x20 && byte != '\n' && byte != '\t') || byte == 0x7F) {
+      shown += '?';
+    } else {
+      shown += text[i];
+    }
+  }
+  return shown;
+}
+
+}  // namespace slm::tools

@@ -1,0 +1,66 @@
+// Ctrl-C, and what is shown while the model reads and writes.
+
+#ifndef SLM_TOOLS_CHAT_TERMINAL_H_
+#define SLM_TOOLS_CHAT_TERMINAL_H_
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "slm/generate.h"
+#include "slm/session.h"
+
+namespace slm::tools {
+
+inline constexpr int kExitInterrupted = 130;
+
+// From now on Ctrl-C stops the answer that is running. Without one, or for the second time, it ends the process with
+// exit code 130.
+void HandleInterrupts();
+
+// While it lives, an answer is running.
+class RunningAnswer {
+ public:
+  RunningAnswer();
+  ~RunningAnswer();
+  RunningAnswer(const RunningAnswer&) = delete;
+  RunningAnswer& operator=(const RunningAnswer&) = delete;
+
+  const CancelToken& cancel() const;
+};
+
+// A line on standard error that says how far a long prompt is read; only on terminals.
+class ProgressLine {
+ public:
+  ProgressLine();
+  void Show(std::int64_t done, std::int64_t total);
+  void Clear();
+
+ private:
+  const bool enabled_;
+  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  bool shown_ = false;
+};
+
+// Writes an answer to standard output as it comes.
+class AnswerWriter {
+ public:
+  AnswerWriter();
+  // kStop if standard output can't be written.
+  StreamAction Write(std::string_view piece);
+  // Ends the last line.
+  void End();
+
+ private:
+  const bool to_terminal_;
+  bool line_open_ = false;
+};
+
+// `text` with the control characters that a terminal would obey replaced, so that a model can't move the cursor or
+// worse.
+std::string WithoutControls(std::string_view text);
+
+}  // namespace slm::tools
+
+#endif  // SLM_TOOLS_CHAT_TERMINAL_H_

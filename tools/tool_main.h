@@ -1,0 +1,115 @@
+// What every command-line tool does the same way: parse, run, print a failure as one sentence, return an exit code.
+
+#ifndef SLM_TOOLS_TOOL_MAIN_H_
+#define SLM_TOOLS_TOOL_MAIN_H_
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <cstdio>
+#include <functional>
+#include <new>
+#include <string>
+#include <string_view>
+
+#include "slm/model.h"
+#include "slm/session.h"
+#include "slm/status.h"
+
+namespace slm::tools {
+
+inline constexpr int kExitOk = 0;
+inline constexpr int kExitFailure = 1;
+inline constexpr int kExitUsage = 2;
+
+inline void PrintMessage(std::string_view program, std::string_view message) {
+  std::fprintf(stderr, "%.*s: %.*s\n", static_cast<int>(program.size()), program.data(),
+               static_cast<int>(message.size()), message.data());
+}
+
+// Results go to standard output, which may be a full disk or a closed pipe.
+inline Status FlushStandardOutput() {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return {};
+  return Status(StatusCode::kIoError, "cannot write to standard output");
+}
+
+// Parses the command line, runs `body` and returns the exit code of the process. Only the result is on standard output;
+// failures are on standard error.
+inline int RunTool(CLI::App& app, int argc, char** argv, const std::function<Status()>& body) {
+  const std::string program = app.get_name();
+  app.failure_message([program](const CLI::App*, const CLI::Error& error) {
+    return program + ": " + error.what() + " (--help shows the options and examples)\n";
+  });
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kExitOk : kExitUsage;
+  }
+  Status status;
+  try {
+    status = body();
+  } catch (const std::bad_alloc&) {
+    status = Status(StatusCode::kOutOfMemory, "out of memory");
+  }
+  if (status.ok()) status = FlushStandardOutput();
+  if (status.ok()) return kExitOk;
+  PrintMessage(program, status.message());
+  return kExitFailure;
+}
+
+inline void AddModelArgument(CLI::App& app, std::string* path) {
+  app.add_option("MODEL", *path, "GGUF file")->required()->option_text("(required)");
+}
+
+inline void AddKernelsOption(CLI::App& app, std::string* name) {
+  app.add_option(
+         "--kernels", *name,
+         "Kernel set to compute with: scalar, avx2, ... (default: $SLM_KERNELS, or the fastest this machine runs)")
+      ->option_text("NAME");
+}
+
+// Opens a model whose warnings go to standard error.
+inline Result<Model> OpenModel(std::string_view program, const std::string& path, const std::string& kernels = {}) {
+  ModelOptions options;
+  options.kernels = kernels;
+  options.log = [program = std::string(program)](LogLevel level, std::string_view message) {
+    if (level == LogLevel::kWarning) PrintMessage(program, "warning: " + std::string(message));
+  };
+  return Model::Open(path, options);
+}
+
+// How to compute, in the words of the command line.
+struct ComputeOptions {
+  std::string kernels;
+  std::string kv = "f16";
+  std::int32_t threads = 0;
+};
+
+inline void AddComputeOptions(CLI::App& app, ComputeOptions* options) {
+  AddKernelsOption(app, &options->kernels);
+  app.add_option("--kv", options->kv, "Storage of keys and values")
+      ->check(CLI::IsMember({"f32", "f16"}))
+      ->option_text("f32|f16 (" + options->kv + ")");
+  app.add_option("-t,--threads", options->threads, "Threads (default: one per processor this process may use)")
+      ->check(CLI::Range(0, 1024))
+      ->option_text("N");
+}
+
+// A session that holds `tokens` tokens, even where the model was trained for fewer: that is only warned about.
+inline Result<Session> CreateSession(std::string_view program, const Model& model, const ComputeOptions& compute,
+                                     std::int64_t tokens, SessionOptions options = {}) {
+  if (tokens > INT32_MAX) {
+    return Status(StatusCode::kInvalidArgument, std::to_string(tokens) + " tokens are more than a session can hold");
+  }
+  if (tokens > model.context_length()) {
+    PrintMessage(program, "warning: the model was trained for " + std::to_string(model.context_length()) +
+                              " tokens of context; " + std::to_string(tokens) + " are asked for");
+  }
+  options.context_length = static_cast<std::int32_t>(tokens);
+  options.kv_type = compute.kv == "f32" ? KvType::kF32 : KvType::kF16;
+  options.threads = compute.threads;
+  return Session::Create(model, options);
+}
+
+}  // namespace slm::tools
+
+#endif  // SLM_TOOLS_TOOL_MAIN_H_
