@@ -19,15 +19,19 @@
 
 namespace slm {
 
-// 32 activations as int8: x[i] is about scale * q[i], q in -127..127, scale = max|x| / 127 (all zero where max|x| is 0).
-// The sums carry the weights' offsets and minimums: sum = scale * (q[0] + ... + q[31]), half_sum the same over each 16.
+// 32 activations as int8, with a common scale and a small integer factor for each 8 of them, so that one large value costs
+// only its own neighbours precision: x[i] is about scale * factors[i / 8] * q[i]. A dot product with integer codes is then
+// exact in 32 bits up to the scale: sum over g of factors[g] * (codes . q over group g).
+// The sums carry the weights' offsets and minimums: sum = scale * sum over i of factors[i / 8] * q[i], half_sum the same
+// over each 16.
 struct ActivationBlock {
-  std::int8_t q[32];
+  std::int8_t q[32];           // -127..127
+  std::int16_t factors[4][2];  // 1..127, each twice: multiply-add instructions take 16-bit pairs
   float scale;
   float sum;
   float half_sum[2];
 };
-static_assert(sizeof(ActivationBlock) == 48);
+static_assert(sizeof(ActivationBlock) == 64);
 
 // out[token * out_stride + row] = sum over columns of weight[row][column] * activation[token][column],
 // for row_begin <= row < row_end and 0 <= token < tokens.
@@ -106,7 +110,8 @@ struct KernelSet {
   using MatMulFn = void (*)(const MatMulTask&);
   MatMulFn matmul[kFormatIdEnd];
 
-  // n is a multiple of 32. Bit-identical in every set: scale = max|x| / 127, q = x * (127 / max|x|) rounded half to even.
+  // n is a multiple of 32. Bit-identical in every set; the steps are written down in scalar/quantize.cc. Where an x is not
+  // finite, q is 0 and scale and sums are NaN, so that the fault stays visible.
   void (*quantize)(const float* x, std::int64_t n, ActivationBlock* out);
 
   void (*attention)(const AttentionTask&);

@@ -26,8 +26,8 @@ void MatMulFloat(const MatMulTask& task) {
 }
 
 // sum + weights * activations over one block. A weight is scale * code + offset, so a group contributes
-//   scale * x.scale * (code . q)   an integer product, exact, and
-//   offset * x.scale * sum(q)      whose last two factors the activation block already holds.
+//   scale * x.scale * (code . factor q)   an integer product, exact, and
+//   offset * x.scale * sum(factor q)     whose last two factors the activation block already holds.
 template <class Unpacker>
 float AddBlockProduct(float sum, const UnpackedBlock& weights, const ActivationBlock* activations) {
   constexpr int kGroup = Unpacker::kGroup;
@@ -35,9 +35,9 @@ float AddBlockProduct(float sum, const UnpackedBlock& weights, const ActivationB
   for (int group = 0; group < Unpacker::kElements / kGroup; ++group) {
     const ActivationBlock& x = activations[group * kGroup / 32];
     const std::uint8_t* codes = weights.codes + group * kGroup;
-    const std::int8_t* q = x.q + group * kGroup % 32;
+    const int first = group * kGroup % 32;
     std::int32_t product = 0;
-    for (int i = 0; i < kGroup; ++i) product += codes[i] * q[i];
+    for (int i = 0; i < kGroup; ++i) product += codes[i] * x.q[first + i] * x.factors[(first + i) / 8][0];
 
     const float scale = weights.scales[group];
     const float offset = Unpacker::kZero > 0 ? -Unpacker::kZero * scale : weights.minimums[group];

@@ -120,65 +120,57 @@ struct Int8Avx2 {
   static void StoreUnaligned(float* to, Floats a) { _mm256_storeu_ps(to, a); }
   static void StoreBytes(std::uint8_t* to, Bytes a) { _mm256_store_si256(reinterpret_cast<__m256i*>(to), a); }
 
-  // Steps of 4 columns whose products fit 16-bit lanes: each adds at most 2 * 127 * (2^bits - 1).
-  static constexpr int StepsPerLane(int bits) { return bits <= 4 ? 8 : bits == 5 ? 4 : bits == 6 ? 2 : 8; }
-
-  // sums[t][row] = sum over kSteps * 4 columns of codes[row] * q of token t: exact. Codes have kBits bits; token t's q
-  // begins at q + t * stride.
-  template <int kBits, int kSteps, int kTokens>
-  [[gnu::always_inline]] static inline void Dot(const std::uint8_t (*codes)[32], const std::int8_t* q, std::ptrdiff_t stride, Ints sums[kTokens]) {
-    static_assert(kBits <= 6);
-    constexpr int kRun = StepsPerLane(kBits) < kSteps ? StepsPerLane(kBits) : kSteps;
-    const __m256i ones = _mm256_set1_epi16(1);
-#pragma GCC unroll 8
-    for (int begin = 0; begin < kSteps; begin += kRun) {
-      __m256i lanes[kTokens];
-#pragma GCC unroll 8
-      for (int step = begin; step < begin + kRun; ++step) {
-        const __m256i w = LoadBytes(codes[step]);
+  // sums[t][row] = sum over groups g of 8 columns of factor g * (codes[row] . q) of token t: exact. Group g is the steps 2g
+  // and 2g + 1 of codes; token t's blocks are t * stride bytes from q and factors. Codes have kBits bits: up to 6, the products
+  // of a group (4 * 127 * 63 at most a lane) fit into 16 bits.
+  template <int kBits, int kGroups, int kTokens>
+  [[gnu::always_inline]] static inline void Dot(const std::uint8_t (*codes)[32], const std::int8_t* q, const std::int16_t (*factors)[2], std::ptrdiff_t stride, Ints sums[kTokens]) {
+    if constexpr (kBits == 8) {
+      Dot8<kGroups, kTokens>(codes, q, factors, stride, sums);
+    } else {
+      static_assert(kBits <= 6);
+#pragma GCC unroll 4
+      for (int g = 0; g < kGroups; ++g) {
+        const __m256i first = LoadBytes(codes[2 * g]), second = LoadBytes(codes[2 * g + 1]);
 #pragma GCC unroll 8
         for (int t = 0; t < kTokens; ++t) {
-          const __m256i product = _mm256_maddubs_epi16(w, Word(q + t * stride + 4 * step));
-          lanes[t] = step == begin ? product : _mm256_add_epi16(lanes[t], product);
+          const __m256i lanes = _mm256_add_epi16(_mm256_maddubs_epi16(first, Word(q + t * stride + 8 * g)), _mm256_maddubs_epi16(second, Word(q + t * stride + 8 * g + 4)));
+          const __m256i sum = _mm256_madd_epi16(lanes, Word(factors[g] + t * stride / 2));
+          sums[t] = g == 0 ? sum : _mm256_add_epi32(sums[t], sum);
         }
       }
-#pragma GCC unroll 8
-      for (int t = 0; t < kTokens; ++t) {
-        const __m256i sum = _mm256_madd_epi16(lanes[t], ones);
-        sums[t] = begin == 0 ? sum : _mm256_add_epi32(sums[t], sum);
-      }
-    }
-  }
-
-  // The same for 8-bit codes, as 16 * high nibble + low nibble, each of which keeps within 16 bits for 8 steps.
-  template <int kSteps, int kTokens>
-  [[gnu::always_inline]] static inline void Dot8(const std::uint8_t (*codes)[32], const std::int8_t* q, std::ptrdiff_t stride, Ints sums[kTokens]) {
-    static_assert(kSteps <= 8);
-    __m256i low[kTokens], high[kTokens];
-#pragma GCC unroll 8
-    for (int step = 0; step < kSteps; ++step) {
-      const __m256i w = LoadBytes(codes[step]);
-      const __m256i w_low = And(w, Set1(15));
-      const __m256i w_high = ShiftRight<4>(w);
-#pragma GCC unroll 8
-      for (int t = 0; t < kTokens; ++t) {
-        const __m256i x = Word(q + t * stride + 4 * step);
-        const __m256i product_low = _mm256_maddubs_epi16(w_low, x);
-        const __m256i product_high = _mm256_maddubs_epi16(w_high, x);
-        low[t] = step == 0 ? product_low : _mm256_add_epi16(low[t], product_low);
-        high[t] = step == 0 ? product_high : _mm256_add_epi16(high[t], product_high);
-      }
-    }
-#pragma GCC unroll 8
-    for (int t = 0; t < kTokens; ++t) {
-      sums[t] = _mm256_add_epi32(_mm256_madd_epi16(low[t], _mm256_set1_epi16(1)), _mm256_madd_epi16(high[t], _mm256_set1_epi16(16)));
     }
   }
 
  private:
-  static __m256i Word(const std::int8_t* q) {
+  // For 8-bit codes, as 16 * high nibble + low nibble.
+  template <int kGroups, int kTokens>
+  [[gnu::always_inline]] static inline void Dot8(const std::uint8_t (*codes)[32], const std::int8_t* q, const std::int16_t (*factors)[2], std::ptrdiff_t stride, Ints sums[kTokens]) {
+    __m256i high_sums[kTokens];
+#pragma GCC unroll 4
+    for (int g = 0; g < kGroups; ++g) {
+      const __m256i first = LoadBytes(codes[2 * g]), second = LoadBytes(codes[2 * g + 1]);
+      const __m256i first_low = And(first, Set1(15)), second_low = And(second, Set1(15));
+      const __m256i first_high = ShiftRight<4>(first), second_high = ShiftRight<4>(second);
+#pragma GCC unroll 8
+      for (int t = 0; t < kTokens; ++t) {
+        const __m256i x0 = Word(q + t * stride + 8 * g), x1 = Word(q + t * stride + 8 * g + 4);
+        const __m256i factor = Word(factors[g] + t * stride / 2);
+        const __m256i low = _mm256_madd_epi16(_mm256_add_epi16(_mm256_maddubs_epi16(first_low, x0), _mm256_maddubs_epi16(second_low, x1)), factor);
+        const __m256i high = _mm256_madd_epi16(_mm256_add_epi16(_mm256_maddubs_epi16(first_high, x0), _mm256_maddubs_epi16(second_high, x1)), factor);
+        sums[t] = g == 0 ? low : _mm256_add_epi32(sums[t], low);
+        high_sums[t] = g == 0 ? high : _mm256_add_epi32(high_sums[t], high);
+      }
+    }
+#pragma GCC unroll 8
+    for (int t = 0; t < kTokens; ++t) sums[t] = _mm256_add_epi32(sums[t], _mm256_slli_epi32(high_sums[t], 4));
+  }
+
+  // Four bytes, in every lane.
+  template <class T>
+  static __m256i Word(const T* from) {
     int value;
-    std::memcpy(&value, q, sizeof(value));
+    std::memcpy(&value, from, sizeof(value));
     return _mm256_set1_epi32(value);
   }
 };

@@ -3,7 +3,7 @@
 // Weight rows are taken Isa::kRows at a time and unpacked into a panel (unpack-inl.h). For a few tokens each block of the
 // panel is used as it is made; for many the panel of all columns is kept in the scratch memory and meets the tokens tile by
 // tile. Both do the same arithmetic for a row and a token: per block, in ascending order,
-//   sum += float(code . q) * scale * x.scale;  sum += offset * x.sum
+//   sum += float(codes . factors q) * scale * x.scale;  sum += offset * x.sum
 // with the integer product exact.
 
 #ifndef SLM_KERNELS_SIMD_MATMUL_INT8_INL_H_
@@ -29,12 +29,7 @@ template <class Isa, class PanelFormat, int kTokens>
 #pragma GCC unroll 2
   for (int group = 0; group < kGroups; ++group) {
     typename Isa::Ints products[kTokens];
-    const std::int8_t* q = x->q + group * 4 * kSteps;
-    if constexpr (PanelFormat::kBits == 8) {
-      Isa::template Dot8<kSteps, kTokens>(panel.codes + group * kSteps, q, byte_stride, products);
-    } else {
-      Isa::template Dot<PanelFormat::kBits, kSteps, kTokens>(panel.codes + group * kSteps, q, byte_stride, products);
-    }
+    Isa::template Dot<PanelFormat::kBits, kSteps / 2, kTokens>(panel.codes + group * kSteps, x->q + group * 4 * kSteps, x->factors + group * kSteps / 2, byte_stride, products);
     const auto scale = Isa::Load(panel.scales[group]);
     const auto offset = Isa::Load(panel.offsets[group]);
 #pragma GCC unroll 8

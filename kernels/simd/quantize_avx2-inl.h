@@ -5,7 +5,6 @@
 
 #include <immintrin.h>
 
-#include <cmath>
 #include <cstdint>
 #include <limits>
 
@@ -20,45 +19,46 @@ struct QuantizeAvx2 {
   }
 
  private:
-  static float LargestMagnitude(const __m256 values[4]) {
-    // Magnitudes are compared as integers, where NaN and infinity are above every number.
-    const __m256i magnitude_bits = _mm256_set1_epi32(0x7FFFFFFF);
-    const auto magnitude = [&](int i) { return _mm256_and_si256(_mm256_castps_si256(values[i]), magnitude_bits); };
-    const __m256i all = _mm256_max_epi32(_mm256_max_epi32(magnitude(0), magnitude(1)), _mm256_max_epi32(magnitude(2), magnitude(3)));
-    __m128i half = _mm_max_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
-    half = _mm_max_epi32(half, _mm_shuffle_epi32(half, 0x4E));
-    half = _mm_max_epi32(half, _mm_shuffle_epi32(half, 0xB1));
-    return _mm_cvtss_f32(_mm_castsi128_ps(half));
+  // Reduces each of four vectors across its lanes: [a, b, c, d].
+  template <class Reduce>
+  static __m128i Across(const __m256i v[4], const Reduce& reduce) {
+    const __m256i ab = reduce(_mm256_unpacklo_epi32(v[0], v[1]), _mm256_unpackhi_epi32(v[0], v[1]));
+    const __m256i cd = reduce(_mm256_unpacklo_epi32(v[2], v[3]), _mm256_unpackhi_epi32(v[2], v[3]));
+    const __m256i abcd = reduce(_mm256_unpacklo_epi64(ab, cd), _mm256_unpackhi_epi64(ab, cd));
+    return _mm256_castsi256_si128(reduce(abcd, _mm256_permute2x128_si256(abcd, abcd, 1)));
   }
 
-  // The sum of the eight 32-bit lanes.
-  static int Sum(__m256i lanes) {
-    __m128i half = _mm_add_epi32(_mm256_castsi256_si128(lanes), _mm256_extracti128_si256(lanes, 1));
-    half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4E));
-    half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0xB1));
-    return _mm_cvtsi128_si32(half);
-  }
+  static bool Finite(float magnitude) { return magnitude <= std::numeric_limits<float>::max(); }
 
   static void QuantizeBlock(const float* x, ActivationBlock& out) {
-    __m256 values[4];
-    for (int i = 0; i < 4; ++i) values[i] = _mm256_loadu_ps(x + 8 * i);
-    const float amax = LargestMagnitude(values);
-    const float inverse = 127 / amax;
-    if (!(amax <= std::numeric_limits<float>::max()) || !(inverse <= std::numeric_limits<float>::max())) {
+    __m256i magnitudes[4];  // compared as integers, where NaN and infinity are above every number
+    for (int g = 0; g < 4; ++g) magnitudes[g] = _mm256_and_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + 8 * g)), _mm256_set1_epi32(0x7FFFFFFF));
+    const __m128i group_max = Across(magnitudes, [](__m256i a, __m256i b) { return _mm256_max_epi32(a, b); });
+    __m128i block_max = _mm_max_epi32(group_max, _mm_shuffle_epi32(group_max, 0x4E));
+    block_max = _mm_max_epi32(block_max, _mm_shuffle_epi32(block_max, 0xB1));
+    const float amax = _mm_cvtss_f32(_mm_castsi128_ps(block_max));
+    const float inverse = 127.0f * 127.0f / amax;
+    if (!Finite(amax) || !Finite(inverse)) {
       out = {};
-      if (!(amax <= std::numeric_limits<float>::max())) {
-        out.scale = out.sum = out.half_sum[0] = out.half_sum[1] = std::numeric_limits<float>::quiet_NaN();
-      }
+      if (!Finite(amax)) out.scale = out.sum = out.half_sum[0] = out.half_sum[1] = std::numeric_limits<float>::quiet_NaN();
       return;
     }
+    const __m128 ratio = _mm_div_ps(_mm_castsi128_ps(group_max), _mm_set1_ps(amax));
+    const __m128 factors = _mm_max_ps(_mm_set1_ps(1), _mm_ceil_ps(_mm_mul_ps(ratio, _mm_set1_ps(127))));
+    alignas(16) float inverses[4];
+    _mm_store_ps(inverses, _mm_div_ps(_mm_set1_ps(inverse), factors));
     __m256i codes[4];
-    for (int i = 0; i < 4; ++i) codes[i] = _mm256_cvtps_epi32(_mm256_mul_ps(values[i], _mm256_set1_ps(inverse)));
-    const int low = Sum(_mm256_add_epi32(codes[0], codes[1]));
-    const int high = Sum(_mm256_add_epi32(codes[2], codes[3]));
+    for (int g = 0; g < 4; ++g) codes[g] = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8 * g), _mm256_set1_ps(inverses[g])));
     const __m256i packed = _mm256_packs_epi16(_mm256_packs_epi32(codes[0], codes[1]), _mm256_packs_epi32(codes[2], codes[3]));
     const __m256i ordered = _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(out.q), ordered);
-    out.scale = amax / 127;
+
+    const __m128i int_factors = _mm_cvtps_epi32(factors);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out.factors), _mm_or_si128(int_factors, _mm_slli_epi32(int_factors, 16)));
+    const __m128i sums = _mm_mullo_epi32(int_factors, Across(codes, [](__m256i a, __m256i b) { return _mm256_add_epi32(a, b); }));
+    const int low = _mm_extract_epi32(sums, 0) + _mm_extract_epi32(sums, 1);
+    const int high = _mm_extract_epi32(sums, 2) + _mm_extract_epi32(sums, 3);
+    out.scale = amax / (127.0f * 127.0f);
     out.sum = out.scale * static_cast<float>(low + high);
     out.half_sum[0] = out.scale * static_cast<float>(low);
     out.half_sum[1] = out.scale * static_cast<float>(high);

@@ -46,26 +46,32 @@ std::vector<std::byte> RandomBlocks(const FormatInfo& format, std::size_t n_bloc
 ActivationBlock QuantizedBlock(const float x[32]) {
   ActivationBlock block = {};
   float largest = 0;
+  float group_largest[4] = {};
   for (int i = 0; i < 32; ++i) {
     if (!std::isfinite(x[i])) {
       block.scale = block.sum = block.half_sum[0] = block.half_sum[1] = std::numeric_limits<float>::quiet_NaN();
       return block;
     }
     largest = std::max(largest, std::abs(x[i]));
+    group_largest[i / 8] = std::max(group_largest[i / 8], std::abs(x[i]));
   }
-  if (largest == 0 || std::isinf(127 / largest)) return block;
+  const float inverse = 16129 / largest;
+  if (largest == 0 || std::isinf(inverse)) return block;
 
   int half_sum[2] = {};
   for (int i = 0; i < 32; ++i) {
-    const float scaled = x[i] * (127 / largest);
+    int factor = 1;
+    while (static_cast<float>(factor) < group_largest[i / 8] / largest * 127) ++factor;
+    const float scaled = x[i] * (inverse / static_cast<float>(factor));
     const float below = std::floor(scaled);
     const float fraction = scaled - below;  // exact
     const int lower = static_cast<int>(below);
     const bool up = fraction > 0.5f || (fraction == 0.5f && lower % 2 != 0);
     block.q[i] = static_cast<std::int8_t>(up ? lower + 1 : lower);
-    half_sum[i / 16] += block.q[i];
+    block.factors[i / 8][0] = block.factors[i / 8][1] = static_cast<std::int16_t>(factor);
+    half_sum[i / 16] += factor * block.q[i];
   }
-  block.scale = largest / 127;
+  block.scale = largest / 16129;
   block.sum = block.scale * static_cast<float>(half_sum[0] + half_sum[1]);
   for (int half = 0; half < 2; ++half) block.half_sum[half] = block.scale * static_cast<float>(half_sum[half]);
   return block;

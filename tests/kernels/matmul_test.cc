@@ -142,9 +142,10 @@ Expected ExactProduct(const Operands& operands, const std::vector<float>& weight
     double largest = 0;
     double q_sum = 0;
     for (std::size_t j = 0; j < 32; ++j) {
-      expected.value += static_cast<double>(weights[i + j]) * block.q[j] * block.scale;
+      const int code = block.q[j] * block.factors[j / 8][0];
+      expected.value += static_cast<double>(weights[i + j]) * code * block.scale;
       largest = std::max(largest, static_cast<double>(std::abs(weights[i + j])));
-      q_sum += std::abs(block.q[j]);
+      q_sum += std::abs(code);
     }
     magnitude += largest * q_sum * block.scale;
   }
@@ -290,11 +291,12 @@ std::vector<std::byte> UnitBlocks(Format format, std::size_t n, std::uint8_t eve
   }
 }
 
-ActivationBlock UnitActivations(std::int8_t even, std::int8_t odd) {
+ActivationBlock UnitActivations(std::int8_t even, std::int8_t odd, std::int16_t factor) {
   ActivationBlock block = {};
+  for (auto& pair : block.factors) pair[0] = pair[1] = factor;
   for (int i = 0; i < 32; ++i) block.q[i] = i % 2 == 0 ? even : odd;
   block.scale = 1;
-  block.half_sum[0] = block.half_sum[1] = static_cast<float>(8 * (even + odd));
+  block.half_sum[0] = block.half_sum[1] = static_cast<float>(8 * factor * (even + odd));
   block.sum = 2 * block.half_sum[0];
   return block;
 }
@@ -320,12 +322,18 @@ TEST_P(MatMulInt8Test, LargestIntegersAreExact) {
   operands.stride = kColumns / 32;
   for (const std::int8_t even : kCodes) {
     for (const std::int8_t odd : kCodes) {
-      operands.blocks.insert(operands.blocks.end(), kColumns / 32, UnitActivations(even, odd));
+      operands.blocks.insert(operands.blocks.end(), kColumns / 32, UnitActivations(even, odd, 1));
     }
+  }
+  // Large factors in one block only, as large as keeps the sums of 8-bit codes below 2^24 too.
+  const std::int16_t factor = format().format == Format::kQ8_0 ? 16 : 127;
+  for (const std::int8_t code : {std::int8_t{127}, std::int8_t{-127}}) {
+    operands.blocks.push_back(UnitActivations(code, code, factor));
+    operands.blocks.insert(operands.blocks.end(), kColumns / 32 - 1, UnitActivations(0, 0, factor));
   }
 
   constexpr Range kAllRows = {0, std::size(kBytes) * std::size(kBytes)};
-  constexpr Range kAllTokens = {0, std::size(kCodes) * std::size(kCodes)};
+  constexpr Range kAllTokens = {0, std::size(kCodes) * std::size(kCodes) + 2};
   const std::vector<float> out = Multiply(matmul(), operands, kAllRows, kAllTokens);
   for (std::int64_t row = 0; row < kAllRows.end; ++row) {
     const std::vector<float> weights = operands.WeightRow(row);

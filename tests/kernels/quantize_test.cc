@@ -52,12 +52,13 @@ TEST_P(QuantizeTest, WritesNothingFromNothing) {
   EXPECT_EQ(block.scale, 5);
 }
 
-// With a largest magnitude of 127 the values are their own codes, and k + 1/2 is a tie.
+// With a largest magnitude of 127 in every group the values are their own codes, and k + 1/2 is a tie.
 TEST_P(QuantizeTest, TiesGoToTheEvenNeighbour) {
   for (int first = -127; first < 127; first += 31) {
     std::vector<float> x(32, 127.0f);
-    for (int i = 0; i < 31; ++i)
-      x[static_cast<std::size_t>(i) + 1] = std::clamp(static_cast<float>(first + i) + 0.5f, -126.5f, 126.5f);
+    for (int i = 0; i < 32; ++i) {
+      if (i % 8 != 0) x[static_cast<std::size_t>(i)] = std::clamp(static_cast<float>(first + i) + 0.5f, -126.5f, 126.5f);
+    }
     ExpectExact(x, "ties");
     for (float& value : x) value = -value;
     ExpectExact(x, "negative ties");
@@ -79,11 +80,29 @@ TEST_P(QuantizeTest, LargestValueGetsCode127) {
   }
 }
 
+// One large value must not cost the other groups their precision.
+TEST_P(QuantizeTest, GroupsKeepTheirOwnPrecision) {
+  Random random(4);
+  for (int exponent = 0; exponent >= -12; --exponent) {
+    std::vector<float> x = RandomFloats(32, random);
+    for (std::size_t i = 8; i < 32; ++i) x[i] = std::ldexp(x[i], exponent);
+    ExpectExact(x, "groups of different size");
+    ActivationBlock block;
+    kernels().quantize(x.data(), 32, &block);
+    for (std::size_t i = 0; i < 32; ++i) {
+      const float step = block.scale * static_cast<float>(block.factors[i / 8][0]);
+      ASSERT_NEAR(block.q[i] * step, x[i], step * 0.501f);
+      ASSERT_GE(block.factors[i / 8][0], 1);
+      ASSERT_LE(block.factors[i / 8][0], 127);
+    }
+  }
+}
+
 TEST_P(QuantizeTest, ZeroAndTinyBlocksAreZero) {
-  const float smallest_usable = 127 / FLT_MAX;
+  const float smallest_usable = 16129 / FLT_MAX;
   for (const float amax :
        {0.0f, -0.0f, FLT_TRUE_MIN, -FLT_TRUE_MIN, FLT_MIN, 1e-37f, std::nextafter(smallest_usable, 0.0f),
-        smallest_usable, std::nextafter(smallest_usable, 1.0f), 4e-37f}) {
+        smallest_usable, std::nextafter(smallest_usable, 1.0f), 4e-37f, 1e-35f, 1e-34f}) {
     std::vector<float> x(32, amax);
     ExpectExact(x, "tiny block");
     x[7] = 0;

@@ -150,7 +150,10 @@ TEST(SlmInspectTensors, OneLineEach) {
     EXPECT_EQ(tensor["offset"], offset);
     EXPECT_EQ(tensor["size"], size);
     std::string joined;
-    for (const Json& n : tensor["shape"]) joined += (joined.empty() ? "" : "x") + std::to_string(n.get<int>());
+    for (const Json& n : tensor["shape"]) {
+      if (!joined.empty()) joined += 'x';
+      joined += std::to_string(n.get<int>());
+    }
     EXPECT_EQ(shape, joined);
   }
   EXPECT_EQ(count, json.size());
