@@ -1,11 +1,14 @@
 // The kernels: single-threaded functions on plain pointers. They know nothing of models, files, threads or text.
 //
-// A KernelSet is a table of them for one instruction set. "scalar" is the reference: complete, spelled out, run anywhere. The
-// other sets compute the same integers exactly and the same floats up to rounding.
+// A KernelSet is a table of them for one instruction set. "scalar" is the reference: complete, spelled out, run
+// anywhere. The other sets compute the same integers exactly and the same floats up to rounding.
 //
 // Two promises every set keeps, and tests check:
-//   - The result for a token does not depend, in any bit, on which other tokens are in the same call.
-//   - The result for a weight row does not depend on row_begin and row_end, so that any split over threads gives the same.
+//   - The result for a token does not depend, in any bit, on which other tokens are in the same call (as long as all
+//   numbers
+//     are finite: NaN may spread to the rows of an attention call that do not look at it).
+//   - The result for a weight row does not depend on row_begin and row_end, so that any split over threads gives the
+//   same.
 
 #ifndef SLM_KERNELS_KERNELS_H_
 #define SLM_KERNELS_KERNELS_H_
@@ -19,11 +22,10 @@
 
 namespace slm {
 
-// 32 activations as int8, with a common scale and a small integer factor for each 8 of them, so that one large value costs
-// only its own neighbours precision: x[i] is about scale * factors[i / 8] * q[i]. A dot product with integer codes is then
-// exact in 32 bits up to the scale: sum over g of factors[g] * (codes . q over group g).
-// The sums carry the weights' offsets and minimums: sum = scale * sum over i of factors[i / 8] * q[i], half_sum the same
-// over each 16.
+// 32 activations as int8, with a common scale and a small integer factor for each 8 of them, so that one large value
+// costs only its own neighbours precision: x[i] is about scale * factors[i / 8] * q[i]. A dot product with integer
+// codes is then exact in 32 bits up to the scale: sum over g of factors[g] * (codes . q over group g). The sums carry
+// the weights' offsets and minimums: sum = scale * sum over i of factors[i / 8] * q[i], half_sum the same over each 16.
 struct ActivationBlock {
   std::int8_t q[32];           // -127..127
   std::int16_t factors[4][2];  // 1..127, each twice: multiply-add instructions take 16-bit pairs
@@ -69,10 +71,10 @@ struct AttentionTask {
   std::int64_t out_stride = 0;
   std::int64_t rows = 0;
   std::int64_t heads = 0;
-  std::int64_t head_dim = 0;        // of queries and keys
-  std::int64_t value_dim = 0;       // of values and out; out of head h begins at h * value_dim
+  std::int64_t head_dim = 0;   // of queries and keys
+  std::int64_t value_dim = 0;  // of values and out; out of head h begins at h * value_dim
   std::int64_t first_position = 0;
-  std::int64_t window = 0;          // positions a query sees, itself included; 0: all before it
+  std::int64_t window = 0;  // positions a query sees, itself included; 0: all before it
   // Cell c of this key/value head at keys + c * key_stride; strides in elements of the cache format.
   const void* keys = nullptr;
   const void* values = nullptr;
@@ -81,7 +83,7 @@ struct AttentionTask {
   std::int64_t cells = 0;
   CacheFormat cache_format = CacheFormat::kF16;
   float scale = 1;
-  float softcap = 0;  // 0: none
+  float softcap = 0;             // 0: none
   std::byte* scratch = nullptr;  // AttentionScratchBytes(head_dim, value_dim) bytes, 64-byte aligned
 };
 
@@ -110,8 +112,8 @@ struct KernelSet {
   using MatMulFn = void (*)(const MatMulTask&);
   MatMulFn matmul[kFormatIdEnd];
 
-  // n is a multiple of 32. Bit-identical in every set; the steps are written down in scalar/quantize.cc. Where an x is not
-  // finite, q is 0 and scale and sums are NaN, so that the fault stays visible.
+  // n is a multiple of 32. Bit-identical in every set; the steps are written down in scalar/quantize.cc. Where an x is
+  // not finite, q is 0 and scale and sums are NaN, so that the fault stays visible.
   void (*quantize)(const float* x, std::int64_t n, ActivationBlock* out);
 
   void (*attention)(const AttentionTask&);

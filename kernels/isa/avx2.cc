@@ -1,5 +1,5 @@
-// The kernel set for x86-64 processors with AVX2, FMA and F16C. Compiled with those instructions: nothing here may be used
-// before dispatch.cc has found them.
+// The kernel set for x86-64 processors with AVX2, FMA and F16C. Compiled with those instructions: nothing here may be
+// used before dispatch.cc has found them.
 
 #include <utility>
 
@@ -23,7 +23,9 @@ constexpr KernelSet MakeAvx2Kernels() {
   KernelSet set{};
   set.name = "avx2";
   set.needs = kCpuAvx2;
-  const auto matmul = [&set](Format format) -> KernelSet::MatMulFn& { return set.matmul[static_cast<std::size_t>(format)]; };
+  const auto matmul = [&set](Format format) -> KernelSet::MatMulFn& {
+    return set.matmul[static_cast<std::size_t>(format)];
+  };
   matmul(Format::kF32) = MatMulFloat<Widen, F32Weights>;
   matmul(Format::kF16) = MatMulFloat<Widen, F16Weights>;
   matmul(Format::kBF16) = MatMulFloat<Widen, BF16Weights>;

@@ -12,7 +12,6 @@
 #include <cstdint>
 #include <limits>
 #include <utility>
-
 #include <xsimd/xsimd.hpp>
 
 #include "kernels.h"
@@ -27,7 +26,8 @@ class AttentionPass {
   static constexpr std::int64_t kMaxQueries = 64;
 
   // Rows first_row..first_row + rows - 1 and heads first_head.. of the task; rows * heads <= kMaxQueries.
-  AttentionPass(const AttentionTask& task, std::int64_t first_row, std::int64_t rows, std::int64_t first_head, std::int64_t heads)
+  AttentionPass(const AttentionTask& task, std::int64_t first_row, std::int64_t rows, std::int64_t first_head,
+                std::int64_t heads)
       : task_(task),
         first_row_(first_row),
         rows_(rows),
@@ -82,7 +82,8 @@ class AttentionPass {
     std::fill_n(sums_, padded * value_width_, 0.0f);
     std::fill_n(weights_, padded * kKeys, 0.0f);
     for (std::int64_t query = 0; query < Queries(); ++query) {
-      const float* from = task_.queries + (first_row_ + query / heads_) * task_.query_stride + (first_head_ + query % heads_) * task_.head_dim;
+      const float* from = task_.queries + (first_row_ + query / heads_) * task_.query_stride +
+                          (first_head_ + query % heads_) * task_.head_dim;
       for (std::int64_t i = 0; i < task_.head_dim; ++i) queries_[query * key_width_ + i] = from[i] * task_.scale;
       max_[query] = -std::numeric_limits<float>::infinity();
       total_[query] = 0;
@@ -90,7 +91,8 @@ class AttentionPass {
   }
 
   // Positions begin..end - 1 as floats into rows (position - block) of `out`.
-  void LoadCells(const void* cells, std::int64_t stride, std::int64_t dim, std::int64_t width, std::int64_t block, std::int64_t begin, std::int64_t end, float* out) const {
+  void LoadCells(const void* cells, std::int64_t stride, std::int64_t dim, std::int64_t width, std::int64_t block,
+                 std::int64_t begin, std::int64_t end, float* out) const {
     std::int64_t cell = begin % task_.cells;
     for (std::int64_t position = begin; position < end; ++position) {
       float* to = out + (position - block) * width;
@@ -143,8 +145,8 @@ class AttentionPass {
     }
   }
 
-  // Turns the scores of one query in a block into weights exp(score - max), 0 for keys it does not see, and rescales what
-  // was summed under an older maximum.
+  // Turns the scores of one query in a block into weights exp(score - max), 0 for keys it does not see, and rescales
+  // what was summed under an older maximum.
   void UpdateSoftmax(std::int64_t block, std::int64_t query) {
     const std::int64_t row = query / heads_;
     float* weights = weights_ + query * kKeys;
@@ -174,7 +176,8 @@ class AttentionPass {
     Batch total(0.0f);
     for (std::int64_t i = 0; i < kKeys / kWidth; ++i) {
       // exp is not asked about -infinity: its vector form need not be exact there.
-      const Batch weight = xsimd::select(scores[i] == Batch(unseen), Batch(0.0f), xsimd::exp(scores[i] - Batch(new_max)));
+      const Batch weight =
+          xsimd::select(scores[i] == Batch(unseen), Batch(0.0f), xsimd::exp(scores[i] - Batch(new_max)));
       weight.store_aligned(weights + i * kWidth);
       total = total + weight;
     }
@@ -188,7 +191,8 @@ class AttentionPass {
   void Rescale(std::int64_t query, float factor) {
     total_[query] *= factor;
     float* sums = sums_ + query * value_width_;
-    for (std::int64_t i = 0; i < value_width_; i += kWidth) (Batch::load_aligned(sums + i) * Batch(factor)).store_aligned(sums + i);
+    for (std::int64_t i = 0; i < value_width_; i += kWidth)
+      (Batch::load_aligned(sums + i) * Batch(factor)).store_aligned(sums + i);
   }
 
   // sums[query] += weights[query][key] * value[key] for a tile of queries.
@@ -196,7 +200,8 @@ class AttentionPass {
     for (std::int64_t i = 0; i < value_width_; i += 2 * kWidth) {
       Batch sums[kTile][2];
       for (std::int64_t q = 0; q < kTile; ++q) {
-        for (std::int64_t part = 0; part < 2; ++part) sums[q][part] = Batch::load_aligned(sums_ + (query + q) * value_width_ + i + part * kWidth);
+        for (std::int64_t part = 0; part < 2; ++part)
+          sums[q][part] = Batch::load_aligned(sums_ + (query + q) * value_width_ + i + part * kWidth);
       }
       for (std::int64_t key = begin; key < end; ++key) {
         const float* value = values_ + key * value_width_ + i;
@@ -208,14 +213,16 @@ class AttentionPass {
         }
       }
       for (std::int64_t q = 0; q < kTile; ++q) {
-        for (std::int64_t part = 0; part < 2; ++part) sums[q][part].store_aligned(sums_ + (query + q) * value_width_ + i + part * kWidth);
+        for (std::int64_t part = 0; part < 2; ++part)
+          sums[q][part].store_aligned(sums_ + (query + q) * value_width_ + i + part * kWidth);
       }
     }
   }
 
   void StoreOut() const {
     for (std::int64_t query = 0; query < Queries(); ++query) {
-      float* out = task_.out + (first_row_ + query / heads_) * task_.out_stride + (first_head_ + query % heads_) * task_.value_dim;
+      float* out = task_.out + (first_row_ + query / heads_) * task_.out_stride +
+                   (first_head_ + query % heads_) * task_.value_dim;
       const float inverse = 1 / total_[query];
       for (std::int64_t i = 0; i < task_.value_dim; ++i) out[i] = sums_[query * value_width_ + i] * inverse;
     }
@@ -224,13 +231,13 @@ class AttentionPass {
   const AttentionTask& task_;
   const std::int64_t first_row_, rows_, first_head_, heads_;
   const std::int64_t key_width_, value_width_;  // dimensions padded to whole vectors
-  float* keys_;     // [kKeys][key_width_]
-  float* values_;   // [kKeys][value_width_]
-  float* queries_;  // [kMaxQueries][key_width_]
-  float* sums_;     // [kMaxQueries][value_width_]
-  float* weights_;  // [kMaxQueries][kKeys], scores, then weights
-  float* max_;      // [kMaxQueries]
-  float* total_;    // [kMaxQueries]
+  float* keys_;                                 // [kKeys][key_width_]
+  float* values_;                               // [kKeys][value_width_]
+  float* queries_;                              // [kMaxQueries][key_width_]
+  float* sums_;                                 // [kMaxQueries][value_width_]
+  float* weights_;                              // [kMaxQueries][kKeys], scores, then weights
+  float* max_;                                  // [kMaxQueries]
+  float* total_;                                // [kMaxQueries]
 };
 
 template <class Widen>

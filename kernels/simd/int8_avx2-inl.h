@@ -17,9 +17,9 @@ namespace {
 
 struct Int8Avx2 {
   static constexpr int kRows = 8;
-  using Bytes = __m256i;   // [8 rows][4 columns] of codes
-  using Ints = __m256i;    // [8 rows]
-  using Floats = __m256;   // [8 rows]
+  using Bytes = __m256i;  // [8 rows][4 columns] of codes
+  using Ints = __m256i;   // [8 rows]
+  using Floats = __m256;  // [8 rows]
 
   // Tokens that fit into registers beside each other: two accumulators each, four where codes have 8 bits.
   static constexpr int MaxTokens(int bits) { return bits == 8 ? 3 : 6; }
@@ -77,7 +77,8 @@ struct Int8Avx2 {
   // The two halves of each 32-bit lane.
   static void SplitHalves(Bytes lanes, Floats& low, Floats& high) {
     const __m256i lows = _mm256_and_si256(lanes, _mm256_set1_epi32(0xFFFF));
-    const __m256i packed = _mm256_packus_epi32(lows, _mm256_srli_epi32(lanes, 16));  // [low 0-3, high 0-3 | low 4-7, high 4-7]
+    const __m256i packed =
+        _mm256_packus_epi32(lows, _mm256_srli_epi32(lanes, 16));  // [low 0-3, high 0-3 | low 4-7, high 4-7]
     const __m256 first = _mm256_cvtph_ps(_mm256_castsi256_si128(packed));
     const __m256 second = _mm256_cvtph_ps(_mm256_extracti128_si256(packed, 1));
     low = _mm256_permute2f128_ps(first, second, 0x20);
@@ -87,7 +88,8 @@ struct Int8Avx2 {
   // Bits 4 * step..4 * step + 3 of each 32-bit lane, one a byte: `value` where the bit is set, else 0.
   static Bytes SpreadBits(Bytes lanes, int step, int value) {
     // Byte step / 2 of lane i, four times: indices 4 * i + step / 2 within each 128-bit half.
-    const __m256i lane_starts = _mm256_setr_epi32(0x00000000, 0x04040404, 0x08080808, 0x0C0C0C0C, 0x00000000, 0x04040404, 0x08080808, 0x0C0C0C0C);
+    const __m256i lane_starts = _mm256_setr_epi32(0x00000000, 0x04040404, 0x08080808, 0x0C0C0C0C, 0x00000000,
+                                                  0x04040404, 0x08080808, 0x0C0C0C0C);
     const __m256i select = _mm256_add_epi8(lane_starts, Set1(step / 2));
     const __m256i bits = _mm256_set1_epi32(step % 2 == 0 ? 0x08040201 : static_cast<int>(0x80402010u));
     const __m256i copies = _mm256_shuffle_epi8(lanes, select);
@@ -120,11 +122,13 @@ struct Int8Avx2 {
   static void StoreUnaligned(float* to, Floats a) { _mm256_storeu_ps(to, a); }
   static void StoreBytes(std::uint8_t* to, Bytes a) { _mm256_store_si256(reinterpret_cast<__m256i*>(to), a); }
 
-  // sums[t][row] = sum over groups g of 8 columns of factor g * (codes[row] . q) of token t: exact. Group g is the steps 2g
-  // and 2g + 1 of codes; token t's blocks are t * stride bytes from q and factors. Codes have kBits bits: up to 6, the products
-  // of a group (4 * 127 * 63 at most a lane) fit into 16 bits.
+  // sums[t][row] = sum over groups g of 8 columns of factor g * (codes[row] . q) of token t: exact. Group g is the
+  // steps 2g and 2g + 1 of codes; token t's blocks are t * stride bytes from q and factors. Codes have kBits bits: up
+  // to 6, the products of a group (4 * 127 * 63 at most a lane) fit into 16 bits.
   template <int kBits, int kGroups, int kTokens>
-  [[gnu::always_inline]] static inline void Dot(const std::uint8_t (*codes)[32], const std::int8_t* q, const std::int16_t (*factors)[2], std::ptrdiff_t stride, Ints sums[kTokens]) {
+  [[gnu::always_inline]] static inline void Dot(const std::uint8_t (*codes)[32], const std::int8_t* q,
+                                                const std::int16_t (*factors)[2], std::ptrdiff_t stride,
+                                                Ints sums[kTokens]) {
     if constexpr (kBits == 8) {
       Dot8<kGroups, kTokens>(codes, q, factors, stride, sums);
     } else {
@@ -134,7 +138,8 @@ struct Int8Avx2 {
         const __m256i first = LoadBytes(codes[2 * g]), second = LoadBytes(codes[2 * g + 1]);
 #pragma GCC unroll 8
         for (int t = 0; t < kTokens; ++t) {
-          const __m256i lanes = _mm256_add_epi16(_mm256_maddubs_epi16(first, Word(q + t * stride + 8 * g)), _mm256_maddubs_epi16(second, Word(q + t * stride + 8 * g + 4)));
+          const __m256i lanes = _mm256_add_epi16(_mm256_maddubs_epi16(first, Word(q + t * stride + 8 * g)),
+                                                 _mm256_maddubs_epi16(second, Word(q + t * stride + 8 * g + 4)));
           const __m256i sum = _mm256_madd_epi16(lanes, Word(factors[g] + t * stride / 2));
           sums[t] = g == 0 ? sum : _mm256_add_epi32(sums[t], sum);
         }
@@ -145,7 +150,9 @@ struct Int8Avx2 {
  private:
   // For 8-bit codes, as 16 * high nibble + low nibble.
   template <int kGroups, int kTokens>
-  [[gnu::always_inline]] static inline void Dot8(const std::uint8_t (*codes)[32], const std::int8_t* q, const std::int16_t (*factors)[2], std::ptrdiff_t stride, Ints sums[kTokens]) {
+  [[gnu::always_inline]] static inline void Dot8(const std::uint8_t (*codes)[32], const std::int8_t* q,
+                                                 const std::int16_t (*factors)[2], std::ptrdiff_t stride,
+                                                 Ints sums[kTokens]) {
     __m256i high_sums[kTokens];
 #pragma GCC unroll 4
     for (int g = 0; g < kGroups; ++g) {
@@ -156,8 +163,10 @@ struct Int8Avx2 {
       for (int t = 0; t < kTokens; ++t) {
         const __m256i x0 = Word(q + t * stride + 8 * g), x1 = Word(q + t * stride + 8 * g + 4);
         const __m256i factor = Word(factors[g] + t * stride / 2);
-        const __m256i low = _mm256_madd_epi16(_mm256_add_epi16(_mm256_maddubs_epi16(first_low, x0), _mm256_maddubs_epi16(second_low, x1)), factor);
-        const __m256i high = _mm256_madd_epi16(_mm256_add_epi16(_mm256_maddubs_epi16(first_high, x0), _mm256_maddubs_epi16(second_high, x1)), factor);
+        const __m256i low = _mm256_madd_epi16(
+            _mm256_add_epi16(_mm256_maddubs_epi16(first_low, x0), _mm256_maddubs_epi16(second_low, x1)), factor);
+        const __m256i high = _mm256_madd_epi16(
+            _mm256_add_epi16(_mm256_maddubs_epi16(first_high, x0), _mm256_maddubs_epi16(second_high, x1)), factor);
         sums[t] = g == 0 ? low : _mm256_add_epi32(sums[t], low);
         high_sums[t] = g == 0 ? high : _mm256_add_epi32(high_sums[t], high);
       }

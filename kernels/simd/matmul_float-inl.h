@@ -1,5 +1,5 @@
-// Products of F32, F16 and BF16 weights with float activations. Each product is one sum over vectors of columns, added up
-// across the vector at the end, whatever the tile it is computed in.
+// Products of F32, F16 and BF16 weights with float activations. Each product is one sum over vectors of columns, added
+// up across the vector at the end, whatever the tile it is computed in.
 
 #ifndef SLM_KERNELS_SIMD_MATMUL_FLOAT_INL_H_
 #define SLM_KERNELS_SIMD_MATMUL_FLOAT_INL_H_
@@ -8,7 +8,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-
 #include <xsimd/xsimd.hpp>
 
 #include "kernels.h"
@@ -20,22 +19,29 @@ namespace {
 template <class Widen>
 struct F32Weights {
   static constexpr std::size_t kSize = 4;
-  static typename Widen::Batch Load(const std::byte* from) { return Widen::Batch::load_unaligned(reinterpret_cast<const float*>(from)); }
+  static typename Widen::Batch Load(const std::byte* from) {
+    return Widen::Batch::load_unaligned(reinterpret_cast<const float*>(from));
+  }
 };
 template <class Widen>
 struct F16Weights {
   static constexpr std::size_t kSize = 2;
-  static typename Widen::Batch Load(const std::byte* from) { return Widen::LoadHalf(reinterpret_cast<const Half*>(from)); }
+  static typename Widen::Batch Load(const std::byte* from) {
+    return Widen::LoadHalf(reinterpret_cast<const Half*>(from));
+  }
 };
 template <class Widen>
 struct BF16Weights {
   static constexpr std::size_t kSize = 2;
-  static typename Widen::Batch Load(const std::byte* from) { return Widen::LoadBfloat16(reinterpret_cast<const Half*>(from)); }
+  static typename Widen::Batch Load(const std::byte* from) {
+    return Widen::LoadBfloat16(reinterpret_cast<const Half*>(from));
+  }
 };
 
 // One vector of columns of a tile: weight row r at weights + r * row_bytes, token t at x + t * stride.
 template <class Widen, class Weights, int kRows, int kTokens>
-inline void AddFloatColumns(const std::byte* weights, std::size_t row_bytes, const float* x, std::int64_t stride, typename Widen::Batch sums[kRows][kTokens]) {
+inline void AddFloatColumns(const std::byte* weights, std::size_t row_bytes, const float* x, std::int64_t stride,
+                            typename Widen::Batch sums[kRows][kTokens]) {
   using Batch = typename Widen::Batch;
   Batch w[kRows];
   for (int r = 0; r < kRows; ++r) w[r] = Weights::Load(weights + static_cast<std::size_t>(r) * row_bytes);
@@ -58,14 +64,18 @@ void MultiplyFloatTile(const MatMulTask& task, std::int64_t row, std::int64_t to
   }
   std::int64_t column = 0;
   for (; column + kWidth <= task.columns; column += kWidth) {
-    AddFloatColumns<Widen, Weights, kRows, kTokens>(weights + static_cast<std::size_t>(column) * Weights::kSize, task.row_bytes, x + column, task.activation_stride, sums);
+    AddFloatColumns<Widen, Weights, kRows, kTokens>(weights + static_cast<std::size_t>(column) * Weights::kSize,
+                                                    task.row_bytes, x + column, task.activation_stride, sums);
   }
   if (const std::int64_t rest = task.columns - column; rest > 0) {
     // The last columns, filled up with zeros.
     alignas(64) std::byte last_weights[kRows][kWidth * 4] = {};
     alignas(64) float last_x[kTokens][kWidth] = {};
     for (int r = 0; r < kRows; ++r) {
-      std::memcpy(last_weights[r], weights + static_cast<std::size_t>(r) * task.row_bytes + static_cast<std::size_t>(column) * Weights::kSize, static_cast<std::size_t>(rest) * Weights::kSize);
+      std::memcpy(
+          last_weights[r],
+          weights + static_cast<std::size_t>(r) * task.row_bytes + static_cast<std::size_t>(column) * Weights::kSize,
+          static_cast<std::size_t>(rest) * Weights::kSize);
     }
     for (int t = 0; t < kTokens; ++t) std::copy_n(x + t * task.activation_stride + column, rest, last_x[t]);
     AddFloatColumns<Widen, Weights, kRows, kTokens>(last_weights[0], sizeof(last_weights[0]), last_x[0], kWidth, sums);

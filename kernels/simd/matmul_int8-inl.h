@@ -1,8 +1,8 @@
 // Products of quantized weights with int8 activations: one loop for every format and instruction set.
 //
-// Weight rows are taken Isa::kRows at a time and unpacked into a panel (unpack-inl.h). For a few tokens each block of the
-// panel is used as it is made; for many the panel of all columns is kept in the scratch memory and meets the tokens tile by
-// tile. Both do the same arithmetic for a row and a token: per block, in ascending order,
+// Weight rows are taken Isa::kRows at a time and unpacked into a panel (unpack-inl.h). For a few tokens each block of
+// the panel is used as it is made; for many the panel of all columns is kept in the scratch memory and meets the tokens
+// tile by tile. Both do the same arithmetic for a row and a token: per block, in ascending order,
 //   sum += float(codes . factors q) * scale * x.scale;  sum += offset * x.sum
 // with the integer product exact.
 
@@ -22,14 +22,16 @@ namespace {
 
 // Adds the product of kBlocks consecutive blocks to sums[token]. Token t's blocks begin at x + t * stride.
 template <class Isa, class PanelFormat, int kTokens>
-[[gnu::always_inline]] inline void AddBlock(const typename PanelFormat::Panel& panel, const ActivationBlock* x, std::int64_t stride, typename Isa::Floats sums[kTokens]) {
+[[gnu::always_inline]] inline void AddBlock(const typename PanelFormat::Panel& panel, const ActivationBlock* x,
+                                            std::int64_t stride, typename Isa::Floats sums[kTokens]) {
   constexpr int kGroups = PanelFormat::kGroups;
   constexpr int kSteps = 8 / kGroups;
   const std::ptrdiff_t byte_stride = stride * static_cast<std::ptrdiff_t>(sizeof(ActivationBlock));
 #pragma GCC unroll 2
   for (int group = 0; group < kGroups; ++group) {
     typename Isa::Ints products[kTokens];
-    Isa::template Dot<PanelFormat::kBits, kSteps / 2, kTokens>(panel.codes + group * kSteps, x->q + group * 4 * kSteps, x->factors + group * kSteps / 2, byte_stride, products);
+    Isa::template Dot<PanelFormat::kBits, kSteps / 2, kTokens>(panel.codes + group * kSteps, x->q + group * 4 * kSteps,
+                                                               x->factors + group * kSteps / 2, byte_stride, products);
     const auto scale = Isa::Load(panel.scales[group]);
     const auto offset = Isa::Load(panel.offsets[group]);
 #pragma GCC unroll 8
@@ -43,7 +45,8 @@ template <class Isa, class PanelFormat, int kTokens>
 
 // Where a tile of sums goes: `rows` of Isa::kRows are wanted.
 template <class Isa, int kTokens>
-inline void StoreTile(const typename Isa::Floats sums[kTokens], float* out, std::int64_t out_stride, std::int64_t rows) {
+inline void StoreTile(const typename Isa::Floats sums[kTokens], float* out, std::int64_t out_stride,
+                      std::int64_t rows) {
   for (int t = 0; t < kTokens; ++t) {
     if (rows == Isa::kRows) {
       Isa::StoreUnaligned(out + t * out_stride, sums[t]);
@@ -61,7 +64,8 @@ struct PanelRows {
   const std::uint8_t* at[Isa::kRows];
   std::int64_t count;
 
-  PanelRows(const MatMulTask& task, std::int64_t first) : count(std::min<std::int64_t>(Isa::kRows, task.row_end - first)) {
+  PanelRows(const MatMulTask& task, std::int64_t first)
+      : count(std::min<std::int64_t>(Isa::kRows, task.row_end - first)) {
     for (std::int64_t i = 0; i < Isa::kRows; ++i) {
       const std::int64_t row = first + std::min(i, count - 1);
       at[i] = reinterpret_cast<const std::uint8_t*>(task.weights) + static_cast<std::size_t>(row) * task.row_bytes;
@@ -94,7 +98,8 @@ void MultiplyUnpacking(const MatMulTask& task) {
 
 // kTokens tokens from `token` on against a whole panel.
 template <class Isa, class PanelFormat, int kTokens>
-void MultiplyPanel(const MatMulTask& task, const typename PanelFormat::Panel* panels, std::int64_t row, std::int64_t rows, std::int64_t token) {
+void MultiplyPanel(const MatMulTask& task, const typename PanelFormat::Panel* panels, std::int64_t row,
+                   std::int64_t rows, std::int64_t token) {
   const ActivationBlock* x = static_cast<const ActivationBlock*>(task.activations) + token * task.activation_stride;
   typename Isa::Floats sums[kTokens];
   for (auto& sum : sums) sum = Isa::Zero();
@@ -117,7 +122,8 @@ template <class Isa, class PanelFormat>
 void MatMulInt8(const MatMulTask& task) {
   constexpr int kTile = Isa::MaxTokens(PanelFormat::kBits);
   if (task.tokens <= kTile) {
-    if (task.tokens > 0) WithCount<kTile>(task.tokens, [&](auto tokens) { MultiplyUnpacking<Isa, PanelFormat, tokens>(task); });
+    if (task.tokens > 0)
+      WithCount<kTile>(task.tokens, [&](auto tokens) { MultiplyUnpacking<Isa, PanelFormat, tokens>(task); });
     return;
   }
   auto* panels = reinterpret_cast<typename PanelFormat::Panel*>(task.scratch);
@@ -128,9 +134,12 @@ void MatMulInt8(const MatMulTask& task) {
       rows.Advance(sizeof(typename PanelFormat::Block));
     }
     std::int64_t token = 0;
-    for (; token + kTile <= task.tokens; token += kTile) MultiplyPanel<Isa, PanelFormat, kTile>(task, panels, row, rows.count, token);
+    for (; token + kTile <= task.tokens; token += kTile)
+      MultiplyPanel<Isa, PanelFormat, kTile>(task, panels, row, rows.count, token);
     if (token < task.tokens) {
-      WithCount<kTile>(task.tokens - token, [&](auto tokens) { MultiplyPanel<Isa, PanelFormat, tokens>(task, panels, row, rows.count, token); });
+      WithCount<kTile>(task.tokens - token, [&](auto tokens) {
+        MultiplyPanel<Isa, PanelFormat, tokens>(task, panels, row, rows.count, token);
+      });
     }
   }
 }

@@ -6,7 +6,6 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
-
 #include <xsimd/xsimd.hpp>
 
 #include "kernels.h"
@@ -14,8 +13,9 @@
 namespace slm {
 namespace {
 
-// Applies f to 0..n in whole vectors, then to the rest through a padded copy, so that an element's result does not depend on
-// where in the row it stands. f takes batches of the inputs and returns one for `out`, which may be one of the inputs.
+// Applies f to 0..n in whole vectors, then to the rest through a padded copy, so that an element's result does not
+// depend on where in the row it stands. f takes batches of the inputs and returns one for `out`, which may be one of
+// the inputs.
 template <class Batch, class F, class... Inputs>
 inline void MapRows(std::int64_t n, float* out, const F& f, const Inputs*... inputs) {
   constexpr std::int64_t kWidth = static_cast<std::int64_t>(Batch::size);
@@ -48,24 +48,29 @@ struct Ops {
     }
     float sum = xsimd::hadd(sums[0] + sums[1]);
     for (; i < n; ++i) sum += x[i] * x[i];
-    const Batch inverse(1 / std::sqrt(sum / static_cast<float>(n) + eps));
+    const Batch inverse(std::isfinite(sum) ? 1 / std::sqrt(sum / static_cast<float>(n) + eps) : InverseRms(x, n, eps));
     if (weight != nullptr) {
-      MapRows<Batch>(n, out, [&](Batch a, Batch w) { return a * inverse * w; }, x, weight);
+      MapRows<Batch>(
+          n, out, [&](Batch a, Batch w) { return a * inverse * w; }, x, weight);
     } else {
-      MapRows<Batch>(n, out, [&](Batch a) { return a * inverse; }, x);
+      MapRows<Batch>(
+          n, out, [&](Batch a) { return a * inverse; }, x);
     }
   }
 
   static void Add(float* x, const float* y, std::int64_t n) {
-    MapRows<Batch>(n, x, [](Batch a, Batch b) { return a + b; }, x, y);
+    MapRows<Batch>(
+        n, x, [](Batch a, Batch b) { return a + b; }, x, y);
   }
 
   static void Scale(float* x, float factor, std::int64_t n) {
-    MapRows<Batch>(n, x, [&](Batch a) { return a * Batch(factor); }, x);
+    MapRows<Batch>(
+        n, x, [&](Batch a) { return a * Batch(factor); }, x);
   }
 
   static void SiluMul(const float* gate, const float* up, std::int64_t n, float* out) {
-    MapRows<Batch>(n, out, [](Batch g, Batch u) { return g / (Batch(1.0f) + xsimd::exp(-g)) * u; }, gate, up);
+    MapRows<Batch>(
+        n, out, [](Batch g, Batch u) { return g / (Batch(1.0f) + xsimd::exp(-g)) * u; }, gate, up);
   }
 
   static void GeluMul(const float* gate, const float* up, std::int64_t n, float* out) {
@@ -81,7 +86,8 @@ struct Ops {
   }
 
   static void Softcap(float* x, float cap, std::int64_t n) {
-    MapRows<Batch>(n, x, [&](Batch a) { return Batch(cap) * xsimd::tanh(a / Batch(cap)); }, x);
+    MapRows<Batch>(
+        n, x, [&](Batch a) { return Batch(cap) * xsimd::tanh(a / Batch(cap)); }, x);
   }
 
   static void Rope(float* head, const float* cos, const float* sin, std::int64_t n, RopePairs pairs) {
@@ -115,7 +121,7 @@ struct Ops {
     if (n == 0) return -1;
     // First the largest value, with NaN kept apart (max drops it); then the first place that has it.
     Batch best(-std::numeric_limits<float>::infinity());
-    Batch sum(0.0f);  // NaN if any element is: x - x is NaN for infinity too, so use x * 0 only where x is NaN
+    Batch sum(0.0f);  // NaN if any element is
     std::int64_t i = 0;
     for (; i + kWidth <= n; i += kWidth) {
       const Batch values = Batch::load_unaligned(x + i);
@@ -137,6 +143,13 @@ struct Ops {
   }
 
  private:
+  // For values whose squares overflow.
+  static float InverseRms(const float* x, std::int64_t n, float eps) {
+    double sum = 0;
+    for (std::int64_t i = 0; i < n; ++i) sum += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+    return static_cast<float>(1 / std::sqrt(sum / static_cast<double>(n) + static_cast<double>(eps)));
+  }
+
   static void Rotate(float& x, float& y, float c, float s) {
     const float rotated = x * c - y * s;
     y = x * s + y * c;

@@ -32,7 +32,9 @@ struct QuantizeAvx2 {
 
   static void QuantizeBlock(const float* x, ActivationBlock& out) {
     __m256i magnitudes[4];  // compared as integers, where NaN and infinity are above every number
-    for (int g = 0; g < 4; ++g) magnitudes[g] = _mm256_and_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + 8 * g)), _mm256_set1_epi32(0x7FFFFFFF));
+    for (int g = 0; g < 4; ++g)
+      magnitudes[g] = _mm256_and_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + 8 * g)),
+                                       _mm256_set1_epi32(0x7FFFFFFF));
     const __m128i group_max = Across(magnitudes, [](__m256i a, __m256i b) { return _mm256_max_epi32(a, b); });
     __m128i block_max = _mm_max_epi32(group_max, _mm_shuffle_epi32(group_max, 0x4E));
     block_max = _mm_max_epi32(block_max, _mm_shuffle_epi32(block_max, 0xB1));
@@ -40,7 +42,8 @@ struct QuantizeAvx2 {
     const float inverse = 127.0f * 127.0f / amax;
     if (!Finite(amax) || !Finite(inverse)) {
       out = {};
-      if (!Finite(amax)) out.scale = out.sum = out.half_sum[0] = out.half_sum[1] = std::numeric_limits<float>::quiet_NaN();
+      if (!Finite(amax))
+        out.scale = out.sum = out.half_sum[0] = out.half_sum[1] = std::numeric_limits<float>::quiet_NaN();
       return;
     }
     const __m128 ratio = _mm_div_ps(_mm_castsi128_ps(group_max), _mm_set1_ps(amax));
@@ -48,14 +51,18 @@ struct QuantizeAvx2 {
     alignas(16) float inverses[4];
     _mm_store_ps(inverses, _mm_div_ps(_mm_set1_ps(inverse), factors));
     __m256i codes[4];
-    for (int g = 0; g < 4; ++g) codes[g] = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8 * g), _mm256_set1_ps(inverses[g])));
-    const __m256i packed = _mm256_packs_epi16(_mm256_packs_epi32(codes[0], codes[1]), _mm256_packs_epi32(codes[2], codes[3]));
+    for (int g = 0; g < 4; ++g)
+      codes[g] = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8 * g), _mm256_set1_ps(inverses[g])));
+    const __m256i packed =
+        _mm256_packs_epi16(_mm256_packs_epi32(codes[0], codes[1]), _mm256_packs_epi32(codes[2], codes[3]));
     const __m256i ordered = _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(out.q), ordered);
 
     const __m128i int_factors = _mm_cvtps_epi32(factors);
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(out.factors), _mm_or_si128(int_factors, _mm_slli_epi32(int_factors, 16)));
-    const __m128i sums = _mm_mullo_epi32(int_factors, Across(codes, [](__m256i a, __m256i b) { return _mm256_add_epi32(a, b); }));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out.factors),
+                     _mm_or_si128(int_factors, _mm_slli_epi32(int_factors, 16)));
+    const __m128i sums =
+        _mm_mullo_epi32(int_factors, Across(codes, [](__m256i a, __m256i b) { return _mm256_add_epi32(a, b); }));
     const int low = _mm_extract_epi32(sums, 0) + _mm_extract_epi32(sums, 1);
     const int high = _mm_extract_epi32(sums, 2) + _mm_extract_epi32(sums, 3);
     out.scale = amax / (127.0f * 127.0f);

@@ -15,7 +15,8 @@ namespace slm {
 namespace {
 
 // 32 columns of Isa::kRows weight rows, ready to be multiplied:
-//   weight[row][column] = scales[group][row] * code + offsets[group][row], codes unsigned, groups of 32 / kGroups columns.
+//   weight[row][column] = scales[group][row] * code + offsets[group][row], codes unsigned, groups of 32 / kGroups
+//   columns.
 template <class Isa, int kGroups>
 struct alignas(64) PanelBlock {
   std::uint8_t codes[8][4 * Isa::kRows];  // [step][row][column % 4], step = column / 4
@@ -55,7 +56,8 @@ struct PanelFormat {
     Isa::LoadColumns(rows, offset, packed);
     for (int i = 0; i < 4; ++i) {
       Isa::StoreBytes(panel.codes[i], Isa::Or(Isa::And(packed[i], Isa::Set1(15)), Isa::SpreadBits(fifth, i, 16)));
-      Isa::StoreBytes(panel.codes[i + 4], Isa::Or(Isa::template ShiftRight<4>(packed[i]), Isa::SpreadBits(fifth, i + 4, 16)));
+      Isa::StoreBytes(panel.codes[i + 4],
+                      Isa::Or(Isa::template ShiftRight<4>(packed[i]), Isa::SpreadBits(fifth, i + 4, 16)));
     }
   }
 
@@ -71,7 +73,8 @@ struct PanelFormat {
     const Bytes scales[2] = {Isa::And(head[1], low6), Isa::Or(Isa::And(head[3], low4), top(head[1]))};
     const Bytes minimums[2] = {Isa::And(head[2], low6), Isa::Or(Isa::template ShiftRight<4>(head[3]), top(head[2]))};
     for (int j = 0; j < 8; ++j) {
-      SetScale(panels[j], 0, Isa::Mul(d, Isa::UnsignedByte(scales[j / 4], j % 4)), Isa::Mul(minus_dmin, Isa::UnsignedByte(minimums[j / 4], j % 4)));
+      SetScale(panels[j], 0, Isa::Mul(d, Isa::UnsignedByte(scales[j / 4], j % 4)),
+               Isa::Mul(minus_dmin, Isa::UnsignedByte(minimums[j / 4], j % 4)));
     }
   }
 };
@@ -193,7 +196,8 @@ struct PanelQ6_K : PanelFormat<Isa, 6, 2, 8> {
       const auto scale = Isa::Mul(d, Isa::SignedByte(scales[j / 4], j % 4));
       Base::SetScale(panels[j / 2], j % 2, scale, Isa::Mul(scale, Isa::SetAll(-32)));
     }
-    // Each half of 128 columns is four runs of 32: low nibbles of 64 bytes of ql, then the high ones; two bits each of qh.
+    // Each half of 128 columns is four runs of 32: low nibbles of 64 bytes of ql, then the high ones; two bits each of
+    // qh.
     for (int piece = 0; piece < 4; ++piece) {
       const int half = piece / 2;
       const std::size_t column = 16 * static_cast<std::size_t>(piece % 2);

@@ -31,10 +31,10 @@ enum class LogLevel { kInfo, kWarning };
 using LogCallback = std::function<void(LogLevel, std::string_view message)>;
 
 struct ModelOptions {
-  LogCallback log;
+  LogCallback log = {};
   // Name of the kernel set to compute with ("scalar", "avx2", ...). Empty: the environment variable SLM_KERNELS if set,
   // otherwise the fastest set this processor can run. A set that is unknown or can't run here is an error.
-  std::string kernels;
+  std::string kernels = {};
 };
 
 // One tensor of the file, for tools that look inside.
@@ -57,7 +57,7 @@ struct MetadataEntry {
 struct BadNumber {
   std::string tensor;
   std::uint64_t block = 0;    // index of the quantization block (of the element, for unquantized formats)
-  std::uint64_t element = 0;  // index of the first bad element in the tensor
+  std::uint64_t element = 0;  // index of the block's first element in the tensor
 };
 
 class ModelImpl;  // private to the library

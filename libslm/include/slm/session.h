@@ -53,7 +53,7 @@ using ProgressCallback = std::function<void(std::int64_t done, std::int64_t tota
 
 struct AppendOptions {
   const CancelToken* cancel = nullptr;
-  ProgressCallback progress;
+  ProgressCallback progress = {};
 };
 
 class SessionImpl;  // private to the library

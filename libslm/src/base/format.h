@@ -3,6 +3,7 @@
 #ifndef SLM_BASE_FORMAT_H_
 #define SLM_BASE_FORMAT_H_
 
+#include <locale>
 #include <sstream>
 #include <string>
 
@@ -11,6 +12,7 @@ namespace slm {
 template <typename... Parts>
 std::string Cat(const Parts&... parts) {
   std::ostringstream out;
+  out.imbue(std::locale::classic());  // whatever the host program has set
   (out << ... << parts);
   return std::move(out).str();
 }

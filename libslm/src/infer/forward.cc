@@ -9,19 +9,32 @@ namespace slm {
 
 namespace {
 
-constexpr std::int64_t kBlock = 32;      // values of an ActivationBlock
-constexpr std::int64_t kRowGranule = 32;  // weight rows are dealt to workers in multiples of this
+constexpr std::int64_t kBlock = 32;          // values of an ActivationBlock
 constexpr std::int64_t kAttentionRows = 16;  // rows of one attention task while a prompt is read
+
+// Weight rows are dealt out in multiples of the first, so that kernels see whole panels and activations whole blocks,
+// and not more than the second at once, so that workers finish at about the same time.
+constexpr std::int64_t kRowGranule = 32;
+constexpr std::int64_t kMaxChunkRows = 512;
+constexpr std::int64_t kChunksPerThread = 4;
+
+constexpr std::int64_t kActivationRows = 8;  // rows of activations in a chunk of row-wise work
+
+std::int64_t DivideUp(std::int64_t n, std::int64_t by) { return (n + by - 1) / by; }
+
+// A step of row-wise work: f(row) for each of `rows` rows.
+template <class F>
+void ForEachRow(Worker& worker, std::int64_t rows, const F& f) {
+  worker.ForEach(DivideUp(rows, kActivationRows), [&](std::int64_t chunk) {
+    const std::int64_t end = std::min(rows, (chunk + 1) * kActivationRows);
+    for (std::int64_t row = chunk * kActivationRows; row < end; ++row) f(row);
+  });
+}
 
 }  // namespace
 
 Forward::Forward(const ModelImpl& model, Team& team, std::int64_t max_rows)
-    : model_(&model),
-      config_(&model.config),
-      kernels_(&model.kernels),
-      team_(&team),
-      max_rows_(max_rows),
-      next_task_(model.config.layers.size()) {}
+    : model_(&model), config_(&model.config), kernels_(&model.kernels), team_(&team), max_rows_(max_rows) {}
 
 Result<Forward> Forward::Create(const ModelImpl& model, Team& team, std::int64_t max_rows) {
   Forward forward(model, team, max_rows);
@@ -49,16 +62,18 @@ bool Forward::Allocate() {
   }
   const std::int64_t d = config_->embedding_length;
   const std::int64_t widest = std::max({d, attention_width_, ffn_width_});
-  scratch_bytes_ = std::max(MatMulScratchBytes(widest), AttentionScratchBytes(config_->key_length, config_->value_length));
+  scratch_bytes_ =
+      std::max(MatMulScratchBytes(widest), AttentionScratchBytes(config_->key_length, config_->value_length));
   scratch_bytes_ = (scratch_bytes_ + 63) / 64 * 64;
   const auto rows = [this](std::int64_t width) { return static_cast<std::size_t>(max_rows_ * width); };
   const std::int64_t angles = config_->rope_dimensions / 2;
   return stream_.Allocate(rows(d)) && AllocateInput(normed_, d) && queries_.Allocate(rows(query_width_)) &&
          keys_.Allocate(rows(key_width_)) && values_.Allocate(rows(value_width_)) &&
-         AllocateInput(attended_, attention_width_) && gate_.Allocate(rows(ffn_width_)) && up_.Allocate(rows(ffn_width_)) &&
-         AllocateInput(activated_, ffn_width_) && product_.Allocate(rows(d)) && AllocateInput(head_input_, d) &&
-         rope_global_.cos.Allocate(rows(angles)) && rope_global_.sin.Allocate(rows(angles)) &&
-         rope_sliding_.cos.Allocate(rows(angles)) && rope_sliding_.sin.Allocate(rows(angles)) &&
+         AllocateInput(attended_, attention_width_) && gate_.Allocate(rows(ffn_width_)) &&
+         up_.Allocate(rows(ffn_width_)) && AllocateInput(activated_, ffn_width_) && product_.Allocate(rows(d)) &&
+         AllocateInput(head_input_, d) && rope_global_.cos.Allocate(rows(angles)) &&
+         rope_global_.sin.Allocate(rows(angles)) && rope_sliding_.cos.Allocate(rows(angles)) &&
+         rope_sliding_.sin.Allocate(rows(angles)) &&
          scratch_.Allocate(scratch_bytes_ * static_cast<std::size_t>(team_->threads()));
 }
 
@@ -66,8 +81,8 @@ std::uint64_t Forward::scratch_bytes() const {
   const auto input = [](const Input& buffers) { return buffers.values.bytes() + buffers.blocks.bytes(); };
   const auto rope = [](const RopeTable& table) { return table.cos.bytes() + table.sin.bytes(); };
   return stream_.bytes() + queries_.bytes() + keys_.bytes() + values_.bytes() + gate_.bytes() + up_.bytes() +
-         product_.bytes() + scratch_.bytes() + input(normed_) + input(attended_) + input(activated_) + input(head_input_) +
-         rope(rope_global_) + rope(rope_sliding_);
+         product_.bytes() + scratch_.bytes() + input(normed_) + input(attended_) + input(activated_) +
+         input(head_input_) + rope(rope_global_) + rope(rope_sliding_);
 }
 
 void Forward::PlanRope() {
@@ -96,70 +111,52 @@ void Forward::FindSegments(std::span<const Row> rows) {
 void Forward::Run(std::span<const Row> rows) {
   rows_ = static_cast<std::int64_t>(rows.size());
   FindSegments(rows);
-  for (std::atomic<std::int64_t>& next : next_task_) next.store(0, std::memory_order_relaxed);
-  team_->Run([&](const Worker& worker) {
-    Embed(worker, rows);
-    FillRope(worker, rows, rope_global_);
-    FillRope(worker, rows, rope_sliding_);
+  team_->Run([&](Worker& worker) {
+    Begin(worker, rows);
     for (std::size_t i = 0; i < config_->layers.size(); ++i) RunLayer(worker, i);
   });
   for (const Segment& segment : segments_) segment.cache->Wrote(segment.position + segment.rows);
 }
 
-// stream += attention(norm(stream)); stream += ffn(norm(stream)). Steps between two barriers touch only what the same worker
-// made, or what was made before the last barrier. Row-wise steps deal the same rows to the same workers, so that they need
-// none between them.
-void Forward::RunLayer(const Worker& worker, std::size_t index) {
-  const LayerWeights& layer = model_->weights.layers[index];
-
-  NormInto(worker, layer.attn_norm, normed_);
-  worker.Barrier();
-  Product(worker, layer.attn_q, layer.attn_q_bias, normed_, queries_.data());
-  Product(worker, layer.attn_k, layer.attn_k_bias, normed_, keys_.data());
-  Product(worker, layer.attn_v, layer.attn_v_bias, normed_, values_.data());
-  worker.Barrier();
+// stream += attention(norm(stream)); stream += ffn(norm(stream)). The first norm is done by whoever wrote the stream
+// last.
+void Forward::RunLayer(Worker& worker, std::size_t index) {
+  const std::vector<LayerWeights>& layers = model_->weights.layers;
+  const LayerWeights& layer = layers[index];
+  QueriesKeysValues(worker, layer);
   StoreKeysAndValues(worker, index);
-  worker.Barrier();
   Attend(worker, index);
-  worker.Barrier();
-  const Range share = worker.Share(rows_);
-  for (std::int64_t row = share.begin; row < share.end; ++row) Quantize(attended_, row, 0, layer.attn_output.columns);
-  worker.Barrier();
   Product(worker, layer.attn_output, layer.attn_output_bias, attended_, product_.data());
-  worker.Barrier();
-  AddToStream(worker, layer.post_attention_norm);
-
-  NormInto(worker, layer.ffn_norm, normed_);
-  worker.Barrier();
+  AddToStream(worker, layer.post_attention_norm, &layer.ffn_norm);
   GateAndUp(worker, layer);
-  worker.Barrier();
   Product(worker, layer.ffn_down, {}, activated_, product_.data());
-  worker.Barrier();
-  AddToStream(worker, layer.post_ffw_norm);
+  AddToStream(worker, layer.post_ffw_norm, index + 1 < layers.size() ? &layers[index + 1].attn_norm : nullptr);
 }
 
-void Forward::Embed(const Worker& worker, std::span<const Row> rows) {
+void Forward::Begin(Worker& worker, std::span<const Row> rows) {
+  ForEachRow(worker, rows_, [&](std::int64_t i) {
+    const Row& row = rows[static_cast<std::size_t>(i)];
+    Embed(row.token, i);
+    FillRope(row.position, i, rope_global_);
+    if (config_->window != 0) FillRope(row.position, i, rope_sliding_);
+    NormRow(stream_.data() + i * config_->embedding_length, model_->weights.layers.front().attn_norm, normed_, i);
+  });
+}
+
+void Forward::Embed(Token token, std::int64_t row) {
   const Matrix& embedding = model_->weights.token_embd;
   const std::int64_t d = config_->embedding_length;
-  const Range share = worker.Share(rows_);
-  for (std::int64_t i = share.begin; i < share.end; ++i) {
-    float* x = stream_.data() + i * d;
-    const auto token = static_cast<std::size_t>(rows[static_cast<std::size_t>(i)].token);
-    embedding.format->to_float(embedding.data + token * embedding.row_bytes, d, x);
-    if (config_->embedding_scale != 1) kernels_->scale(x, config_->embedding_scale, d);
-  }
+  float* x = stream_.data() + row * d;
+  embedding.format->to_float(embedding.data + static_cast<std::size_t>(token) * embedding.row_bytes, d, x);
+  if (config_->embedding_scale != 1) kernels_->scale(x, config_->embedding_scale, d);
 }
 
-void Forward::FillRope(const Worker& worker, std::span<const Row> rows, RopeTable& table) {
+void Forward::FillRope(std::int32_t position, std::int64_t row, RopeTable& table) const {
   const auto pairs = static_cast<std::int64_t>(table.frequencies.size());
-  const Range share = worker.Share(rows_);
-  for (std::int64_t i = share.begin; i < share.end; ++i) {
-    const double position = rows[static_cast<std::size_t>(i)].position;
-    for (std::int64_t pair = 0; pair < pairs; ++pair) {
-      const double angle = position * table.frequencies[static_cast<std::size_t>(pair)];
-      table.cos.data()[i * pairs + pair] = static_cast<float>(std::cos(angle));
-      table.sin.data()[i * pairs + pair] = static_cast<float>(std::sin(angle));
-    }
+  for (std::int64_t pair = 0; pair < pairs; ++pair) {
+    const double angle = position * table.frequencies[static_cast<std::size_t>(pair)];
+    table.cos.data()[row * pairs + pair] = static_cast<float>(std::cos(angle));
+    table.sin.data()[row * pairs + pair] = static_cast<float>(std::sin(angle));
   }
 }
 
@@ -169,106 +166,132 @@ void Forward::Quantize(Input& input, std::int64_t row, std::int64_t begin, std::
                      input.blocks.data() + row * input.block_stride + begin / kBlock);
 }
 
-void Forward::NormInto(const Worker& worker, const Vector& weight, Input& input) {
+void Forward::NormRow(const float* x, const Vector& weight, Input& input, std::int64_t row) {
   const std::int64_t d = config_->embedding_length;
-  const Range share = worker.Share(rows_);
-  for (std::int64_t row = share.begin; row < share.end; ++row) {
-    kernels_->rms_norm(stream_.data() + row * d, weight.data(), d, config_->norm_epsilon, input.values.data() + row * input.stride);
-    Quantize(input, row, 0, d);
-  }
+  kernels_->rms_norm(x, weight.data(), d, config_->norm_epsilon, input.values.data() + row * input.stride);
+  Quantize(input, row, 0, d);
 }
 
-std::byte* Forward::Scratch(const Worker& worker) { return scratch_.data() + scratch_bytes_ * static_cast<std::size_t>(worker.rank()); }
+std::byte* Forward::Scratch(const Worker& worker) {
+  return scratch_.data() + scratch_bytes_ * static_cast<std::size_t>(worker.rank());
+}
 
-// The product with weight rows `rows`, for `tokens` rows of the input from first_token on; out is [tokens][matrix.rows].
-void Forward::MatMul(const Worker& worker, const Matrix& matrix, const Input& input, Range rows, std::int64_t first_token, std::int64_t tokens, float* out) {
+std::int64_t Forward::ChunkRows(std::int64_t rows) const {
+  const std::int64_t even = DivideUp(rows, kChunksPerThread * team_->threads());
+  return std::min(DivideUp(even, kRowGranule) * kRowGranule, kMaxChunkRows);
+}
+
+std::int64_t Forward::Chunks(std::int64_t rows) const { return DivideUp(rows, ChunkRows(rows)); }
+
+Forward::Range Forward::ChunkRange(std::int64_t rows, std::int64_t chunk) const {
+  const std::int64_t size = ChunkRows(rows);
+  return {chunk * size, std::min(rows, (chunk + 1) * size)};
+}
+
+// Weight rows `rows` times the first `tokens` rows of the input; out is [tokens][matrix.rows].
+void Forward::MatMul(const Worker& worker, const Matrix& matrix, const Vector& bias, const Input& input, Range rows,
+                     std::int64_t tokens, float* out) {
   const bool as_float = matrix.format->activation == Activation::kFloat;
-  const std::int64_t stride = as_float ? input.stride : input.block_stride;
-  const void* activations = as_float ? static_cast<const void*>(input.values.data() + first_token * stride)
-                                     : static_cast<const void*>(input.blocks.data() + first_token * stride);
-  kernels_->matmul[static_cast<std::size_t>(matrix.format->format)]({.weights = matrix.data,
-                                                                     .row_bytes = matrix.row_bytes,
-                                                                     .columns = matrix.columns,
-                                                                     .row_begin = rows.begin,
-                                                                     .row_end = rows.end,
-                                                                     .activations = activations,
-                                                                     .activation_stride = stride,
-                                                                     .tokens = tokens,
-                                                                     .out = out,
-                                                                     .out_stride = matrix.rows,
-                                                                     .scratch = Scratch(worker)});
-}
-
-void Forward::Product(const Worker& worker, const Matrix& matrix, const Vector& bias, const Input& input, float* out) {
-  const Range share = worker.Share(matrix.rows, kRowGranule);
-  if (share.begin == share.end) return;
-  MatMul(worker, matrix, input, share, 0, rows_, out);
+  kernels_->matmul[static_cast<std::size_t>(matrix.format->format)](
+      {.weights = matrix.data,
+       .row_bytes = matrix.row_bytes,
+       .columns = matrix.columns,
+       .row_begin = rows.begin,
+       .row_end = rows.end,
+       .activations =
+           as_float ? static_cast<const void*>(input.values.data()) : static_cast<const void*>(input.blocks.data()),
+       .activation_stride = as_float ? input.stride : input.block_stride,
+       .tokens = tokens,
+       .out = out,
+       .out_stride = matrix.rows,
+       .scratch = Scratch(worker)});
   if (bias.empty()) return;
-  for (std::int64_t row = 0; row < rows_; ++row) {
-    kernels_->add(out + row * matrix.rows + share.begin, bias.data() + share.begin, share.end - share.begin);
+  for (std::int64_t row = 0; row < tokens; ++row) {
+    kernels_->add(out + row * matrix.rows + rows.begin, bias.data() + rows.begin, rows.end - rows.begin);
   }
 }
 
-void Forward::StoreKeysAndValues(const Worker& worker, std::size_t index) {
+void Forward::Product(Worker& worker, const Matrix& matrix, const Vector& bias, Input& input, float* out) {
+  worker.ForEach(Chunks(matrix.rows), [&](std::int64_t chunk) {
+    MatMul(worker, matrix, bias, input, ChunkRange(matrix.rows, chunk), rows_, out);
+  });
+}
+
+void Forward::QueriesKeysValues(Worker& worker, const LayerWeights& layer) {
+  const std::int64_t q = Chunks(layer.attn_q.rows), k = Chunks(layer.attn_k.rows), v = Chunks(layer.attn_v.rows);
+  worker.ForEach(q + k + v, [&](std::int64_t chunk) {
+    const auto part = [&](const Matrix& matrix, const Vector& bias, std::int64_t index, float* out) {
+      MatMul(worker, matrix, bias, normed_, ChunkRange(matrix.rows, index), rows_, out);
+    };
+    if (chunk < q) return part(layer.attn_q, layer.attn_q_bias, chunk, queries_.data());
+    if (chunk < q + k) return part(layer.attn_k, layer.attn_k_bias, chunk - q, keys_.data());
+    return part(layer.attn_v, layer.attn_v_bias, chunk - q - k, values_.data());
+  });
+}
+
+void Forward::StoreKeysAndValues(Worker& worker, std::size_t index) {
+  ForEachRow(worker, rows_, [&](std::int64_t row) {
+    for (const Segment& segment : segments_) {
+      if (row < segment.first_row + segment.rows) return StoreRow(index, segment, row - segment.first_row);
+    }
+  });
+}
+
+void Forward::StoreRow(std::size_t index, const Segment& segment, std::int64_t row_in_segment) {
   const LayerWeights& layer = model_->weights.layers[index];
   const LayerConfig& shape = config_->layers[index];
-  const Architecture& architecture = *config_->architecture;
   const RopeTable& rope = shape.sliding ? rope_sliding_ : rope_global_;
   const std::int64_t hd = config_->key_length;
   const std::int64_t pairs = config_->rope_dimensions / 2;
-  const std::int64_t query_width = shape.heads * hd;
   const std::int64_t key_width = shape.kv_heads * hd;
   const std::int64_t value_width = std::int64_t{shape.kv_heads} * config_->value_length;
+  const std::int64_t row = segment.first_row + row_in_segment;
 
-  const auto turn = [&](float* head, const Vector& norm, std::int64_t row) {
+  const auto turn = [&](float* head, const Vector& norm) {
     if (!norm.empty()) kernels_->rms_norm(head, norm.data(), hd, config_->norm_epsilon, head);
-    kernels_->rope(head, rope.cos.data() + row * pairs, rope.sin.data() + row * pairs, config_->rope_dimensions, architecture.rope_pairs);
+    kernels_->rope(head, rope.cos.data() + row * pairs, rope.sin.data() + row * pairs, config_->rope_dimensions,
+                   config_->architecture->rope_pairs);
   };
-  const auto store = [&](const KvCache& cache, const float* from, std::int64_t n, std::byte* to) {
-    if (cache.format() == CacheFormat::kF16) {
+  float* queries = queries_.data() + row * shape.heads * hd;
+  float* keys = keys_.data() + row * key_width;
+  for (std::int64_t head = 0; head < shape.heads; ++head) turn(queries + head * hd, layer.attn_q_norm);
+  for (std::int64_t head = 0; head < shape.kv_heads; ++head) turn(keys + head * hd, layer.attn_k_norm);
+
+  const KvCache::Layer& cells = segment.cache->layer(index);
+  const auto element = static_cast<std::int64_t>(segment.cache->element_bytes());
+  const std::int64_t cell = (segment.position + row_in_segment) % cells.cells;
+  const auto store = [&](const float* from, std::int64_t n, std::byte* to) {
+    if (segment.cache->format() == CacheFormat::kF16) {
       kernels_->to_half(from, n, reinterpret_cast<Half*>(to));
     } else {
       std::copy_n(from, n, reinterpret_cast<float*>(to));
     }
   };
-  for (const Segment& segment : segments_) {
-    const KvCache::Layer& cells = segment.cache->layer(index);
-    const auto element = static_cast<std::int64_t>(segment.cache->element_bytes());
-    const Range share = worker.Share(segment.rows);
-    for (std::int64_t i = share.begin; i < share.end; ++i) {
-      const std::int64_t row = segment.first_row + i;
-      float* queries = queries_.data() + row * query_width;
-      float* keys = keys_.data() + row * key_width;
-      for (std::int64_t head = 0; head < shape.heads; ++head) turn(queries + head * hd, layer.attn_q_norm, row);
-      for (std::int64_t head = 0; head < shape.kv_heads; ++head) turn(keys + head * hd, layer.attn_k_norm, row);
-      const std::int64_t cell = (segment.position + i) % cells.cells;
-      store(*segment.cache, keys, key_width, cells.keys + cell * cells.key_stride * element);
-      store(*segment.cache, values_.data() + row * value_width, value_width, cells.values + cell * cells.value_stride * element);
-    }
-  }
+  store(keys, key_width, cells.keys + cell * cells.key_stride * element);
+  store(values_.data() + row * value_width, value_width, cells.values + cell * cells.value_stride * element);
 }
 
-// Tasks are handed out as workers become free: later rows look at more keys than earlier ones.
-void Forward::Attend(const Worker& worker, std::size_t index) {
+void Forward::Attend(Worker& worker, std::size_t index) {
   const LayerConfig& shape = config_->layers[index];
-  const std::int64_t group = shape.heads / shape.kv_heads;
-  std::int64_t first_task = 0;
-  std::int64_t task = next_task_[index].fetch_add(1, std::memory_order_relaxed);
   for (const Segment& segment : segments_) {
-    // A single row shares no keys with neighbours, so its heads are spread instead.
-    const std::int64_t heads = segment.rows == 1 ? 1 : group;
+    // Rows of a prompt share a head group's keys; a single row has nobody to share with, and its heads are spread
+    // instead.
+    const std::int64_t heads = segment.rows == 1 ? 1 : shape.heads / shape.kv_heads;
     const std::int64_t head_tasks = shape.heads / heads;
-    const std::int64_t row_tasks = (segment.rows + kAttentionRows - 1) / kAttentionRows;
-    for (; task < first_task + head_tasks * row_tasks; task = next_task_[index].fetch_add(1, std::memory_order_relaxed)) {
-      const std::int64_t first_head = (task - first_task) % head_tasks * heads;
-      const std::int64_t first_row = (task - first_task) / head_tasks * kAttentionRows;
-      AttendHeads(worker, index, segment, {first_row, std::min(first_row + kAttentionRows, segment.rows)}, first_head, heads);
-    }
-    first_task += head_tasks * row_tasks;
+    const std::int64_t row_tasks = DivideUp(segment.rows, kAttentionRows);
+    worker.ForEach(head_tasks * row_tasks, [&](std::int64_t task) {
+      // Later rows look at more keys: the long tasks go first.
+      const std::int64_t first_row = (row_tasks - 1 - task / head_tasks) * kAttentionRows;
+      const Range rows = {first_row, std::min(first_row + kAttentionRows, segment.rows)};
+      AttendHeads(worker, index, segment, rows, task % head_tasks * heads, heads);
+    });
   }
+  ForEachRow(worker, rows_,
+             [&](std::int64_t row) { Quantize(attended_, row, 0, model_->weights.layers[index].attn_output.columns); });
 }
 
-void Forward::AttendHeads(const Worker& worker, std::size_t index, const Segment& segment, Range rows, std::int64_t first_head, std::int64_t heads) {
+void Forward::AttendHeads(const Worker& worker, std::size_t index, const Segment& segment, Range rows,
+                          std::int64_t first_head, std::int64_t heads) {
   const LayerConfig& shape = config_->layers[index];
   const KvCache::Layer& cells = segment.cache->layer(index);
   const auto element = static_cast<std::int64_t>(segment.cache->element_bytes());
@@ -295,46 +318,51 @@ void Forward::AttendHeads(const Worker& worker, std::size_t index, const Segment
                        .scratch = Scratch(worker)});
 }
 
-// activated = act(Wgate x) * (Wup x). A worker's rows of both products are the same, so it goes on to the activation alone.
-void Forward::GateAndUp(const Worker& worker, const LayerWeights& layer) {
+// activated = act(Wgate x) * (Wup x). A chunk is the same rows of both products, so it ends with activations for the
+// next one.
+void Forward::GateAndUp(Worker& worker, const LayerWeights& layer) {
   const std::int64_t width = layer.ffn_gate.rows;
-  Product(worker, layer.ffn_gate, {}, normed_, gate_.data());
-  Product(worker, layer.ffn_up, {}, normed_, up_.data());
-  const Range share = worker.Share(width, kRowGranule);
-  const auto activate = config_->architecture->activation == FfnActivation::kSilu ? kernels_->silu_mul : kernels_->gelu_mul;
-  for (std::int64_t row = 0; row < rows_; ++row) {
-    const std::int64_t at = row * width + share.begin;
-    activate(gate_.data() + at, up_.data() + at, share.end - share.begin, activated_.values.data() + row * activated_.stride + share.begin);
-    Quantize(activated_, row, share.begin, share.end);
-  }
+  const auto activate =
+      config_->architecture->activation == FfnActivation::kSilu ? kernels_->silu_mul : kernels_->gelu_mul;
+  worker.ForEach(Chunks(width), [&](std::int64_t chunk) {
+    const Range range = ChunkRange(width, chunk);
+    MatMul(worker, layer.ffn_gate, {}, normed_, range, rows_, gate_.data());
+    MatMul(worker, layer.ffn_up, {}, normed_, range, rows_, up_.data());
+    for (std::int64_t row = 0; row < rows_; ++row) {
+      const std::int64_t at = row * width + range.begin;
+      activate(gate_.data() + at, up_.data() + at, range.end - range.begin,
+               activated_.values.data() + row * activated_.stride + range.begin);
+      Quantize(activated_, row, range.begin, range.end);
+    }
+  });
 }
 
-void Forward::AddToStream(const Worker& worker, const Vector& post_norm) {
+// Adds a sub-layer's output to the stream and prepares what the next sub-layer reads.
+void Forward::AddToStream(Worker& worker, const Vector& post_norm, const Vector* next_norm) {
   const std::int64_t d = config_->embedding_length;
-  const Range share = worker.Share(rows_);
-  for (std::int64_t row = share.begin; row < share.end; ++row) {
+  ForEachRow(worker, rows_, [&](std::int64_t row) {
     float* y = product_.data() + row * d;
+    float* x = stream_.data() + row * d;
     if (!post_norm.empty()) kernels_->rms_norm(y, post_norm.data(), d, config_->norm_epsilon, y);
-    kernels_->add(stream_.data() + row * d, y, d);
-  }
+    kernels_->add(x, y, d);
+    if (next_norm != nullptr) NormRow(x, *next_norm, normed_, row);
+  });
 }
 
 void Forward::Logits(std::int64_t first, std::int64_t count, float* out) {
   const std::int64_t d = config_->embedding_length;
   const Matrix& head = model_->weights.output;
-  team_->Run([&](const Worker& worker) {
-    const Range rows = worker.Share(count);
-    for (std::int64_t i = rows.begin; i < rows.end; ++i) {
-      kernels_->rms_norm(stream_.data() + (first + i) * d, model_->weights.output_norm.data(), d, config_->norm_epsilon,
-                         head_input_.values.data() + i * head_input_.stride);
-      Quantize(head_input_, i, 0, d);
-    }
-    worker.Barrier();
-    const Range share = worker.Share(head.rows, kRowGranule);
-    if (share.begin == share.end) return;
-    MatMul(worker, head, head_input_, share, 0, count, out);
-    if (config_->final_softcap == 0) return;
-    for (std::int64_t i = 0; i < count; ++i) kernels_->softcap(out + i * head.rows + share.begin, config_->final_softcap, share.end - share.begin);
+  team_->Run([&](Worker& worker) {
+    ForEachRow(worker, count, [&](std::int64_t i) {
+      NormRow(stream_.data() + (first + i) * d, model_->weights.output_norm, head_input_, i);
+    });
+    worker.ForEach(Chunks(head.rows), [&](std::int64_t chunk) {
+      const Range rows = ChunkRange(head.rows, chunk);
+      MatMul(worker, head, {}, head_input_, rows, count, out);
+      if (config_->final_softcap == 0) return;
+      for (std::int64_t i = 0; i < count; ++i)
+        kernels_->softcap(out + i * head.rows + rows.begin, config_->final_softcap, rows.end - rows.begin);
+    });
   });
 }
 

@@ -3,7 +3,6 @@
 #ifndef SLM_INFER_FORWARD_H_
 #define SLM_INFER_FORWARD_H_
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -27,9 +26,9 @@ struct Row {
   KvCache* cache = nullptr;
 };
 
-// Owns the working memory for up to `max_rows` rows. The result for a row depends, bit for bit, only on the tokens of its
-// own sequence up to its position: not on other rows, on how they are split over calls, or on the number of threads.
-// Not thread-safe; `model` and `team` must outlive it.
+// Owns the working memory for up to `max_rows` rows. The result for a row depends, bit for bit, only on the tokens of
+// its own sequence up to its position: not on other rows, on how they are split over calls, or on the number of
+// threads. Not thread-safe; `model` and `team` must outlive it.
 class Forward {
  public:
   static Result<Forward> Create(const ModelImpl& model, Team& team, std::int64_t max_rows);
@@ -37,7 +36,8 @@ class Forward {
   // Evaluates rows (1..max_rows), adding their keys and values to the caches.
   void Run(std::span<const Row> rows);
 
-  // Logits after rows first..first + count - 1 of the last Run: out is [count][vocab_size]. At most kLogitsRows at once.
+  // Logits after rows first..first + count - 1 of the last Run: out is [count][vocab_size]. At most kLogitsRows at
+  // once.
   static constexpr std::int64_t kLogitsRows = 16;
   void Logits(std::int64_t first, std::int64_t count, float* out);
 
@@ -58,6 +58,10 @@ class Forward {
     AlignedBuffer<float> cos;
     AlignedBuffer<float> sin;
   };
+  struct Range {
+    std::int64_t begin = 0;
+    std::int64_t end = 0;
+  };
   // Consecutive rows of one cache.
   struct Segment {
     std::int64_t first_row = 0;
@@ -72,21 +76,30 @@ class Forward {
   void PlanRope();
   void FindSegments(std::span<const Row> rows);
 
-  // Each of these is a worker's share of one step.
-  void Embed(const Worker& worker, std::span<const Row> rows);
-  void FillRope(const Worker& worker, std::span<const Row> rows, RopeTable& table);
-  void RunLayer(const Worker& worker, std::size_t index);
-  void NormInto(const Worker& worker, const Vector& weight, Input& input);
-  void Product(const Worker& worker, const Matrix& matrix, const Vector& bias, const Input& input, float* out);
-  void StoreKeysAndValues(const Worker& worker, std::size_t index);
-  void Attend(const Worker& worker, std::size_t index);
-  void AttendHeads(const Worker& worker, std::size_t index, const Segment& segment, Range rows, std::int64_t first_head, std::int64_t heads);
-  void GateAndUp(const Worker& worker, const LayerWeights& layer);
-  void AddToStream(const Worker& worker, const Vector& post_norm);
+  // Each of these is one step of the team's work, but for the last group, which is part of one.
+  void Begin(Worker& worker, std::span<const Row> rows);
+  void RunLayer(Worker& worker, std::size_t index);
+  void QueriesKeysValues(Worker& worker, const LayerWeights& layer);
+  void StoreKeysAndValues(Worker& worker, std::size_t index);
+  void Attend(Worker& worker, std::size_t index);
+  void Product(Worker& worker, const Matrix& matrix, const Vector& bias, Input& input, float* out);
+  void GateAndUp(Worker& worker, const LayerWeights& layer);
+  void AddToStream(Worker& worker, const Vector& post_norm, const Vector* next_norm);
 
+  void Embed(Token token, std::int64_t row);
+  void FillRope(std::int32_t position, std::int64_t row, RopeTable& table) const;
+  void NormRow(const float* x, const Vector& weight, Input& input, std::int64_t row);
   void Quantize(Input& input, std::int64_t row, std::int64_t begin, std::int64_t end);
-  void MatMul(const Worker& worker, const Matrix& matrix, const Input& input, Range rows, std::int64_t first_token, std::int64_t tokens, float* out);
+  void StoreRow(std::size_t index, const Segment& segment, std::int64_t row_in_segment);
+  void AttendHeads(const Worker& worker, std::size_t index, const Segment& segment, Range rows, std::int64_t first_head,
+                   std::int64_t heads);
+  void MatMul(const Worker& worker, const Matrix& matrix, const Vector& bias, const Input& input, Range rows,
+              std::int64_t tokens, float* out);
   std::byte* Scratch(const Worker& worker);
+  // How a matrix's rows are dealt out.
+  std::int64_t ChunkRows(std::int64_t rows) const;
+  std::int64_t Chunks(std::int64_t rows) const;
+  Range ChunkRange(std::int64_t rows, std::int64_t chunk) const;
 
   const ModelImpl* model_;
   const ModelConfig* config_;
@@ -118,7 +131,6 @@ class Forward {
   RopeTable rope_sliding_;
   AlignedBuffer<std::byte> scratch_;  // [threads][scratch_bytes_]
   std::size_t scratch_bytes_ = 0;
-  std::vector<std::atomic<std::int64_t>> next_task_;  // [layers], attention tasks handed out
 };
 
 }  // namespace slm

@@ -14,7 +14,8 @@ std::size_t RoundUp(std::size_t bytes) { return (bytes + kLayerAlignment - 1) / 
 
 }  // namespace
 
-Result<KvCache> KvCache::Create(const ModelConfig& config, std::int64_t context_length, std::int64_t batch_size, CacheFormat format) {
+Result<KvCache> KvCache::Create(const ModelConfig& config, std::int64_t context_length, std::int64_t batch_size,
+                                CacheFormat format) {
   KvCache cache;
   cache.format_ = format;
   cache.sliding_cells_ = std::min(context_length, config.window + batch_size - 1);
@@ -30,7 +31,8 @@ Result<KvCache> KvCache::Create(const ModelConfig& config, std::int64_t context_
     cache.layers_.push_back(layer);
   }
   if (!cache.buffer_.Allocate(total)) {
-    return Status(StatusCode::kOutOfMemory, Cat("no memory for the key/value cache: ", total, " bytes for a context of ", context_length, " tokens"));
+    return Status(StatusCode::kOutOfMemory, Cat("no memory for the key/value cache: ", total,
+                                                " bytes for a context of ", context_length, " tokens"));
   }
   std::byte* at = cache.buffer_.data();
   for (Layer& layer : cache.layers_) {

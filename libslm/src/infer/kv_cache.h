@@ -14,9 +14,9 @@
 
 namespace slm {
 
-// Each layer has a ring of cells; position p lives in cell p % cells, keys after RoPE. Global layers have a cell for every
-// position of the context. Sliding layers have as many as the window and one batch need, so that a batch can be written
-// before its first row looks back.
+// Each layer has a ring of cells; position p lives in cell p % cells, keys after RoPE. Global layers have a cell for
+// every position of the context. Sliding layers have as many as the window and one batch need, so that a batch can be
+// written before its first row looks back.
 class KvCache {
  public:
   // Keys (values) of cell c of head h begin at keys + c * key_stride + h * key_length, in elements of the format.
@@ -29,7 +29,8 @@ class KvCache {
   };
 
   // kOutOfMemory says how much was wanted.
-  static Result<KvCache> Create(const ModelConfig& config, std::int64_t context_length, std::int64_t batch_size, CacheFormat format);
+  static Result<KvCache> Create(const ModelConfig& config, std::int64_t context_length, std::int64_t batch_size,
+                                CacheFormat format);
 
   const Layer& layer(std::size_t index) const { return layers_[index]; }
   CacheFormat format() const { return format_; }
@@ -40,17 +41,17 @@ class KvCache {
   void Wrote(std::int64_t end);
   // Position 0 comes next, whatever the cells hold.
   void Clear() { first_kept_ = 0; }
-  // The lowest position other than 0 at which the sequence can go on: before it, a sliding layer has overwritten keys and
-  // values the next row would look at. Position 0 itself when nothing was overwritten yet.
+  // The lowest position other than 0 at which the sequence can go on: before it, a sliding layer has overwritten keys
+  // and values the next row would look at. Position 0 itself when nothing was overwritten yet.
   std::int64_t FirstRewindPosition() const;
 
  private:
   std::vector<Layer> layers_;
   AlignedBuffer<std::byte> buffer_;
   CacheFormat format_ = CacheFormat::kF16;
-  std::int64_t window_ = 0;         // 0: no layer slides
+  std::int64_t window_ = 0;  // 0: no layer slides
   std::int64_t sliding_cells_ = 0;
-  std::int64_t first_kept_ = 0;     // oldest position every sliding layer still holds
+  std::int64_t first_kept_ = 0;  // oldest position every sliding layer still holds
 };
 
 }  // namespace slm

@@ -8,9 +8,9 @@ namespace slm {
 
 namespace {
 
-// Steps are a few to a few hundred microseconds long. Waiting longer than this means that another process has the core:
-// then sleeping gives it back sooner.
-constexpr int kSpins = 4000;
+// Chunks are a few to a few hundred microseconds long. Waiting longer than this (tens of microseconds) means that
+// another process has the core of whoever holds the last chunk: then sleeping gives it back sooner.
+constexpr int kSpins = 2000;
 
 inline void Pause() {
 #if defined(__x86_64__)
@@ -24,48 +24,50 @@ inline void Pause() {
 
 int AvailableProcessors() { return std::max(1, omp_get_num_procs()); }
 
-Range Worker::Share(std::int64_t n, std::int64_t granule) const {
-  const std::int64_t granules = (n + granule - 1) / granule;
-  const std::int64_t begin = granules * rank_ / size_ * granule;
-  const std::int64_t end = granules * (rank_ + 1) / size_ * granule;
-  return {std::min(begin, n), std::min(end, n)};
-}
-
-void Worker::Barrier() const {
-  if (size_ > 1) team_.Wait(size_);
-}
-
 Team::Team(int threads) : threads_(threads > 0 ? threads : AvailableProcessors()) {}
 
-void Team::Wait(int size) {
-  const int generation = generation_.load(std::memory_order_acquire);
-  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == size) {
-    arrived_.store(0, std::memory_order_relaxed);
-    generation_.store(generation + 1, std::memory_order_release);
-    generation_.notify_all();
-    return;
+std::int64_t Team::Take(std::uint32_t step, std::int64_t chunks) {
+  std::uint64_t next = next_.load(std::memory_order_acquire);
+  while (next >> kChunkBits == step) {
+    const auto chunk = static_cast<std::int64_t>(next & 0xFFFFFFFF);
+    if (chunk == chunks) break;
+    if (next_.compare_exchange_weak(next, next + 1, std::memory_order_acquire)) return chunk;
   }
-  for (int spin = 0; spin < kSpins; ++spin) {
-    if (generation_.load(std::memory_order_acquire) != generation) return;
-    Pause();
-  }
-  generation_.wait(generation, std::memory_order_acquire);
+  return -1;
 }
 
-void Team::Run(const std::function<void(const Worker&)>& work) {
+void Team::Finish(std::uint32_t step, std::int64_t chunks) {
+  if (done_.fetch_add(1, std::memory_order_acq_rel) + 1 < chunks) return;
+  done_.store(0, std::memory_order_relaxed);
+  next_.store(static_cast<std::uint64_t>(step + 1) << kChunkBits, std::memory_order_release);
+  current_.store(step + 1, std::memory_order_release);
+  if (threads_ > 1) current_.notify_all();
+}
+
+void Team::WaitFor(std::uint32_t step) {
+  // A worker may be many steps late: then the current step is past its own.
+  for (int spin = 0; spin < kSpins; ++spin) {
+    if (current_.load(std::memory_order_acquire) != step) return;
+    Pause();
+  }
+  current_.wait(step, std::memory_order_acquire);
+}
+
+void Team::Run(const std::function<void(Worker&)>& work) {
+  const std::uint32_t first_step = current_.load(std::memory_order_relaxed);
   if (threads_ == 1) {
-    work(Worker(*this, 0, 1));
+    Worker worker(*this, 0, first_step);
+    work(worker);
     return;
   }
-  // OpenMP orders memory at both ends of the region; started_ and the last barrier say the same in C++ terms, for tools
+  // OpenMP orders memory at both ends of the region; the stores and loads here say the same in C++ terms, for tools
   // that can't see inside the OpenMP runtime.
-  started_.fetch_add(1, std::memory_order_release);
+  current_.store(first_step, std::memory_order_release);
 #pragma omp parallel num_threads(threads_)
   {
-    (void)started_.load(std::memory_order_acquire);
-    const Worker worker(*this, omp_get_thread_num(), omp_get_num_threads());
+    (void)current_.load(std::memory_order_acquire);
+    Worker worker(*this, omp_get_thread_num(), first_step);
     work(worker);
-    worker.Barrier();
   }
 }
 

@@ -1,7 +1,8 @@
 // Threads. The only part of the library that knows OpenMP.
 //
-// Work is written from the view of one member of a team: every worker runs the same function, takes its share of each step
-// and meets the others at barriers where a step needs what another worker made.
+// Work is a sequence of steps, each cut into independent chunks. Whichever worker is free takes the next chunk, and a
+// step is over when its chunks are done, not when every worker has come by: a thread that another process has pushed
+// off its core holds up nothing but the chunk it was at.
 
 #ifndef SLM_INFER_PARALLEL_H_
 #define SLM_INFER_PARALLEL_H_
@@ -12,31 +13,26 @@
 
 namespace slm {
 
-struct Range {
-  std::int64_t begin = 0;
-  std::int64_t end = 0;
-};
-
 class Team;
 
-// One member of a running team.
+// One thread's place in a running team.
 class Worker {
  public:
-  Worker(Team& team, int rank, int size) : team_(team), rank_(rank), size_(size) {}
+  Worker(Team& team, int rank, std::uint32_t first_step) : team_(team), rank_(rank), step_(first_step) {}
 
+  // 0 <= rank < Team::threads(): which scratch memory is this worker's.
   int rank() const { return rank_; }
-  int size() const { return size_; }
 
-  // This worker's part of 0..n, cut at multiples of `granule`. The parts of all workers are disjoint and cover 0..n.
-  Range Share(std::int64_t n, std::int64_t granule = 1) const;
-
-  // Returns when every worker of the team has called it. What was written before is visible after.
-  void Barrier() const;
+  // A step: calls f(chunk) once for each chunk in 0..chunks - 1, on whichever workers are free, and returns when all
+  // have been done. What earlier steps wrote is visible. Every worker of the team must make the same calls in the same
+  // order.
+  template <class F>
+  void ForEach(std::int64_t chunks, const F& f);
 
  private:
   Team& team_;
   int rank_;
-  int size_;
+  std::uint32_t step_;
 };
 
 class Team {
@@ -46,18 +42,36 @@ class Team {
 
   int threads() const { return threads_; }
 
-  // Runs `work` once on each thread at the same time and returns when all are done. It must not throw.
-  void Run(const std::function<void(const Worker&)>& work);
+  // Runs `work` on each thread at the same time and returns when all are done. It must not throw.
+  void Run(const std::function<void(Worker&)>& work);
 
  private:
   friend class Worker;
-  void Wait(int size);
+
+  // The next chunk of a step, or -1 if none is left to take (or the step is over).
+  std::int64_t Take(std::uint32_t step, std::int64_t chunks);
+  void Finish(std::uint32_t step, std::int64_t chunks);
+  void WaitFor(std::uint32_t step);
+
+  static constexpr int kChunkBits = 32;
 
   int threads_;
-  std::atomic<int> started_{0};
-  std::atomic<int> arrived_{0};
-  std::atomic<int> generation_{0};
+  // Step (high half) and next chunk (low half); what is being handed out.
+  alignas(64) std::atomic<std::uint64_t> next_{0};
+  alignas(64) std::atomic<std::int64_t> done_{0};      // chunks of the current step
+  alignas(64) std::atomic<std::uint32_t> current_{0};  // the step; a number threads can sleep on
 };
+
+template <class F>
+void Worker::ForEach(std::int64_t chunks, const F& f) {
+  if (chunks == 0) return;
+  const std::uint32_t step = step_++;
+  for (std::int64_t chunk = team_.Take(step, chunks); chunk >= 0; chunk = team_.Take(step, chunks)) {
+    f(chunk);
+    team_.Finish(step, chunks);
+  }
+  team_.WaitFor(step);
+}
 
 // Processors this process may run on.
 int AvailableProcessors();

@@ -24,7 +24,8 @@ constexpr std::int32_t kMaxBatch = 1 << 16;
 
 class SessionImpl {
  public:
-  SessionImpl(const Model& session_model, std::int32_t threads, std::int32_t context) : model(session_model), team(threads), context_length(context) {}
+  SessionImpl(const Model& session_model, std::int32_t threads, std::int32_t context)
+      : model(session_model), team(threads), context_length(context) {}
 
   Status Init(std::int32_t batch_size, CacheFormat format) {
     const ModelImpl& impl = model.impl();
@@ -42,13 +43,15 @@ class SessionImpl {
     const std::int32_t vocab = model.vocab_size();
     for (std::size_t i = 0; i < added.size(); ++i) {
       if (added[i] < 0 || added[i] >= vocab) {
-        return Status(StatusCode::kInvalidArgument, Cat("token ", added[i], " at index ", i, " is outside the vocabulary of ", vocab, " tokens"));
+        return Status(StatusCode::kInvalidArgument,
+                      Cat("token ", added[i], " at index ", i, " is outside the vocabulary of ", vocab, " tokens"));
       }
     }
     const std::size_t free = static_cast<std::size_t>(context_length) - tokens.size();
     if (added.size() > free) {
       const std::string held = tokens.empty() ? "" : Cat(" after the ", tokens.size(), " it holds");
-      return Status(StatusCode::kContextFull, Cat("the text has ", added.size(), " tokens, but the context of ", context_length, " tokens has room for ", free, held));
+      return Status(StatusCode::kContextFull, Cat("the text has ", added.size(), " tokens, but the context of ",
+                                                  context_length, " tokens has room for ", free, held));
     }
     return {};
   }
@@ -65,7 +68,8 @@ class SessionImpl {
       const std::span<const Token> batch = added.subspan(done, std::min(batch_size, added.size() - done));
       const auto position = static_cast<std::int32_t>(tokens.size());
       rows.clear();
-      for (std::size_t i = 0; i < batch.size(); ++i) rows.push_back({batch[i], position + static_cast<std::int32_t>(i), &*cache});
+      for (std::size_t i = 0; i < batch.size(); ++i)
+        rows.push_back({batch[i], position + static_cast<std::int32_t>(i), &*cache});
       forward->Run(rows);
       tokens.insert(tokens.end(), batch.begin(), batch.end());
       done += batch.size();
@@ -81,7 +85,8 @@ class SessionImpl {
     const std::int64_t vocab = model.vocab_size();
     for (std::int64_t i = 0; i < count; ++i) {
       if (model.impl().kernels.argmax(logits.data() + i * vocab, vocab) < 0) {
-        return Status(StatusCode::kInvalidNumber, Cat("the model computed NaN after the token at position ", position + i, "; `slm-inspect check` finds damaged weights"));
+        return Status(StatusCode::kInvalidNumber, Cat("the model computed NaN after the token at position ",
+                                                      position + i, "; `slm-inspect check` finds damaged weights"));
       }
     }
     return {};
@@ -105,12 +110,14 @@ Session& Session::operator=(Session&&) noexcept = default;
 Result<Session> Session::Create(const Model& model, const SessionOptions& options) {
   const auto check = [](const char* name, std::int32_t value, std::int32_t low, std::int32_t high) {
     if (value >= low && value <= high) return Status();
-    return Status(StatusCode::kInvalidArgument, Cat("SessionOptions::", name, " is ", value, ", expected ", low, " to ", high));
+    return Status(StatusCode::kInvalidArgument,
+                  Cat("SessionOptions::", name, " is ", value, ", expected ", low, " to ", high));
   };
   SLM_RETURN_IF_ERROR(check("context_length", options.context_length, 0, std::numeric_limits<std::int32_t>::max()));
   SLM_RETURN_IF_ERROR(check("threads", options.threads, 0, kMaxThreads));
   SLM_RETURN_IF_ERROR(check("batch_size", options.batch_size, 1, kMaxBatch));
-  const std::int32_t context = options.context_length != 0 ? options.context_length : std::min(kDefaultContext, model.context_length());
+  const std::int32_t context =
+      options.context_length != 0 ? options.context_length : std::min(kDefaultContext, model.context_length());
   const std::int32_t batch = std::min(options.batch_size, context);
   auto impl = std::make_unique<SessionImpl>(model, options.threads, context);
   SLM_RETURN_IF_ERROR(impl->Init(batch, options.kv_type == KvType::kF16 ? CacheFormat::kF16 : CacheFormat::kF32));
@@ -126,7 +133,8 @@ Result<std::span<const float>> Session::Append(std::span<const Token> tokens, co
   return std::span<const float>(impl_->logits.data(), static_cast<std::size_t>(impl_->model.vocab_size()));
 }
 
-Status Session::AppendVisiting(std::span<const Token> tokens, const LogitsVisitor& visit, const AppendOptions& options) {
+Status Session::AppendVisiting(std::span<const Token> tokens, const LogitsVisitor& visit,
+                               const AppendOptions& options) {
   const std::int64_t vocab = impl_->model.vocab_size();
   return impl_->Evaluate(tokens, options, [&](std::int32_t position, std::int64_t rows) -> Status {
     const std::int64_t chunk = std::min(impl_->forward->max_rows(), Forward::kLogitsRows);
@@ -135,7 +143,8 @@ Status Session::AppendVisiting(std::span<const Token> tokens, const LogitsVisito
       const auto first_position = static_cast<std::int32_t>(position + first);
       SLM_RETURN_IF_ERROR(impl_->ComputeLogits(first, count, first_position));
       for (std::int64_t i = 0; i < count; ++i) {
-        visit(first_position + static_cast<std::int32_t>(i), {impl_->logits.data() + i * vocab, static_cast<std::size_t>(vocab)});
+        visit(first_position + static_cast<std::int32_t>(i),
+              {impl_->logits.data() + i * vocab, static_cast<std::size_t>(vocab)});
       }
     }
     return {};
@@ -145,13 +154,17 @@ Status Session::AppendVisiting(std::span<const Token> tokens, const LogitsVisito
 Status Session::Rewind(std::int32_t position) {
   const std::int32_t end = this->position();
   if (position < 0 || position > end) {
-    return Status(StatusCode::kInvalidArgument, Cat("cannot rewind to position ", position, ": the session holds ", end, " tokens"));
+    return Status(StatusCode::kInvalidArgument,
+                  Cat("cannot rewind to position ", position, ": the session holds ", end, " tokens"));
   }
   const std::int64_t first = impl_->cache->FirstRewindPosition();
   if (position == 0) {
     impl_->cache->Clear();
   } else if (position < std::min<std::int64_t>(first, end)) {
-    return Status(StatusCode::kInvalidArgument, Cat("cannot rewind to position ", position, ": sliding-window layers have dropped what came before; the first position possible is ", first, " (or 0)"));
+    return Status(StatusCode::kInvalidArgument,
+                  Cat("cannot rewind to position ", position,
+                      ": sliding-window layers have dropped what came before; the first position possible is ", first,
+                      " (or 0)"));
   }
   impl_->tokens.resize(static_cast<std::size_t>(position));
   return {};

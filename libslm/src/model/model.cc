@@ -20,7 +20,8 @@ Status WithSource(const Status& status, const std::filesystem::path& path) {
 
 std::string KernelSetNames() {
   std::string names;
-  for (const KernelSet* set : AllKernelSets()) names += Cat(names.empty() ? "" : ", ", set->name, CanRun(*set) ? "" : " (not on this processor)");
+  for (const KernelSet* set : AllKernelSets())
+    names += Cat(names.empty() ? "" : ", ", set->name, CanRun(*set) ? "" : " (not on this processor)");
   return names;
 }
 
@@ -30,8 +31,13 @@ Result<const KernelSet*> ChooseKernels(const std::string& option) {
   if (name.empty()) return &BestKernelSet();
   const KernelSet* set = FindKernelSet(name);
   const char* origin = option.empty() ? " (from SLM_KERNELS)" : "";
-  if (set == nullptr) return Status(StatusCode::kInvalidArgument, Cat("kernel set \"", name, "\"", origin, " does not exist; there are: ", KernelSetNames()));
-  if (!CanRun(*set)) return Status(StatusCode::kInvalidArgument, Cat("kernel set \"", name, "\"", origin, " needs instructions this processor lacks; there are: ", KernelSetNames()));
+  if (set == nullptr)
+    return Status(StatusCode::kInvalidArgument,
+                  Cat("kernel set \"", name, "\"", origin, " does not exist; there are: ", KernelSetNames()));
+  if (!CanRun(*set))
+    return Status(StatusCode::kInvalidArgument,
+                  Cat("kernel set \"", name, "\"", origin,
+                      " needs instructions this processor lacks; there are: ", KernelSetNames()));
   return set;
 }
 
@@ -43,10 +49,14 @@ std::string_view StringOr(const GgufFile& file, std::string_view key, std::strin
 // What this library opens is a whole language model in one file.
 Status RefuseOtherFiles(const GgufFile& file) {
   const std::string_view type = StringOr(file, "general.type", "model");
-  if (type != "model") return Status(StatusCode::kUnsupported, Cat("this is a GGUF file of type \"", type, "\", not a model"));
+  if (type != "model")
+    return Status(StatusCode::kUnsupported, Cat("this is a GGUF file of type \"", type, "\", not a model"));
   const GgufValue* parts = file.Find("split.count");
   const std::optional<std::uint64_t> count = parts != nullptr ? parts->AsUnsigned() : std::nullopt;
-  if (count && *count > 1) return Status(StatusCode::kUnsupported, Cat("this is one of ", *count, " parts of a split model; join them into one file first (llama.cpp: llama-gguf-split --merge)"));
+  if (count && *count > 1)
+    return Status(StatusCode::kUnsupported,
+                  Cat("this is one of ", *count,
+                      " parts of a split model; join them into one file first (llama.cpp: llama-gguf-split --merge)"));
   return {};
 }
 
@@ -59,10 +69,12 @@ Result<std::shared_ptr<const ModelImpl>> OpenImpl(const std::filesystem::path& p
   SLM_ASSIGN_OR_RETURN(Weights weights, BindWeights(file, config));
   SLM_ASSIGN_OR_RETURN(Tokenizer tokenizer, LoadTokenizer(file, config.vocab_size, options.log));
   if (tokenizer.vocab_size() != config.vocab_size) {
-    return Status(StatusCode::kCorruptFile, Cat("tokenizer.ggml.tokens has ", tokenizer.vocab_size(), " tokens, but token_embd.weight has ", config.vocab_size, " rows"));
+    return Status(StatusCode::kCorruptFile, Cat("tokenizer.ggml.tokens has ", tokenizer.vocab_size(),
+                                                " tokens, but token_embd.weight has ", config.vocab_size, " rows"));
   }
   const std::string name(StringOr(file, "general.name", path.filename().string()));
-  return std::make_shared<const ModelImpl>(std::move(mapping), std::move(file), std::move(config), std::move(weights), std::move(tokenizer), *kernels, name);
+  return std::make_shared<const ModelImpl>(std::move(mapping), std::move(file), std::move(config), std::move(weights),
+                                           std::move(tokenizer), *kernels, name);
 }
 
 }  // namespace
@@ -100,7 +112,8 @@ std::uint64_t Model::bytes_per_token() const {
   // Of the embedding table one row is read, unless it is the output head too.
   const Weights& weights = impl_->weights;
   const Matrix& embedding = weights.token_embd;
-  if (weights.output.data != embedding.data) bytes -= static_cast<std::uint64_t>(embedding.rows - 1) * embedding.row_bytes;
+  if (weights.output.data != embedding.data)
+    bytes -= static_cast<std::uint64_t>(embedding.rows - 1) * embedding.row_bytes;
   return bytes;
 }
 
@@ -118,10 +131,11 @@ std::vector<TensorInfo> Model::tensors() const {
 }
 
 std::vector<MetadataEntry> Model::metadata() const {
-  constexpr std::size_t kShownCharacters = 120;
+  constexpr std::size_t kShownCharacters = 1000;
   std::vector<MetadataEntry> entries;
   for (const GgufFile::Entry& entry : impl_->file.entries()) {
-    entries.push_back({.key = entry.key, .type = entry.value.TypeName(), .value = entry.value.ToString(kShownCharacters)});
+    entries.push_back(
+        {.key = entry.key, .type = entry.value.TypeName(), .value = entry.value.ToString(kShownCharacters)});
   }
   return entries;
 }
@@ -133,7 +147,9 @@ std::vector<BadNumber> Model::FindBadNumbers() const {
     const std::int64_t blocks = static_cast<std::int64_t>(tensor.data.size() / format.block_bytes);
     const std::int64_t bad = format.find_bad_block(tensor.data.data(), blocks);
     if (bad < 0) continue;
-    found.push_back({.tensor = std::string(tensor.name), .block = static_cast<std::uint64_t>(bad), .element = static_cast<std::uint64_t>(bad) * format.block_elements});
+    found.push_back({.tensor = std::string(tensor.name),
+                     .block = static_cast<std::uint64_t>(bad),
+                     .element = static_cast<std::uint64_t>(bad) * format.block_elements});
   }
   return found;
 }

@@ -26,13 +26,17 @@ std::string Known() {
 
 Result<const Architecture*> FindArchitecture(const GgufFile& file) {
   const GgufValue* value = file.Find("general.architecture");
-  if (value == nullptr) return Status(StatusCode::kCorruptFile, "general.architecture is missing: the file does not say what model it holds");
+  if (value == nullptr)
+    return Status(StatusCode::kCorruptFile,
+                  "general.architecture is missing: the file does not say what model it holds");
   const std::optional<std::string_view> name = value->AsString();
-  if (!name) return Status(StatusCode::kCorruptFile, Cat("general.architecture: expected a string, found ", value->TypeName()));
+  if (!name)
+    return Status(StatusCode::kCorruptFile, Cat("general.architecture: expected a string, found ", value->TypeName()));
   for (const Architecture& architecture : AllArchitectures()) {
     if (architecture.name == *name) return &architecture;
   }
-  return Status(StatusCode::kUnsupported, Cat("architecture \"", value->ToString(80), "\" is not supported; known: ", Known()));
+  return Status(StatusCode::kUnsupported,
+                Cat("architecture \"", value->ToString(80), "\" is not supported; known: ", Known()));
 }
 
 // Reads the keys below one architecture's prefix.
@@ -44,14 +48,16 @@ class Reader {
   const GgufValue* Find(std::string_view name) const { return file_.Find(Key(name)); }
 
   // An integer in [low, high]; `fallback` if the key is absent, an error if there is none.
-  Result<std::int32_t> Int(std::string_view name, std::int32_t low, std::int32_t high, std::optional<std::int32_t> fallback) const {
+  Result<std::int32_t> Int(std::string_view name, std::int32_t low, std::int32_t high,
+                           std::optional<std::int32_t> fallback) const {
     const GgufValue* value = Find(name);
     if (value == nullptr) {
       if (fallback) return *fallback;
       return Missing(name);
     }
     const std::optional<std::int64_t> number = value->AsInt();
-    if (!number || *number < low || *number > high) return Bad(name, *value, Cat("an integer from ", low, " to ", high));
+    if (!number || *number < low || *number > high)
+      return Bad(name, *value, Cat("an integer from ", low, " to ", high));
     return static_cast<std::int32_t>(*number);
   }
 
@@ -69,8 +75,8 @@ class Reader {
   }
 
   // One integer for all layers, or an array with one for each.
-  Result<std::vector<std::int32_t>> PerLayer(std::string_view name, std::int32_t layers, std::int32_t low, std::int32_t high,
-                                             const std::vector<std::int32_t>* fallback) const {
+  Result<std::vector<std::int32_t>> PerLayer(std::string_view name, std::int32_t layers, std::int32_t low,
+                                             std::int32_t high, const std::vector<std::int32_t>* fallback) const {
     const GgufValue* value = Find(name);
     if (value == nullptr) {
       if (fallback != nullptr) return *fallback;
@@ -81,7 +87,8 @@ class Reader {
       return std::vector<std::int32_t>(static_cast<std::size_t>(layers), number);
     }
     const std::optional<std::vector<std::int64_t>> numbers = value->AsInts();
-    if (!numbers || numbers->size() != static_cast<std::size_t>(layers)) return Bad(name, *value, Cat(layers, " integers, one for each layer"));
+    if (!numbers || numbers->size() != static_cast<std::size_t>(layers))
+      return Bad(name, *value, Cat(layers, " integers, one for each layer"));
     std::vector<std::int32_t> result;
     result.reserve(numbers->size());
     for (const std::int64_t number : *numbers) {
@@ -95,7 +102,8 @@ class Reader {
     return Status(StatusCode::kCorruptFile, Cat("metadata key ", Key(name), " is missing"));
   }
   Status Bad(std::string_view name, const GgufValue& value, std::string_view expected) const {
-    return Status(StatusCode::kCorruptFile, Cat("metadata key ", Key(name), ": expected ", expected, ", found ", value.ToString(60), " (", value.TypeName(), ")"));
+    return Status(StatusCode::kCorruptFile, Cat("metadata key ", Key(name), ": expected ", expected, ", found ",
+                                                value.ToString(60), " (", value.TypeName(), ")"));
   }
 
  private:
@@ -105,13 +113,15 @@ class Reader {
 
 Status ReadSizes(const GgufFile& file, const Reader& reader, ModelConfig& config) {
   SLM_ASSIGN_OR_RETURN(config.embedding_length, reader.Int("embedding_length", 1, kMaxDimension, std::nullopt));
-  SLM_ASSIGN_OR_RETURN(config.context_length, reader.Int("context_length", 1, std::numeric_limits<std::int32_t>::max(), std::nullopt));
+  SLM_ASSIGN_OR_RETURN(config.context_length,
+                       reader.Int("context_length", 1, std::numeric_limits<std::int32_t>::max(), std::nullopt));
   SLM_ASSIGN_OR_RETURN(const double epsilon, reader.Number("attention.layer_norm_rms_epsilon", std::nullopt));
   config.norm_epsilon = static_cast<float>(epsilon);
   const GgufTensor* embedding = file.FindTensor("token_embd.weight");
   if (embedding == nullptr) return Status(StatusCode::kCorruptFile, "tensor token_embd.weight is missing");
   if (embedding->shape[1] > static_cast<std::uint64_t>(std::numeric_limits<std::int32_t>::max())) {
-    return Status(StatusCode::kCorruptFile, Cat("tensor token_embd.weight has ", embedding->shape[1], " rows, more than token ids can number"));
+    return Status(StatusCode::kCorruptFile,
+                  Cat("tensor token_embd.weight has ", embedding->shape[1], " rows, more than token ids can number"));
   }
   config.vocab_size = static_cast<std::int32_t>(embedding->shape[1]);
   return {};
@@ -119,13 +129,17 @@ Status ReadSizes(const GgufFile& file, const Reader& reader, ModelConfig& config
 
 Status ReadLayers(const Reader& reader, ModelConfig& config) {
   SLM_ASSIGN_OR_RETURN(const std::int32_t count, reader.Int("block_count", 1, kMaxLayers, std::nullopt));
-  SLM_ASSIGN_OR_RETURN(const std::vector<std::int32_t> heads, reader.PerLayer("attention.head_count", count, 1, 1024, nullptr));
-  SLM_ASSIGN_OR_RETURN(const std::vector<std::int32_t> kv_heads, reader.PerLayer("attention.head_count_kv", count, 1, 1024, &heads));
-  SLM_ASSIGN_OR_RETURN(const std::vector<std::int32_t> widths, reader.PerLayer("feed_forward_length", count, 1, kMaxDimension, nullptr));
+  SLM_ASSIGN_OR_RETURN(const std::vector<std::int32_t> heads,
+                       reader.PerLayer("attention.head_count", count, 1, 1024, nullptr));
+  SLM_ASSIGN_OR_RETURN(const std::vector<std::int32_t> kv_heads,
+                       reader.PerLayer("attention.head_count_kv", count, 1, 1024, &heads));
+  SLM_ASSIGN_OR_RETURN(const std::vector<std::int32_t> widths,
+                       reader.PerLayer("feed_forward_length", count, 1, kMaxDimension, nullptr));
   config.layers.resize(static_cast<std::size_t>(count));
   for (std::size_t i = 0; i < config.layers.size(); ++i) {
     if (heads[i] % kv_heads[i] != 0) {
-      return Status(StatusCode::kCorruptFile, Cat(reader.Key("attention.head_count"), " of layer ", i, " is ", heads[i], ", not a multiple of its ", kv_heads[i], " key/value heads"));
+      return Status(StatusCode::kCorruptFile, Cat(reader.Key("attention.head_count"), " of layer ", i, " is ", heads[i],
+                                                  ", not a multiple of its ", kv_heads[i], " key/value heads"));
     }
     config.layers[i] = {.heads = heads[i], .kv_heads = kv_heads[i], .feed_forward_length = widths[i], .sliding = false};
   }
@@ -140,14 +154,18 @@ Status ReadHeads(const Reader& reader, ModelConfig& config) {
   }
   SLM_ASSIGN_OR_RETURN(config.key_length, reader.Int("attention.key_length", 2, 4096, share));
   SLM_ASSIGN_OR_RETURN(config.value_length, reader.Int("attention.value_length", 1, 4096, share));
-  SLM_ASSIGN_OR_RETURN(config.rope_dimensions, reader.Int("rope.dimension_count", 2, config.key_length, config.key_length));
+  SLM_ASSIGN_OR_RETURN(config.rope_dimensions,
+                       reader.Int("rope.dimension_count", 2, config.key_length, config.key_length));
   if (config.rope_dimensions % 2 != 0) {
-    return Status(StatusCode::kCorruptFile, Cat("RoPE rotates pairs, but ", reader.Key("rope.dimension_count"), " (or the head) has ", config.rope_dimensions, " dimensions"));
+    return Status(StatusCode::kCorruptFile, Cat("RoPE rotates pairs, but ", reader.Key("rope.dimension_count"),
+                                                " (or the head) has ", config.rope_dimensions, " dimensions"));
   }
   const Architecture& architecture = *config.architecture;
   const bool by_width = architecture.layers_scaling_by_width != 0 &&
                         config.layers.size() == static_cast<std::size_t>(architecture.layers_scaling_by_width);
-  SLM_ASSIGN_OR_RETURN(const double scale, reader.Number("attention.scale", 1 / std::sqrt(static_cast<double>(by_width ? share : config.key_length))));
+  SLM_ASSIGN_OR_RETURN(
+      const double scale,
+      reader.Number("attention.scale", 1 / std::sqrt(static_cast<double>(by_width ? share : config.key_length))));
   config.attention_scale = static_cast<float>(scale);
   if (architecture.scales_embedding) config.embedding_scale = std::sqrt(static_cast<float>(config.embedding_length));
   if (reader.Find("final_logit_softcapping") != nullptr) {
@@ -158,7 +176,8 @@ Status ReadHeads(const Reader& reader, ModelConfig& config) {
 }
 
 Status ReadWindow(const Reader& reader, ModelConfig& config) {
-  SLM_ASSIGN_OR_RETURN(config.window, reader.Int("attention.sliding_window", 0, std::numeric_limits<std::int32_t>::max(), 0));
+  SLM_ASSIGN_OR_RETURN(config.window,
+                       reader.Int("attention.sliding_window", 0, std::numeric_limits<std::int32_t>::max(), 0));
   if (config.window == 0) return {};
   const std::int32_t count = static_cast<std::int32_t>(config.layers.size());
   const GgufValue* pattern = reader.Find("attention.sliding_window_pattern");
@@ -170,20 +189,24 @@ Status ReadWindow(const Reader& reader, ModelConfig& config) {
     for (std::size_t i = 0; i < config.layers.size(); ++i) config.layers[i].sliding = (*sliding)[i] != 0;
     return {};
   }
-  SLM_ASSIGN_OR_RETURN(const std::int32_t group, reader.Int("attention.sliding_window_pattern", 0, kMaxLayers, config.architecture->window_pattern));
-  for (std::int32_t i = 0; i < count; ++i) config.layers[static_cast<std::size_t>(i)].sliding = group == 0 || i % group < group - 1;
+  SLM_ASSIGN_OR_RETURN(const std::int32_t group, reader.Int("attention.sliding_window_pattern", 0, kMaxLayers,
+                                                            config.architecture->window_pattern));
+  for (std::int32_t i = 0; i < count; ++i)
+    config.layers[static_cast<std::size_t>(i)].sliding = group == 0 || i % group < group - 1;
   return {};
 }
 
 Status ReadRope(const Reader& reader, ModelConfig& config) {
   const Architecture& architecture = *config.architecture;
   SLM_ASSIGN_OR_RETURN(config.rope_global.base, reader.Number("rope.freq_base", 10000.0));
-  const double sliding_base = architecture.rope_base_sliding != 0 ? architecture.rope_base_sliding : config.rope_global.base;
+  const double sliding_base =
+      architecture.rope_base_sliding != 0 ? architecture.rope_base_sliding : config.rope_global.base;
   SLM_ASSIGN_OR_RETURN(config.rope_sliding.base, reader.Number("rope.freq_base_swa", sliding_base));
   const GgufValue* type = reader.Find("rope.scaling.type");
   const std::optional<std::string_view> name = type != nullptr ? type->AsString() : std::string_view("linear");
   if (!name || (*name != "none" && *name != "linear")) {
-    return Status(StatusCode::kUnsupported, Cat(reader.Key("rope.scaling.type"), " is ", type->ToString(40), "; supported: none, linear"));
+    return Status(StatusCode::kUnsupported,
+                  Cat(reader.Key("rope.scaling.type"), " is ", type->ToString(40), "; supported: none, linear"));
   }
   if (*name == "none") return {};
   const char* key = reader.Find("rope.scaling.factor") != nullptr ? "rope.scaling.factor" : "rope.scale_linear";
@@ -196,8 +219,11 @@ Status ReadRope(const Reader& reader, ModelConfig& config) {
 
 // Features of the same architecture name that this library does not compute: refused by name instead of ignored.
 Status RefuseUnknownParts(const Reader& reader) {
-  SLM_ASSIGN_OR_RETURN(const std::int32_t experts, reader.Int("expert_count", 0, std::numeric_limits<std::int32_t>::max(), 0));
-  if (experts > 0) return Status(StatusCode::kUnsupported, Cat("mixture-of-experts models are not supported: ", reader.Key("expert_count"), " is ", experts));
+  SLM_ASSIGN_OR_RETURN(const std::int32_t experts,
+                       reader.Int("expert_count", 0, std::numeric_limits<std::int32_t>::max(), 0));
+  if (experts > 0)
+    return Status(StatusCode::kUnsupported,
+                  Cat("mixture-of-experts models are not supported: ", reader.Key("expert_count"), " is ", experts));
   return {};
 }
 

@@ -24,13 +24,13 @@ struct Architecture {
   std::string_view name;  // general.architecture
   RopePairs rope_pairs;
   FfnActivation activation;
-  bool scales_embedding;   // the embedding is multiplied by sqrt(embedding_length)
-  bool query_key_norm;     // RMS norm of every query and key head before RoPE
-  bool post_norms;         // RMS norm of each sub-layer's output before it joins the residual stream
+  bool scales_embedding;  // the embedding is multiplied by sqrt(embedding_length)
+  bool query_key_norm;    // RMS norm of every query and key head before RoPE
+  bool post_norms;        // RMS norm of each sub-layer's output before it joins the residual stream
   // Sliding layers come in groups of this many of which the last is global, unless the file says otherwise; 0: every
   // layer slides.
   std::int32_t window_pattern;
-  double rope_base_sliding;  // base on sliding layers if the file has none; 0: as on global layers
+  double rope_base_sliding;       // base on sliding layers if the file has none; 0: as on global layers
   bool rope_scaling_global_only;  // rope.scaling.* does not apply to sliding layers
   // A model of this many layers divides its queries by sqrt(embedding_length / heads) instead of sqrt(head_dim): the
   // file has no key for it. 0: none.
@@ -73,9 +73,9 @@ struct ModelConfig {
   float final_softcap = 0;  // 0: none
 };
 
-// Second fence: reads <arch>.* of the file and checks the numbers against each other. kUnsupported for an architecture or
-// feature that is not known (names it and what is), kCorruptFile for numbers that are missing or make no sense (names the
-// key, wanted and found).
+// Second fence: reads <arch>.* of the file and checks the numbers against each other. kUnsupported for an architecture
+// or feature that is not known (names it and what is), kCorruptFile for numbers that are missing or make no sense
+// (names the key, wanted and found).
 Result<ModelConfig> ReadModelConfig(const GgufFile& file);
 
 }  // namespace slm

@@ -16,7 +16,8 @@ namespace slm {
 
 class ModelImpl {
  public:
-  ModelImpl(MappedFile mapping, GgufFile gguf, ModelConfig model_config, Weights model_weights, Tokenizer vocabulary, const KernelSet& kernel_set, std::string model_name)
+  ModelImpl(MappedFile mapping, GgufFile gguf, ModelConfig model_config, Weights model_weights, Tokenizer vocabulary,
+            const KernelSet& kernel_set, std::string model_name)
       : mapped_file(std::move(mapping)),
         file(std::move(gguf)),
         config(std::move(model_config)),

@@ -14,13 +14,13 @@ namespace {
 // One line of the list of tensors: what it is called, how large it must be, where it goes.
 struct MatrixSpec {
   const char* name;  // without "blk.N." and ".weight"
-  Matrix LayerWeights::* member;
+  Matrix LayerWeights::*member;
   std::int64_t columns;
   std::int64_t rows;
 };
 struct VectorSpec {
   const char* name;  // without "blk.N."
-  Vector LayerWeights::* member;
+  Vector LayerWeights::*member;
   std::int64_t size;
   bool required;
 };
@@ -33,7 +33,8 @@ std::string SupportedFormats() {
 
 std::string ShapeOf(const GgufTensor& tensor) {
   std::string text = "[";
-  for (int i = 0; i < tensor.dimensions; ++i) text += Cat(i == 0 ? "" : ", ", tensor.shape[static_cast<std::size_t>(i)]);
+  for (int i = 0; i < tensor.dimensions; ++i)
+    text += Cat(i == 0 ? "" : ", ", tensor.shape[static_cast<std::size_t>(i)]);
   return text + "]";
 }
 
@@ -52,11 +53,17 @@ class Binder {
     taken_.insert(tensor->name);
     if (tensor->format == nullptr) {
       const char* known = UnsupportedFormatName(tensor->type);
-      return Status(StatusCode::kUnsupported, Cat("tensor ", name, " has format ", known != nullptr ? known : "(never defined)", " (id ", tensor->type, "), which is not supported; supported: ", SupportedFormats()));
+      return Status(StatusCode::kUnsupported,
+                    Cat("tensor ", name, " has format ", known != nullptr ? known : "(never defined)", " (id ",
+                        tensor->type, "), which is not supported; supported: ", SupportedFormats()));
     }
-    const auto is = [](std::uint64_t found, std::int64_t wanted) { return found == static_cast<std::uint64_t>(wanted); };
-    if (!is(tensor->shape[0], columns) || !is(tensor->shape[1], rows) || tensor->shape[2] != 1 || tensor->shape[3] != 1) {
-      return Status(StatusCode::kCorruptFile, Cat("tensor ", name, " has shape ", ShapeOf(*tensor), ", expected [", columns, rows == 1 ? "" : Cat(", ", rows), "]"));
+    const auto is = [](std::uint64_t found, std::int64_t wanted) {
+      return found == static_cast<std::uint64_t>(wanted);
+    };
+    if (!is(tensor->shape[0], columns) || !is(tensor->shape[1], rows) || tensor->shape[2] != 1 ||
+        tensor->shape[3] != 1) {
+      return Status(StatusCode::kCorruptFile, Cat("tensor ", name, " has shape ", ShapeOf(*tensor), ", expected [",
+                                                  columns, rows == 1 ? "" : Cat(", ", rows), "]"));
     }
     return tensor;
   }
@@ -64,7 +71,11 @@ class Binder {
   Status Bind(const std::string& name, bool required, std::int64_t columns, std::int64_t rows, Matrix& matrix) {
     SLM_ASSIGN_OR_RETURN(const GgufTensor* tensor, Take(name, required, columns, rows));
     if (tensor == nullptr) return {};
-    matrix = {.format = tensor->format, .data = tensor->data.data(), .columns = columns, .rows = rows, .row_bytes = RowBytes(*tensor->format, columns)};
+    matrix = {.format = tensor->format,
+              .data = tensor->data.data(),
+              .columns = columns,
+              .rows = rows,
+              .row_bytes = RowBytes(*tensor->format, columns)};
     return {};
   }
 
@@ -80,7 +91,8 @@ class Binder {
   Status RefuseRest(std::string_view architecture) const {
     for (const GgufTensor& tensor : file_.tensors()) {
       if (taken_.contains(tensor.name)) continue;
-      return Status(StatusCode::kUnsupported, Cat("tensor ", tensor.name, " is not part of architecture ", architecture, " as this library computes it"));
+      return Status(StatusCode::kUnsupported, Cat("tensor ", tensor.name, " is not part of architecture ", architecture,
+                                                  " as this library computes it"));
     }
     return {};
   }
@@ -99,12 +111,9 @@ Status BindLayer(Binder& binder, const ModelConfig& config, std::size_t index, L
   const std::int64_t o = std::int64_t{shape.heads} * config.value_length;
   const std::int64_t ff = shape.feed_forward_length;
   const MatrixSpec matrices[] = {
-      {"attn_q", &LayerWeights::attn_q, d, q},
-      {"attn_k", &LayerWeights::attn_k, d, k},
-      {"attn_v", &LayerWeights::attn_v, d, v},
-      {"attn_output", &LayerWeights::attn_output, o, d},
-      {"ffn_gate", &LayerWeights::ffn_gate, d, ff},
-      {"ffn_up", &LayerWeights::ffn_up, d, ff},
+      {"attn_q", &LayerWeights::attn_q, d, q},      {"attn_k", &LayerWeights::attn_k, d, k},
+      {"attn_v", &LayerWeights::attn_v, d, v},      {"attn_output", &LayerWeights::attn_output, o, d},
+      {"ffn_gate", &LayerWeights::ffn_gate, d, ff}, {"ffn_up", &LayerWeights::ffn_up, d, ff},
       {"ffn_down", &LayerWeights::ffn_down, ff, d},
   };
   const bool query_key_norm = config.architecture->query_key_norm;
@@ -149,7 +158,8 @@ Result<Weights> BindWeights(const GgufFile& file, const ModelConfig& config) {
   SLM_RETURN_IF_ERROR(binder.Bind("rope_freqs.weight", false, config.rope_dimensions / 2, weights.rope_freqs));
   if (!weights.output.present()) weights.output = weights.token_embd;
   weights.layers.resize(config.layers.size());
-  for (std::size_t i = 0; i < weights.layers.size(); ++i) SLM_RETURN_IF_ERROR(BindLayer(binder, config, i, weights.layers[i]));
+  for (std::size_t i = 0; i < weights.layers.size(); ++i)
+    SLM_RETURN_IF_ERROR(BindLayer(binder, config, i, weights.layers[i]));
   SLM_RETURN_IF_ERROR(binder.RefuseRest(config.architecture->name));
   return weights;
 }

@@ -29,35 +29,36 @@ struct Matrix {
 using Vector = std::vector<float>;
 
 struct LayerWeights {
-  Vector attn_norm;       // [d]
-  Matrix attn_q;          // [heads * key_length, d]
-  Matrix attn_k;          // [kv_heads * key_length, d]
-  Matrix attn_v;          // [kv_heads * value_length, d]
-  Matrix attn_output;     // [d, heads * value_length]
-  Vector attn_q_bias;     // optional, as long as the product's rows; likewise the next three
+  Vector attn_norm;    // [d]
+  Matrix attn_q;       // [heads * key_length, d]
+  Matrix attn_k;       // [kv_heads * key_length, d]
+  Matrix attn_v;       // [kv_heads * value_length, d]
+  Matrix attn_output;  // [d, heads * value_length]
+  Vector attn_q_bias;  // optional, as long as the product's rows; likewise the next three
   Vector attn_k_bias;
   Vector attn_v_bias;
   Vector attn_output_bias;
-  Vector attn_q_norm;     // [key_length], with query_key_norm
-  Vector attn_k_norm;     // [key_length], with query_key_norm
+  Vector attn_q_norm;          // [key_length], with query_key_norm
+  Vector attn_k_norm;          // [key_length], with query_key_norm
   Vector post_attention_norm;  // [d], with post_norms
-  Vector ffn_norm;        // [d]
-  Matrix ffn_gate;        // [ff, d]
-  Matrix ffn_up;          // [ff, d]
-  Matrix ffn_down;        // [d, ff]
-  Vector post_ffw_norm;   // [d], with post_norms
+  Vector ffn_norm;             // [d]
+  Matrix ffn_gate;             // [ff, d]
+  Matrix ffn_up;               // [ff, d]
+  Matrix ffn_down;             // [d, ff]
+  Vector post_ffw_norm;        // [d], with post_norms
 };
 
 struct Weights {
-  Matrix token_embd;    // [vocab, d]
-  Matrix output;        // [vocab, d]; the embedding where the file has no output.weight of its own
-  Vector output_norm;   // [d]
-  Vector rope_freqs;    // [rope_dimensions / 2], optional: divides the angle of each pair on global layers
+  Matrix token_embd;   // [vocab, d]
+  Matrix output;       // [vocab, d]; the embedding where the file has no output.weight of its own
+  Vector output_norm;  // [d]
+  Vector rope_freqs;   // [rope_dimensions / 2], optional: divides the angle of each pair on global layers
   std::vector<LayerWeights> layers;
 };
 
-// Third fence: finds every tensor the configuration asks for and checks its shape, format and size. kCorruptFile names the
-// tensor, the shape wanted and found; kUnsupported names a format that is not known, or a tensor the graph has no use for.
+// Third fence: finds every tensor the configuration asks for and checks its shape, format and size. kCorruptFile names
+// the tensor, the shape wanted and found; kUnsupported names a format that is not known, or a tensor the graph has no
+// use for.
 Result<Weights> BindWeights(const GgufFile& file, const ModelConfig& config);
 
 }  // namespace slm
