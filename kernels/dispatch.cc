@@ -13,15 +13,17 @@
 
 namespace slm {
 
-#ifdef SLM_HAVE_AVX2
+#ifdef SLM_HAVE_X86_64_SETS
 extern const KernelSet kAvx2Kernels;
+extern const KernelSet kAvx512VnniKernels;
 #endif
 extern const KernelSet kScalarKernels;
 
 namespace {
 
 constexpr const KernelSet* kKernelSets[] = {
-#ifdef SLM_HAVE_AVX2
+#ifdef SLM_HAVE_X86_64_SETS
+    &kAvx512VnniKernels,
     &kAvx2Kernels,
 #endif
     &kScalarKernels,

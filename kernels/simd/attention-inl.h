@@ -136,8 +136,8 @@ class AttentionPass {
       const Batch q0 = Batch::load_aligned(q + i), q1 = Batch::load_aligned(q + key_width_ + i);
       for (int j = 0; j < kTileKeys; ++j) {
         const Batch values = Batch::load_aligned(k + j * key_width_ + i);
-        dots[0][j] = xsimd::fma(q0, values, dots[0][j]);
-        dots[1][j] = xsimd::fma(q1, values, dots[1][j]);
+        dots[0][j] = Widen::MulAdd(q0, values, dots[0][j]);
+        dots[1][j] = Widen::MulAdd(q1, values, dots[1][j]);
       }
     }
     for (int row = 0; row < 2; ++row) {
@@ -208,8 +208,8 @@ class AttentionPass {
         const Batch v0 = Batch::load_aligned(value), v1 = Batch::load_aligned(value + kWidth);
         for (std::int64_t q = 0; q < kTile; ++q) {
           const Batch weight(weights_[(query + q) * kKeys + key]);
-          sums[q][0] = xsimd::fma(weight, v0, sums[q][0]);
-          sums[q][1] = xsimd::fma(weight, v1, sums[q][1]);
+          sums[q][0] = Widen::MulAdd(weight, v0, sums[q][0]);
+          sums[q][1] = Widen::MulAdd(weight, v1, sums[q][1]);
         }
       }
       for (std::int64_t q = 0; q < kTile; ++q) {

@@ -47,7 +47,7 @@ inline void AddFloatColumns(const std::byte* weights, std::size_t row_bytes, con
   for (int r = 0; r < kRows; ++r) w[r] = Weights::Load(weights + static_cast<std::size_t>(r) * row_bytes);
   for (int t = 0; t < kTokens; ++t) {
     const Batch a = Batch::load_unaligned(x + t * stride);
-    for (int r = 0; r < kRows; ++r) sums[r][t] = xsimd::fma(w[r], a, sums[r][t]);
+    for (int r = 0; r < kRows; ++r) sums[r][t] = Widen::MulAdd(w[r], a, sums[r][t]);
   }
 }
 

@@ -43,7 +43,7 @@ struct Ops {
     for (; i + 2 * kWidth <= n; i += 2 * kWidth) {
       for (int part = 0; part < 2; ++part) {
         const Batch values = Batch::load_unaligned(x + i + part * kWidth);
-        sums[part] = xsimd::fma(values, values, sums[part]);
+        sums[part] = Widen::MulAdd(values, values, sums[part]);
       }
     }
     float sum = xsimd::hadd(sums[0] + sums[1]);
@@ -79,7 +79,7 @@ struct Ops {
     MapRows<Batch>(
         n, out,
         [](Batch g, Batch u) {
-          const Batch y = g * xsimd::fma(g * g, Batch(0.044715f), Batch(1.0f));
+          const Batch y = g * Widen::MulAdd(g * g, Batch(0.044715f), Batch(1.0f));
           return g / (Batch(1.0f) + xsimd::exp(y * Batch(-kTwoSqrt2OverPi))) * u;
         },
         gate, up);

@@ -1,4 +1,4 @@
-// Loads and stores of 16-bit floats for AVX2 with F16C, which xsimd has no names for.
+// What xsimd has no names for: 16-bit floats and fused multiply-add, for AVX2 with F16C.
 
 #ifndef SLM_KERNELS_SIMD_WIDEN_AVX2_INL_H_
 #define SLM_KERNELS_SIMD_WIDEN_AVX2_INL_H_
@@ -15,6 +15,9 @@ namespace {
 struct WidenAvx2 {
   using Arch = xsimd::fma3<xsimd::avx2>;
   using Batch = xsimd::batch<float, Arch>;
+
+  // a * b + c, rounded once (xsimd 8 has no such instruction for AVX-512).
+  static Batch MulAdd(Batch a, Batch b, Batch c) { return _mm256_fmadd_ps(a, b, c); }
 
   static Batch LoadHalf(const Half* from) {
     return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));

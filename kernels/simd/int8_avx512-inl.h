@@ -1,0 +1,150 @@
+// The integer vocabulary of the matrix products for AVX-512 with VNNI: 16 weight rows a vector, 4 columns of each row a
+// 32-bit lane. See int8_avx2-inl.h for what each function does.
+
+#ifndef SLM_KERNELS_SIMD_INT8_AVX512_INL_H_
+#define SLM_KERNELS_SIMD_INT8_AVX512_INL_H_
+
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+namespace slm {
+namespace {
+
+struct Int8Avx512 {
+  static constexpr int kRows = 16;
+  using Bytes = __m512i;  // [16 rows][4 columns] of codes
+  using Ints = __m512i;   // [16 rows]
+  using Floats = __m512;  // [16 rows]
+
+  static constexpr int MaxTokens(int bits) { return bits == 8 ? 4 : 8; }
+
+  static Bytes Set1(int byte) { return _mm512_set1_epi8(static_cast<char>(byte)); }
+  static Bytes And(Bytes a, Bytes b) { return _mm512_and_si512(a, b); }
+  static Bytes Or(Bytes a, Bytes b) { return _mm512_or_si512(a, b); }
+  static Bytes Xor(Bytes a, Bytes b) { return _mm512_xor_si512(a, b); }
+  template <int kBits>
+  static Bytes ShiftRight(Bytes a) {
+    return And(_mm512_srli_epi32(a, kBits), Set1(0xFF >> kBits));
+  }
+  template <int kBits>
+  static Bytes ShiftLeft(Bytes a) {
+    return And(_mm512_slli_epi32(a, kBits), Set1(0xFF << kBits & 0xFF));
+  }
+
+  static void LoadColumns(const std::uint8_t* const* rows, std::size_t offset, Bytes out[4]) {
+    const auto load = [&](int row) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows[row] + offset)); };
+    // Rows r, r + 4, r + 8, r + 12 in the four 128-bit parts.
+    const auto quad = [&](int row) {
+      __m512i all = _mm512_castsi128_si512(load(row));
+      all = _mm512_inserti32x4(all, load(row + 4), 1);
+      all = _mm512_inserti32x4(all, load(row + 8), 2);
+      return _mm512_inserti32x4(all, load(row + 12), 3);
+    };
+    const __m512i a = quad(0), b = quad(1), c = quad(2), d = quad(3);
+    const __m512i ab_low = _mm512_unpacklo_epi32(a, b), ab_high = _mm512_unpackhi_epi32(a, b);
+    const __m512i cd_low = _mm512_unpacklo_epi32(c, d), cd_high = _mm512_unpackhi_epi32(c, d);
+    out[0] = _mm512_unpacklo_epi64(ab_low, cd_low);
+    out[1] = _mm512_unpackhi_epi64(ab_low, cd_low);
+    out[2] = _mm512_unpacklo_epi64(ab_high, cd_high);
+    out[3] = _mm512_unpackhi_epi64(ab_high, cd_high);
+  }
+
+  static Bytes LoadColumn(const std::uint8_t* const* rows, std::size_t offset) {
+    const auto word = [&](int row) {
+      int value;
+      std::memcpy(&value, rows[row] + offset, sizeof(value));
+      return value;
+    };
+    return _mm512_setr_epi32(word(0), word(1), word(2), word(3), word(4), word(5), word(6), word(7), word(8), word(9),
+                             word(10), word(11), word(12), word(13), word(14), word(15));
+  }
+
+  static Floats LoadHalves(const std::uint8_t* const* rows, std::size_t offset) {
+    const auto half = [&](int row) {
+      short value;
+      std::memcpy(&value, rows[row] + offset, sizeof(value));
+      return value;
+    };
+    return _mm512_cvtph_ps(_mm256_setr_epi16(half(0), half(1), half(2), half(3), half(4), half(5), half(6), half(7),
+                                             half(8), half(9), half(10), half(11), half(12), half(13), half(14),
+                                             half(15)));
+  }
+
+  static void SplitHalves(Bytes lanes, Floats& low, Floats& high) {
+    low = _mm512_cvtph_ps(_mm512_cvtepi32_epi16(lanes));
+    high = _mm512_cvtph_ps(_mm512_cvtepi32_epi16(_mm512_srli_epi32(lanes, 16)));
+  }
+
+  static Bytes SpreadBits(Bytes lanes, int step, int value) {
+    const __m512i lane_starts = _mm512_broadcast_i32x4(_mm_setr_epi32(0x00000000, 0x04040404, 0x08080808, 0x0C0C0C0C));
+    const __m512i copies = _mm512_shuffle_epi8(lanes, _mm512_add_epi8(lane_starts, Set1(step / 2)));
+    const __m512i bits = _mm512_set1_epi32(step % 2 == 0 ? 0x08040201 : static_cast<int>(0x80402010u));
+    return _mm512_maskz_mov_epi8(_mm512_test_epi8_mask(copies, bits), Set1(value));
+  }
+
+  static Bytes HasBit(Bytes bytes, int bit) { return _mm512_movm_epi8(_mm512_test_epi8_mask(bytes, Set1(1 << bit))); }
+
+  static Floats UnsignedByte(Bytes lanes, int index) {
+    return _mm512_cvtepi32_ps(
+        _mm512_and_si512(_mm512_srli_epi32(lanes, static_cast<unsigned>(8 * index)), _mm512_set1_epi32(0xFF)));
+  }
+  static Floats SignedByte(Bytes lanes, int index) {
+    return _mm512_cvtepi32_ps(_mm512_srai_epi32(_mm512_slli_epi32(lanes, static_cast<unsigned>(24 - 8 * index)), 24));
+  }
+
+  static Floats Zero() { return _mm512_setzero_ps(); }
+  static Floats Broadcast(const float* value) { return _mm512_set1_ps(*value); }
+  static Floats SetAll(float value) { return _mm512_set1_ps(value); }
+  static Floats Mul(Floats a, Floats b) { return _mm512_mul_ps(a, b); }
+  static Floats MulAdd(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
+  static Floats Convert(Ints a) { return _mm512_cvtepi32_ps(a); }
+  static Floats Load(const float* from) { return _mm512_load_ps(from); }
+  static Bytes LoadBytes(const std::uint8_t* from) { return _mm512_load_si512(from); }
+  static void Store(float* to, Floats a) { _mm512_store_ps(to, a); }
+  static void StoreUnaligned(float* to, Floats a) { _mm512_storeu_ps(to, a); }
+  static void StoreBytes(std::uint8_t* to, Bytes a) { _mm512_store_si512(to, a); }
+
+  // vpdpwssd multiplies a group's 16-bit sums by its factor and adds them up in one instruction; 8-bit codes don't fit
+  // 16-bit sums and take vpdpbusd with a 32-bit product instead.
+  template <int kBits, int kGroups, int kTokens>
+  [[gnu::always_inline]] static inline void Dot(const std::uint8_t (*codes)[64], const std::int8_t* q,
+                                                const std::int16_t (*factors)[2], std::ptrdiff_t stride,
+                                                Ints sums[kTokens]) {
+#pragma GCC unroll 8
+    for (int t = 0; t < kTokens; ++t) sums[t] = _mm512_setzero_si512();
+#pragma GCC unroll 4
+    for (int g = 0; g < kGroups; ++g) {
+      const __m512i first = LoadBytes(codes[2 * g]), second = LoadBytes(codes[2 * g + 1]);
+#pragma GCC unroll 8
+      for (int t = 0; t < kTokens; ++t) {
+        const __m512i x0 = Word(q + t * stride + 8 * g), x1 = Word(q + t * stride + 8 * g + 4);
+        const __m512i factor = Word(factors[g] + t * stride / 2);
+        if constexpr (kBits == 8) {
+          const __m512i product =
+              _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(_mm512_setzero_si512(), first, x0), second, x1);
+          sums[t] = _mm512_add_epi32(sums[t], _mm512_mullo_epi32(product, _mm512_srli_epi32(factor, 16)));
+        } else {
+          static_assert(kBits <= 6);
+          const __m512i lanes = _mm512_add_epi16(_mm512_maddubs_epi16(first, x0), _mm512_maddubs_epi16(second, x1));
+          sums[t] = _mm512_dpwssd_epi32(sums[t], lanes, factor);
+        }
+      }
+    }
+  }
+
+ private:
+  template <class T>
+  static __m512i Word(const T* from) {
+    int value;
+    std::memcpy(&value, from, sizeof(value));
+    return _mm512_set1_epi32(value);
+  }
+};
+
+}  // namespace
+}  // namespace slm
+
+#endif  // SLM_KERNELS_SIMD_INT8_AVX512_INL_H_

@@ -1,0 +1,56 @@
+// Fills a KernelSet from one instruction set's vocabularies.
+
+#ifndef SLM_KERNELS_SIMD_KERNEL_SET_INL_H_
+#define SLM_KERNELS_SIMD_KERNEL_SET_INL_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels.h"
+#include "simd/attention-inl.h"
+#include "simd/matmul_float-inl.h"
+#include "simd/matmul_int8-inl.h"
+#include "simd/ops-inl.h"
+
+namespace slm {
+namespace {
+
+// Isa: integer products (int8_*-inl.h). Widen: vectors of floats (widen_*-inl.h).
+template <class Isa, class Widen>
+constexpr KernelSet MakeKernelSet(const char* name, std::uint32_t needs,
+                                  void (*quantize)(const float*, std::int64_t, ActivationBlock*)) {
+  KernelSet set{};
+  set.name = name;
+  set.needs = needs;
+  const auto matmul = [&set](Format format) -> KernelSet::MatMulFn& {
+    return set.matmul[static_cast<std::size_t>(format)];
+  };
+  matmul(Format::kF32) = MatMulFloat<Widen, F32Weights>;
+  matmul(Format::kF16) = MatMulFloat<Widen, F16Weights>;
+  matmul(Format::kBF16) = MatMulFloat<Widen, BF16Weights>;
+  matmul(Format::kQ4_0) = MatMulInt8<Isa, PanelQ4_0<Isa>>;
+  matmul(Format::kQ4_1) = MatMulInt8<Isa, PanelQ4_1<Isa>>;
+  matmul(Format::kQ5_0) = MatMulInt8<Isa, PanelQ5_0<Isa>>;
+  matmul(Format::kQ5_1) = MatMulInt8<Isa, PanelQ5_1<Isa>>;
+  matmul(Format::kQ8_0) = MatMulInt8<Isa, PanelQ8_0<Isa>>;
+  matmul(Format::kQ4_K) = MatMulInt8<Isa, PanelQ4_K<Isa>>;
+  matmul(Format::kQ5_K) = MatMulInt8<Isa, PanelQ5_K<Isa>>;
+  matmul(Format::kQ6_K) = MatMulInt8<Isa, PanelQ6_K<Isa>>;
+  set.quantize = quantize;
+  set.attention = Attention<Widen>;
+  set.rms_norm = Ops<Widen>::RmsNorm;
+  set.add = Ops<Widen>::Add;
+  set.scale = Ops<Widen>::Scale;
+  set.silu_mul = Ops<Widen>::SiluMul;
+  set.gelu_mul = Ops<Widen>::GeluMul;
+  set.softcap = Ops<Widen>::Softcap;
+  set.rope = Ops<Widen>::Rope;
+  set.to_half = Ops<Widen>::ToHalf;
+  set.argmax = Ops<Widen>::Argmax;
+  return set;
+}
+
+}  // namespace
+}  // namespace slm
+
+#endif  // SLM_KERNELS_SIMD_KERNEL_SET_INL_H_
