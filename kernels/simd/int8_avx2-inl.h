@@ -22,7 +22,7 @@ struct Int8Avx2 {
   using Floats = __m256;  // [8 rows]
 
   // Tokens that fit into registers beside each other: two accumulators each, four where codes have 8 bits.
-  static constexpr int MaxTokens(int bits) { return bits == 8 ? 3 : 6; }
+  static constexpr int MaxTokens(int bits) { return bits == 8 ? 3 : 4; }
 
   static Bytes Set1(int byte) { return _mm256_set1_epi8(static_cast<char>(byte)); }
   static Bytes And(Bytes a, Bytes b) { return _mm256_and_si256(a, b); }
