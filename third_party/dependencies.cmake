@@ -91,12 +91,11 @@ if(SLM_BUILD_TESTS)
   endif()
   if(NOT GTest_FOUND)
     set(INSTALL_GTEST OFF)
-    set(BUILD_GMOCK OFF)
     FetchContent_Declare(googletest
       URL https://github.com/google/googletest/releases/download/v1.15.2/googletest-1.15.2.tar.gz
       URL_HASH SHA256=7b42b4d6ed48810c5362c265a17faebe90dc2373c885e5216439d37927f02926)
     FetchContent_MakeAvailable(googletest)
-    foreach(name gtest gtest_main)
+    foreach(name gtest gtest_main gmock)
       if(NOT TARGET GTest::${name})
         add_library(GTest::${name} ALIAS ${name})
       endif()

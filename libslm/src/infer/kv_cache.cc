@@ -9,6 +9,9 @@ namespace slm {
 namespace {
 
 constexpr std::size_t kLayerAlignment = 64;
+// More than processes can address. A layer's part is below 2^57 (2^31 cells, 2^22 elements of 4 bytes, keys and values),
+// so that a total that is checked after each layer can't wrap.
+constexpr std::size_t kMaxBytes = std::size_t{1} << 47;
 
 std::size_t RoundUp(std::size_t bytes) { return (bytes + kLayerAlignment - 1) / kLayerAlignment * kLayerAlignment; }
 
@@ -29,9 +32,10 @@ Result<KvCache> KvCache::Create(const ModelConfig& config, std::int64_t context_
     total += RoundUp(static_cast<std::size_t>(layer.cells * layer.value_stride) * cache.element_bytes());
     if (shape.sliding) cache.window_ = config.window;
     cache.layers_.push_back(layer);
+    if (total > kMaxBytes) break;
   }
-  if (!cache.buffer_.Allocate(total)) {
-    return Status(StatusCode::kOutOfMemory, Cat("no memory for the key/value cache: ", total,
+  if (total > kMaxBytes || !cache.buffer_.Allocate(total)) {
+    return Status(StatusCode::kOutOfMemory, Cat("no memory for the key/value cache: at least ", total,
                                                 " bytes for a context of ", context_length, " tokens"));
   }
   std::byte* at = cache.buffer_.data();

@@ -1,0 +1,162 @@
+// The same tokens give the same bits: for any number of threads, any split of a text into calls and batches, beside any
+// other rows, and every time.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "infer/fixture.h"
+#include "infer/forward.h"
+#include "infer/kv_cache.h"
+#include "infer/parallel.h"
+#include "model/model_impl.h"
+
+namespace slm::test {
+namespace {
+
+// One model of each way to compute: sliding windows shorter than the prompt, floats of each kind, formats with and
+// without minimums, of 32 and of 256 weights a block, and a mixture of widths.
+constexpr const char* kFixtures[] = {"gemma3", "gemma3_linear", "llama3", "llama_bf16",  "llama_f16",
+                                     "nemo",   "q4_0",          "q4_1",   "q4_k",        "q4_k_gemma3",
+                                     "q5_0",   "q5_1_gemma3",   "q6_k",   "q6_k_gemma3", "q8_0"};
+
+class DeterminismTest : public testing::TestWithParam<std::tuple<const KernelSet*, const char*>> {
+ protected:
+  std::vector<float> Logits(const SessionOptions& options, std::size_t split) const {
+    return AllLogits(model_, options, prompt_, split);
+  }
+
+  const Fixture fixture_ = FindFixture(std::get<1>(GetParam()));
+  const Model model_ = OpenOrThrow(fixture_.model(), std::get<0>(GetParam())->name);
+  const std::vector<Token> prompt_ = fixture_.Prompt();
+};
+
+std::string InstanceName(const testing::TestParamInfo<DeterminismTest::ParamType>& info) {
+  return std::string(std::get<0>(info.param)->name) + "_" + std::get<1>(info.param);
+}
+INSTANTIATE_TEST_SUITE_P(, DeterminismTest, testing::Combine(RunnableSets(), testing::ValuesIn(kFixtures)),
+                         InstanceName);
+
+struct Way {
+  std::int32_t threads = 1;
+  std::int32_t batch_size = 512;
+  std::size_t split = 0;  // tokens in a call; 0: all
+};
+
+TEST_P(DeterminismTest, ThreadsSplitsAndBatches) {
+  constexpr Way kWays[] = {
+      {.threads = 2},
+      {.threads = 3},
+      {.threads = 1, .batch_size = 1},
+      {.threads = 1, .batch_size = 7},
+      {.threads = 1, .split = 7},
+      {.threads = 1, .split = 1},
+      {.threads = 2, .batch_size = 7},
+      {.threads = 2, .split = 7},
+      {.threads = 2, .split = 1},
+      {.threads = 3, .batch_size = 3, .split = 7},
+  };
+  for (const KvType kv_type : {KvType::kF16, KvType::kF32}) {
+    const std::vector<float> expected = Logits({.kv_type = kv_type, .threads = 1}, 0);
+    for (const Way& way : kWays) {
+      const SessionOptions options = {.kv_type = kv_type, .threads = way.threads, .batch_size = way.batch_size};
+      EXPECT_TRUE(SameBits(Logits(options, way.split), expected))
+          << (kv_type == KvType::kF32 ? "f32" : "f16") << " cache, threads: " << way.threads
+          << ", batch: " << way.batch_size << ", split: " << way.split;
+    }
+  }
+}
+
+// Appending gives the logits AppendVisiting does after the last token, for every length of the text.
+TEST_P(DeterminismTest, AppendEqualsAppendVisiting) {
+  const std::vector<float> expected = Logits({.threads = 1}, 0);
+  const auto vocab = static_cast<std::size_t>(model_.vocab_size());
+  Session session = SessionOrThrow(model_, {.threads = 1});
+  for (std::size_t length = 1; length <= prompt_.size(); ++length) {
+    ASSERT_TRUE(session.Rewind(0).ok());
+    const auto logits = session.Append(std::span(prompt_).first(length));
+    ASSERT_TRUE(logits.ok()) << logits.status().message();
+    EXPECT_TRUE(SameBits(*logits, std::span(expected).subspan((length - 1) * vocab, vocab))) << length;
+  }
+}
+
+TEST_P(DeterminismTest, InterleavedSessionsDoNotMeet) {
+  std::vector<Token> other(prompt_.rbegin(), prompt_.rend());
+  const std::vector<float> expected = Logits({.threads = 1}, 0);
+  const std::vector<float> expected_other = AllLogits(model_, {.threads = 1}, other);
+
+  Session a = SessionOrThrow(model_, {.threads = 1});
+  Session b = SessionOrThrow(model_, {.threads = 2, .batch_size = 3});
+  std::vector<float> logits;
+  std::vector<float> logits_other;
+  for (std::size_t i = 0; i < prompt_.size(); i += 15) {
+    const std::size_t count = std::min<std::size_t>(15, prompt_.size() - i);
+    for (const float x : AllLogits(a, std::span(prompt_).subspan(i, count))) logits.push_back(x);
+    for (const float x : AllLogits(b, std::span(other).subspan(i, count))) logits_other.push_back(x);
+  }
+  EXPECT_TRUE(SameBits(logits, expected));
+  EXPECT_TRUE(SameBits(logits_other, expected_other));
+}
+
+// Rows of several sequences in one run, of several lengths and at several positions, as a server would batch them.
+TEST_P(DeterminismTest, RowsOfSeveralCaches) {
+  const ModelImpl& impl = model_.impl();
+  const auto vocab = static_cast<std::size_t>(model_.vocab_size());
+  const std::vector<std::vector<Token>> texts = {
+      prompt_, {prompt_.rbegin(), prompt_.rend()}, {prompt_.begin() + 9, prompt_.end()}};
+  const std::size_t steps[] = {7, 1, 4};
+  for (const int threads : {1, 2, 3}) {
+    Team team(threads);
+    Result<Forward> forward = Forward::Create(impl, team, 12);
+    ASSERT_TRUE(forward.ok());
+    std::vector<KvCache> caches;
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      caches.push_back(KvCache::Create(impl.config, 64, 12, CacheFormat::kF16).value());
+    }
+    std::vector<std::vector<float>> logits(texts.size());
+    std::vector<std::size_t> read(texts.size());
+    while (read[0] < texts[0].size()) {
+      std::vector<Row> rows;
+      std::vector<std::size_t> owner;
+      for (std::size_t i = 0; i < texts.size(); ++i) {
+        for (std::size_t n = 0; n < steps[i] && read[i] < texts[i].size(); ++n, ++read[i]) {
+          rows.push_back({texts[i][read[i]], static_cast<std::int32_t>(read[i]), &caches[i]});
+          owner.push_back(i);
+        }
+      }
+      forward->Run(rows);
+      std::vector<float> out(rows.size() * vocab);
+      forward->Logits(0, static_cast<std::int64_t>(rows.size()), out.data());
+      for (std::size_t row = 0; row < rows.size(); ++row) {
+        const auto begin = out.begin() + static_cast<std::ptrdiff_t>(row * vocab);
+        logits[owner[row]].insert(logits[owner[row]].end(), begin, begin + static_cast<std::ptrdiff_t>(vocab));
+      }
+    }
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      const std::vector<float> alone = AllLogits(model_, {.threads = 1}, std::span(texts[i]).first(read[i]));
+      EXPECT_TRUE(SameBits(logits[i], alone)) << "text " << i << ", threads: " << threads;
+    }
+  }
+}
+
+// The same request, again and again, in one session that goes back and in new ones.
+TEST_P(DeterminismTest, SameRequestSameTokens) {
+  constexpr std::size_t kCount = 4;
+  Session kept = SessionOrThrow(model_, {.threads = 1});
+  const std::vector<Token> expected = GreedyContinuation(kept, prompt_, kCount);
+  for (const std::int32_t threads : {1, 2, 4}) {
+    ASSERT_TRUE(kept.Rewind(0).ok());
+    EXPECT_EQ(GreedyContinuation(kept, prompt_, kCount), expected);
+    for (const std::int32_t batch_size : {1, 32, 512}) {
+      Session session = SessionOrThrow(model_, {.threads = threads, .batch_size = batch_size});
+      EXPECT_EQ(GreedyContinuation(session, prompt_, kCount), expected);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace slm::test

@@ -1,0 +1,114 @@
+#include "infer/parallel.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstdint>
+#include <numeric>
+#include <thread>
+#include <vector>
+
+namespace slm {
+namespace {
+
+// More than this machine's processors, too.
+constexpr int kTeamSizes[] = {1, 2, 3, 5};
+
+TEST(TeamTest, ZeroThreadsMeansOnePerProcessor) {
+  EXPECT_GE(AvailableProcessors(), 1);
+  EXPECT_EQ(Team(0).threads(), AvailableProcessors());
+  EXPECT_EQ(Team(3).threads(), 3);
+}
+
+TEST(TeamTest, RunsOnceOnEveryThread) {
+  for (const int threads : kTeamSizes) {
+    Team team(threads);
+    std::vector<int> runs(static_cast<std::size_t>(threads));
+    for (int repetition = 0; repetition < 20; ++repetition) {
+      team.Run([&](Worker& worker) { ++runs[static_cast<std::size_t>(worker.rank())]; });
+    }
+    EXPECT_EQ(runs, std::vector<int>(static_cast<std::size_t>(threads), 20));
+  }
+}
+
+TEST(TeamTest, EveryChunkOfEveryStepOnce) {
+  constexpr std::int64_t kChunks[] = {0, 1, 2, 3, 64, 0, 1000, 7};
+  for (const int threads : kTeamSizes) {
+    Team team(threads);
+    std::vector<std::vector<int>> calls;
+    for (const std::int64_t chunks : kChunks) calls.emplace_back(chunks);
+    for (int repetition = 1; repetition <= 20; ++repetition) {
+      team.Run([&](Worker& worker) {
+        for (std::size_t step = 0; step < std::size(kChunks); ++step) {
+          // No atomics: a chunk belongs to one worker.
+          worker.ForEach(kChunks[step], [&](std::int64_t chunk) { ++calls[step][static_cast<std::size_t>(chunk)]; });
+        }
+      });
+      for (const std::vector<int>& step : calls) EXPECT_EQ(step, std::vector<int>(step.size(), repetition));
+    }
+  }
+}
+
+// Each step reads what the whole step before wrote, without atomics: wrong sums, or a report of the thread sanitizer,
+// if a step begins too early.
+TEST(TeamTest, AStepSeesTheStepsBefore) {
+  constexpr std::size_t kCells = 6;
+  constexpr int kSteps = 500;
+  const auto mix = [](const std::vector<std::int64_t>& cells, std::size_t cell) {
+    return std::accumulate(cells.begin(), cells.end(), static_cast<std::int64_t>(cell)) % 1000003;
+  };
+  std::vector<std::int64_t> expected(kCells, 1);
+  for (int step = 0; step < kSteps; ++step) {
+    std::vector<std::int64_t> next(kCells);
+    for (std::size_t cell = 0; cell < kCells; ++cell) next[cell] = mix(expected, cell);
+    expected = next;
+  }
+  for (const int threads : kTeamSizes) {
+    Team team(threads);
+    std::vector<std::int64_t> now(kCells, 1);
+    std::vector<std::int64_t> next(kCells);
+    team.Run([&](Worker& worker) {
+      for (int step = 0; step < kSteps; ++step) {
+        worker.ForEach(kCells, [&](std::int64_t chunk) {
+          const auto cell = static_cast<std::size_t>(chunk);
+          next[cell] = mix(now, cell);
+        });
+        worker.ForEach(kCells, [&](std::int64_t chunk) {
+          const auto cell = static_cast<std::size_t>(chunk);
+          now[cell] = next[cell];
+        });
+      }
+    });
+    EXPECT_EQ(now, expected);
+  }
+}
+
+// A worker that comes late finds its steps done and goes on to where the others are.
+TEST(TeamTest, ALateWorkerHoldsUpNothing) {
+  Team team(3);
+  std::vector<int> calls(4);
+  team.Run([&](Worker& worker) {
+    if (worker.rank() != 0) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    for (int step = 0; step < 100; ++step) {
+      worker.ForEach(4, [&](std::int64_t chunk) { ++calls[static_cast<std::size_t>(chunk)]; });
+    }
+  });
+  EXPECT_EQ(calls, std::vector<int>(4, 100));
+}
+
+// What the team wrote is there when Run returns, and what the caller writes then is there in the next Run.
+TEST(TeamTest, RunOrdersMemoryAtBothEnds) {
+  Team team(3);
+  std::vector<int> values(300);
+  for (int round = 1; round <= 100; ++round) {
+    team.Run(
+        [&](Worker& worker) { worker.ForEach(300, [&](std::int64_t i) { ++values[static_cast<std::size_t>(i)]; }); });
+    for (int& value : values) {
+      ASSERT_EQ(value, 2 * round - 1);
+      ++value;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace slm

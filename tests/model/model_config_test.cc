@@ -1,0 +1,263 @@
+// The second fence: what the numbers of a file mean, and which are refused.
+
+#include "model/model_config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/format.h"
+#include "dispatch.h"
+#include "model/tiny_model.h"
+#include "support/test_data.h"
+
+namespace slm::test {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+Result<ModelConfig> Config(const TinyModel& model) {
+  const std::string bytes = model.Build();
+  const Result<GgufFile> file = GgufFile::Parse(std::as_bytes(std::span(bytes)), "tiny");
+  if (!file.ok()) return file.status();
+  return ReadModelConfig(*file);
+}
+
+void ExpectFails(const TinyModel& model, StatusCode code, const testing::Matcher<std::string>& message) {
+  const Status status = Config(model).status();
+  EXPECT_EQ(status.code(), code) << status.message();
+  EXPECT_THAT(status.message(), message);
+}
+
+TinyModel Gemma(std::uint32_t layers = 7) { return TinyModel({.architecture = "gemma3", .layers = layers}); }
+
+std::vector<bool> Sliding(const ModelConfig& config) {
+  std::vector<bool> sliding;
+  for (const LayerConfig& layer : config.layers) sliding.push_back(layer.sliding);
+  return sliding;
+}
+
+TEST(ModelConfigTest, ReadsAllSizes) {
+  const TinyShape shape = {.layers = 3, .heads = 6, .kv_heads = 2, .head_dim = 10, .ffn_width = 96, .context = 77};
+  const ModelConfig config = Config(TinyModel(shape)).value();
+  EXPECT_EQ(config.architecture->name, "llama");
+  EXPECT_EQ(config.vocab_size, 40);
+  EXPECT_EQ(config.context_length, 77);
+  EXPECT_EQ(config.embedding_length, 32);
+  EXPECT_EQ(config.key_length, 10);
+  EXPECT_EQ(config.value_length, 10);
+  EXPECT_EQ(config.rope_dimensions, 10);
+  EXPECT_FLOAT_EQ(config.norm_epsilon, 1e-5f);
+  ASSERT_EQ(config.layers.size(), 3u);
+  for (const LayerConfig& layer : config.layers) {
+    EXPECT_EQ(layer.heads, 6);
+    EXPECT_EQ(layer.kv_heads, 2);
+    EXPECT_EQ(layer.feed_forward_length, 96);
+    EXPECT_FALSE(layer.sliding);
+  }
+}
+
+TEST(ModelConfigTest, DefaultsOfAbsentKeys) {
+  TinyModel model({.head_dim = 8});  // 32 / 4
+  for (const char* key :
+       {"attention.key_length", "attention.value_length", "attention.head_count_kv", "rope.freq_base"}) {
+    model.Erase(Cat("llama.", key));
+  }
+  const ModelConfig config = Config(model).value();
+  EXPECT_EQ(config.key_length, 8);
+  EXPECT_EQ(config.value_length, 8);
+  EXPECT_EQ(config.rope_dimensions, 8);
+  EXPECT_EQ(config.layers[0].kv_heads, 4);
+  EXPECT_EQ(config.rope_global.base, 10000);
+  EXPECT_EQ(config.rope_global.position_scale, 1);
+  EXPECT_EQ(config.window, 0);
+  EXPECT_FLOAT_EQ(config.attention_scale, 1 / std::sqrt(8.0f));
+  EXPECT_EQ(config.embedding_scale, 1);
+  EXPECT_EQ(config.final_softcap, 0);
+}
+
+TEST(ModelConfigTest, HeadLengthIsTheFilesNotTheShareOfAHead) {
+  const ModelConfig config = Config(TinyModel({.head_dim = 16})).value();  // 32 / 4 = 8
+  EXPECT_EQ(config.key_length, 16);
+  EXPECT_FLOAT_EQ(config.attention_scale, 0.25f);
+}
+
+TEST(ModelConfigTest, PerLayerArrays) {
+  TinyModel model;
+  model.Set("llama.attention.head_count", std::vector<std::uint32_t>{4, 2});
+  model.Set("llama.attention.head_count_kv", std::vector<std::int32_t>{2, 1});
+  model.Set("llama.feed_forward_length", std::vector<std::uint32_t>{64, 32});
+  const ModelConfig config = Config(model).value();
+  EXPECT_EQ(config.layers[1].heads, 2);
+  EXPECT_EQ(config.layers[1].kv_heads, 1);
+  EXPECT_EQ(config.layers[1].feed_forward_length, 32);
+  model.Set("llama.feed_forward_length", std::vector<std::uint32_t>{64, 32, 32});
+  ExpectFails(model, StatusCode::kCorruptFile, AllOf(HasSubstr("llama.feed_forward_length"), HasSubstr("2 integers")));
+  model.Set("llama.feed_forward_length", std::vector<std::uint32_t>{64, 0});
+  ExpectFails(model, StatusCode::kCorruptFile, HasSubstr("llama.feed_forward_length"));
+}
+
+TEST(ModelConfigTest, GemmaScalesItsEmbeddingAndSomeQueriesByWidth) {
+  const ModelConfig config = Config(Gemma()).value();
+  EXPECT_FLOAT_EQ(config.embedding_scale, std::sqrt(32.0f));
+  EXPECT_FLOAT_EQ(config.attention_scale, 0.25f);
+  // The 27B model is recognised by its 62 layers: 1 / sqrt(width / heads).
+  const ModelConfig large = Config(Gemma(62)).value();
+  EXPECT_FLOAT_EQ(large.attention_scale, 1 / std::sqrt(8.0f));
+  EXPECT_FLOAT_EQ(Config(Gemma().Set("gemma3.attention.scale", 0.5f)).value().attention_scale, 0.5f);
+}
+
+// Pairs of (2i, 2i + 1) in llama files, of (i, i + n / 2) in Gemma's.
+TEST(ModelConfigTest, RopePairsFollowTheArchitecture) {
+  const float cosine = std::cos(1.0f);
+  const float sine = std::sin(1.0f);
+  for (const char* name : {"llama", "gemma3"}) {
+    const ModelConfig config = Config(TinyModel({.architecture = name, .head_dim = 4})).value();
+    for (const KernelSet* set : AllKernelSets()) {
+      if (!CanRun(*set)) continue;
+      // Position 1; the second pair turns by an angle of its own.
+      float head[4] = {1, 0, 0, 0};
+      const float cosines[2] = {cosine, 0.9f};
+      const float sines[2] = {sine, 0.1f};
+      set->rope(head, cosines, sines, 4, config.architecture->rope_pairs);
+      const bool interleaved = std::string_view(name) == "llama";
+      EXPECT_FLOAT_EQ(head[0], cosine);
+      EXPECT_FLOAT_EQ(head[interleaved ? 1 : 2], sine);
+      EXPECT_EQ(head[interleaved ? 2 : 1], 0);
+      EXPECT_EQ(head[3], 0);
+    }
+  }
+}
+
+TEST(ModelConfigTest, LinearScalingOnGlobalLayersOfGemmaOnly) {
+  const ModelConfig gemma = Config(Gemma()
+                                       .Set("gemma3.attention.sliding_window", 4u)
+                                       .Set("gemma3.rope.freq_base", 1e6f)
+                                       .Set("gemma3.rope.scaling.type", "linear")
+                                       .Set("gemma3.rope.scaling.factor", 8.0f))
+                                .value();
+  EXPECT_EQ(gemma.rope_global.base, 1e6);
+  EXPECT_EQ(gemma.rope_global.position_scale, 1.0 / 8);
+  EXPECT_EQ(gemma.rope_sliding.base, 1e4);
+  EXPECT_EQ(gemma.rope_sliding.position_scale, 1);
+  EXPECT_EQ(Sliding(gemma), (std::vector<bool>{true, true, true, true, true, false, true}));
+}
+
+TEST(ModelConfigTest, RopeScalingKeys) {
+  const auto scale = [](TinyModel model) { return Config(model).value().rope_global.position_scale; };
+  EXPECT_EQ(scale(TinyModel().Set("llama.rope.scaling.factor", 4.0f)), 0.25);  // linear without saying so
+  EXPECT_EQ(scale(TinyModel().Set("llama.rope.scale_linear", 4.0f)), 0.25);    // the key of old files
+  EXPECT_EQ(scale(TinyModel().Set("llama.rope.scaling.type", "linear")), 1);
+  EXPECT_EQ(scale(TinyModel().Set("llama.rope.scaling.factor", 0.0f)), 1);
+  EXPECT_EQ(scale(TinyModel().Set("llama.rope.scaling.type", "none").Set("llama.rope.scaling.factor", 4.0f)), 1);
+  ExpectFails(TinyModel().Set("llama.rope.scaling.factor", -4.0f), StatusCode::kCorruptFile,
+              HasSubstr("llama.rope.scaling.factor"));
+  for (const char* type : {"yarn", "longrope", "dynamic"}) {
+    ExpectFails(TinyModel().Set("llama.rope.scaling.type", type), StatusCode::kUnsupported,
+                AllOf(HasSubstr("llama.rope.scaling.type"), HasSubstr(type), HasSubstr("none, linear")));
+  }
+  ExpectFails(TinyModel().Set("llama.rope.scaling.type", 7u), StatusCode::kUnsupported,
+              HasSubstr("llama.rope.scaling.type"));
+}
+
+TEST(ModelConfigTest, WindowPatterns) {
+  const auto sliding = [](TinyModel model) { return Sliding(Config(model).value()); };
+  const auto with_window = [] { return Gemma(4).Set("gemma3.attention.sliding_window", 4u); };
+  EXPECT_EQ(sliding(Gemma(4)), std::vector<bool>(4, false));  // no window, no sliding layer
+  EXPECT_EQ(sliding(Gemma(4).Set("gemma3.attention.sliding_window", 0u)), std::vector<bool>(4, false));
+  const std::string pattern = "gemma3.attention.sliding_window_pattern";
+  EXPECT_EQ(sliding(with_window().Set(pattern, 2u)), (std::vector<bool>{true, false, true, false}));
+  EXPECT_EQ(sliding(with_window().Set(pattern, 1u)), std::vector<bool>(4, false));
+  EXPECT_EQ(sliding(with_window().Set(pattern, 0u)), std::vector<bool>(4, true));
+  const std::vector<std::uint32_t> array = {0, 1, 1, 0};
+  EXPECT_EQ(sliding(with_window().Set(pattern, array)), (std::vector<bool>{false, true, true, false}));
+  ExpectFails(with_window().Set(pattern, std::vector<std::uint32_t>{0, 1}), StatusCode::kCorruptFile,
+              AllOf(HasSubstr(pattern), HasSubstr("4 booleans")));
+  // A llama file that names a window has it on all layers.
+  EXPECT_EQ(sliding(TinyModel().Set("llama.attention.sliding_window", 4u)), std::vector<bool>(2, true));
+}
+
+TEST(ModelConfigTest, FinalSoftcapOnlyFromTheFile) {
+  EXPECT_EQ(Config(Gemma()).value().final_softcap, 0);
+  EXPECT_EQ(Config(Gemma().Set("gemma3.final_logit_softcapping", 30.0f)).value().final_softcap, 30);
+  ExpectFails(Gemma().Set("gemma3.final_logit_softcapping", 0.0f), StatusCode::kCorruptFile,
+              HasSubstr("gemma3.final_logit_softcapping"));
+}
+
+TEST(ModelConfigTest, MissingKeysAreNamed) {
+  for (const char* key : {"block_count", "context_length", "embedding_length", "feed_forward_length",
+                          "attention.head_count", "attention.layer_norm_rms_epsilon"}) {
+    const std::string name = Cat("llama.", key);
+    ExpectFails(TinyModel().Erase(name), StatusCode::kCorruptFile, AllOf(HasSubstr(name), HasSubstr("missing")));
+  }
+  ExpectFails(TinyModel().Erase("general.architecture"), StatusCode::kCorruptFile, HasSubstr("general.architecture"));
+  ExpectFails(TinyModel().EraseTensor("token_embd.weight"), StatusCode::kCorruptFile, HasSubstr("token_embd.weight"));
+}
+
+TEST(ModelConfigTest, WrongTypesAreNamed) {
+  for (const char* key :
+       {"block_count", "context_length", "embedding_length", "feed_forward_length", "attention.head_count",
+        "attention.head_count_kv", "attention.key_length", "attention.layer_norm_rms_epsilon", "rope.freq_base",
+        "rope.dimension_count", "attention.sliding_window", "expert_count"}) {
+    const std::string name = Cat("llama.", key);
+    ExpectFails(TinyModel().Set(name, "four"), StatusCode::kCorruptFile,
+                AllOf(HasSubstr(name), HasSubstr("expected"), HasSubstr("four"), HasSubstr("string")));
+  }
+  ExpectFails(TinyModel().Set("general.architecture", 3u), StatusCode::kCorruptFile,
+              AllOf(HasSubstr("general.architecture"), HasSubstr("string"), HasSubstr("u32")));
+}
+
+TEST(ModelConfigTest, NumbersOutOfRangeAreNamed) {
+  const auto fails = [](const char* key, auto value, const std::string& found) {
+    const std::string name = Cat("llama.", key);
+    ExpectFails(TinyModel().Set(name, value), StatusCode::kCorruptFile,
+                AllOf(HasSubstr(name), HasSubstr("expected"), HasSubstr(found)));
+  };
+  for (const char* key :
+       {"block_count", "context_length", "embedding_length", "feed_forward_length", "attention.head_count",
+        "attention.head_count_kv", "attention.key_length", "attention.value_length", "rope.dimension_count"}) {
+    fails(key, 0u, "0");
+    fails(key, -1, "-1");
+    fails(key, 0xFFFFFFFFu, "4294967295");
+    fails(key, std::numeric_limits<std::uint64_t>::max(), "18446744073709551615");
+  }
+  fails("attention.layer_norm_rms_epsilon", 0.0f, "0");
+  fails("attention.layer_norm_rms_epsilon", std::nanf(""), "nan");
+  fails("rope.freq_base", -1.0f, "-1");
+  fails("rope.freq_base", std::numeric_limits<float>::infinity(), "inf");
+  fails("attention.scale", 0.0f, "0");
+  fails("rope.dimension_count", 18u, "18");  // more than the head has
+}
+
+TEST(ModelConfigTest, NumbersThatContradictEachOther) {
+  ExpectFails(TinyModel().Set("llama.attention.head_count_kv", 3u), StatusCode::kCorruptFile,
+              AllOf(HasSubstr("4"), HasSubstr("3"), HasSubstr("multiple")));
+  ExpectFails(TinyModel().Set("llama.rope.dimension_count", 5u), StatusCode::kCorruptFile,
+              AllOf(HasSubstr("pairs"), HasSubstr("5")));
+  // 32 is no multiple of 5: then the file has to say how long a head is.
+  ExpectFails(TinyModel()
+                  .Set("llama.attention.head_count", 5u)
+                  .Set("llama.attention.head_count_kv", 5u)
+                  .Erase("llama.attention.key_length"),
+              StatusCode::kCorruptFile, HasSubstr("llama.attention.key_length"));
+}
+
+TEST(ModelConfigTest, UnknownArchitectureListsTheKnown) {
+  ExpectFails(TinyModel().Set("general.architecture", "mamba"), StatusCode::kUnsupported,
+              AllOf(HasSubstr("mamba"), HasSubstr("gemma3"), HasSubstr("llama")));
+}
+
+TEST(ModelConfigTest, RefusesExperts) {
+  ExpectFails(TinyModel().Set("llama.expert_count", 8u), StatusCode::kUnsupported,
+              AllOf(HasSubstr("llama.expert_count"), HasSubstr("8")));
+  EXPECT_TRUE(Config(TinyModel().Set("llama.expert_count", 0u)).ok());
+}
+
+}  // namespace
+}  // namespace slm::test
