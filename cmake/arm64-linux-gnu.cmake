@@ -4,8 +4,7 @@ set(CMAKE_SYSTEM_PROCESSOR aarch64)
 
 set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc) # GoogleTest's build files ask for one
 set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)
-set(CMAKE_CROSSCOMPILING_EMULATOR qemu-aarch64)
-set(CMAKE_EXE_LINKER_FLAGS_INIT -static) # so that neither the emulator nor an ARM machine has to find shared libraries
+set(CMAKE_CROSSCOMPILING_EMULATOR ${CMAKE_CURRENT_LIST_DIR}/run-arm64)
 
 # Programs and CMake packages may come from this machine (third_party/dependencies.cmake takes only header libraries from
 # it); libraries and headers that CMake searches for must be the target's.
