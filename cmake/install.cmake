@@ -15,6 +15,7 @@ configure_package_config_file(cmake/slmConfig.cmake.in ${package_build_dir}/slmC
 write_basic_package_version_file(${package_build_dir}/slmConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${package_build_dir}/slmConfig.cmake ${package_build_dir}/slmConfigVersion.cmake DESTINATION ${package_dir})
 
+file(RELATIVE_PATH pc_to_prefix /${CMAKE_INSTALL_LIBDIR}/pkgconfig /) # cmake --install --prefix may choose another one
 configure_file(cmake/slm.pc.in ${package_build_dir}/slm.pc @ONLY)
 install(FILES ${package_build_dir}/slm.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 

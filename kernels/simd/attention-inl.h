@@ -15,6 +15,7 @@
 #include <xsimd/xsimd.hpp>
 
 #include "kernels.h"
+#include "simd/sum-inl.h"
 
 namespace slm {
 namespace {
@@ -141,7 +142,7 @@ class AttentionPass {
       }
     }
     for (int row = 0; row < 2; ++row) {
-      for (int j = 0; j < kTileKeys; ++j) weights_[(query + row) * kKeys + key + j] = xsimd::hadd(dots[row][j]);
+      for (int j = 0; j < kTileKeys; ++j) weights_[(query + row) * kKeys + key + j] = Sum(dots[row][j]);
     }
   }
 
@@ -185,7 +186,7 @@ class AttentionPass {
       Rescale(query, total_[query] == 0 ? 0 : std::exp(max_[query] - new_max));
       max_[query] = new_max;
     }
-    total_[query] += xsimd::hadd(total);
+    total_[query] += Sum(total);
   }
 
   void Rescale(std::int64_t query, float factor) {

@@ -11,6 +11,7 @@
 #include <xsimd/xsimd.hpp>
 
 #include "kernels.h"
+#include "simd/sum-inl.h"
 
 namespace slm {
 namespace {
@@ -81,7 +82,7 @@ void MultiplyFloatTile(const MatMulTask& task, std::int64_t row, std::int64_t to
     AddFloatColumns<Widen, Weights, kRows, kTokens>(last_weights[0], sizeof(last_weights[0]), last_x[0], kWidth, sums);
   }
   for (int t = 0; t < kTokens; ++t) {
-    for (int r = 0; r < kRows; ++r) task.out[(token + t) * task.out_stride + row + r] = xsimd::hadd(sums[r][t]);
+    for (int r = 0; r < kRows; ++r) task.out[(token + t) * task.out_stride + row + r] = Sum(sums[r][t]);
   }
 }
 

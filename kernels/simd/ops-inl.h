@@ -9,6 +9,7 @@
 #include <xsimd/xsimd.hpp>
 
 #include "kernels.h"
+#include "simd/sum-inl.h"
 
 namespace slm {
 namespace {
@@ -46,7 +47,7 @@ struct Ops {
         sums[part] = Widen::MulAdd(values, values, sums[part]);
       }
     }
-    float sum = xsimd::hadd(sums[0] + sums[1]);
+    float sum = Sum(sums[0] + sums[1]);
     for (; i < n; ++i) sum += x[i] * x[i];
     const Batch inverse(std::isfinite(sum) ? 1 / std::sqrt(sum / static_cast<float>(n) + eps) : InverseRms(x, n, eps));
     if (weight != nullptr) {
@@ -132,7 +133,7 @@ struct Ops {
     best.store_unaligned(lanes);
     float largest = -std::numeric_limits<float>::infinity();
     for (const float lane : lanes) largest = lane > largest ? lane : largest;
-    bool nan = std::isnan(xsimd::hadd(sum));
+    bool nan = std::isnan(Sum(sum));
     for (; i < n; ++i) {
       nan = nan || std::isnan(x[i]);
       largest = x[i] > largest ? x[i] : largest;

@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
+#include <ostream>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -50,6 +51,8 @@ struct Case {
   double kl;
   double top1;
 };
+void PrintTo(const Case& parameters, std::ostream* os) { *os << parameters.model; }
+
 constexpr Case kCases[] = {{"gemma-3-270m", 0.0081, 0.00615, 0.9517}, {"smollm2-135m", 0.0051, 0.00314, 0.9618}};
 
 constexpr double kMaxNllDifference = 0.02;  // of one text

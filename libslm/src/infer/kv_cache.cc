@@ -9,8 +9,8 @@ namespace slm {
 namespace {
 
 constexpr std::size_t kLayerAlignment = 64;
-// More than processes can address. A layer's part is below 2^57 (2^31 cells, 2^22 elements of 4 bytes, keys and values),
-// so that a total that is checked after each layer can't wrap.
+// More than processes can address. A layer's part is below 2^57 (2^31 cells, 2^22 elements of 4 bytes, keys and
+// values), so that a total that is checked after each layer can't wrap.
 constexpr std::size_t kMaxBytes = std::size_t{1} << 47;
 
 std::size_t RoundUp(std::size_t bytes) { return (bytes + kLayerAlignment - 1) / kLayerAlignment * kLayerAlignment; }
