@@ -193,9 +193,6 @@ void RegisterRows(const KernelSet& set) {
       std::vector<float> out(static_cast<std::size_t>(n));
       BenchRow(state, n, 3, [&](const float* x, float* y) { set.gelu_mul(x, y, n, out.data()); });
     });
-    benchmark::RegisterBenchmark(name("argmax").c_str(), [&set, n](State& state) {
-      BenchRow(state, n, 1, [&](const float* x, float*) { benchmark::DoNotOptimize(set.argmax(x, n)); });
-    });
   }
 }
 

@@ -60,7 +60,7 @@ std::uint32_t DetectCpuFeatures() {
   // Bit positions from the processor manuals (Intel SDM volume 2, CPUID; volume 1, chapter 13 for XCR0).
   constexpr std::uint32_t kFma = 1u << 12, kOsxsave = 1u << 27, kAvx = 1u << 28, kF16c = 1u << 29;  // leaf 1, ecx
   constexpr std::uint32_t kAvx2 = 1u << 5;                                                          // leaf 7, ebx
-  constexpr std::uint32_t kAvx512FDqBwVl = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;               // leaf 7, ebx
+  constexpr std::uint32_t kAvx512FDqCdBwVl = 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31;  // leaf 7, ebx
   constexpr std::uint32_t kAvx512Vnni = 1u << 11;                                                   // leaf 7, ecx
   constexpr std::uint32_t kAvxVnni = 1u << 4;                                                       // leaf 7.1, eax
   constexpr std::uint32_t kXmmYmmStates = 1u << 1 | 1u << 2;                                        // XCR0
@@ -77,7 +77,7 @@ std::uint32_t DetectCpuFeatures() {
   std::uint32_t features = 0;
   if (HasAll(leaf1.ecx, kAvx | kFma | kF16c) && HasAll(leaf7.ebx, kAvx2)) features |= kCpuAvx2;
   if (HasAll(leaf7_1.eax, kAvxVnni)) features |= kCpuAvxVnni;
-  if (HasAll(states, kZmmStates) && HasAll(leaf7.ebx, kAvx512FDqBwVl) && HasAll(leaf7.ecx, kAvx512Vnni)) {
+  if (HasAll(states, kZmmStates) && HasAll(leaf7.ebx, kAvx512FDqCdBwVl) && HasAll(leaf7.ecx, kAvx512Vnni)) {
     features |= kCpuAvx512Vnni;
   }
   return features;

@@ -99,7 +99,7 @@ enum class RopePairs : std::uint8_t {
 enum CpuFeature : std::uint32_t {
   kCpuAvx2 = 1u << 0,  // AVX2, FMA and F16C together, and the operating system saves the registers
   kCpuAvxVnni = 1u << 1,
-  kCpuAvx512Vnni = 1u << 2,  // AVX-512 F, BW, DQ, VL and VNNI
+  kCpuAvx512Vnni = 1u << 2,  // AVX-512 F, CD, BW, DQ, VL and VNNI
   kCpuNeonDotProd = 1u << 3,
   kCpuNeonI8mm = 1u << 4,
 };
@@ -133,8 +133,6 @@ struct KernelSet {
   void (*rope)(float* head, const float* cos, const float* sin, std::int64_t n, RopePairs pairs);
   // Rounds to nearest even.
   void (*to_half)(const float* x, std::int64_t n, Half* out);
-  // Index of the largest value, the lowest among equals; -1 if any value is NaN or n is 0.
-  std::int64_t (*argmax)(const float* x, std::int64_t n);
 };
 
 }  // namespace slm

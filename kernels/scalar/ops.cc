@@ -50,13 +50,4 @@ void Rope(float* head, const float* cos, const float* sin, std::int64_t n, RopeP
 
 void ToHalf(const float* x, std::int64_t n, Half* out) { std::transform(x, x + n, out, FloatToHalf); }
 
-std::int64_t Argmax(const float* x, std::int64_t n) {
-  std::int64_t best = n > 0 ? 0 : -1;
-  for (std::int64_t i = 0; i < n; ++i) {
-    if (std::isnan(x[i])) return -1;
-    if (x[i] > x[best]) best = i;
-  }
-  return best;
-}
-
 }  // namespace slm::scalar

@@ -33,7 +33,6 @@ constexpr KernelSet MakeScalarKernels() {
   set.softcap = scalar::Softcap;
   set.rope = scalar::Rope;
   set.to_half = scalar::ToHalf;
-  set.argmax = scalar::Argmax;
   return set;
 }
 

@@ -32,7 +32,6 @@ void GeluMul(const float* gate, const float* up, std::int64_t n, float* out);
 void Softcap(float* x, float cap, std::int64_t n);
 void Rope(float* head, const float* cos, const float* sin, std::int64_t n, RopePairs pairs);
 void ToHalf(const float* x, std::int64_t n, Half* out);
-std::int64_t Argmax(const float* x, std::int64_t n);
 
 }  // namespace slm::scalar
 

@@ -46,7 +46,6 @@ constexpr KernelSet MakeKernelSet(const char* name, std::uint32_t needs,
   set.softcap = Ops<Widen>::Softcap;
   set.rope = Ops<Widen>::Rope;
   set.to_half = Ops<Widen>::ToHalf;
-  set.argmax = Ops<Widen>::Argmax;
   return set;
 }
 

@@ -5,7 +5,6 @@
 
 #include <cmath>
 #include <cstdint>
-#include <limits>
 #include <xsimd/xsimd.hpp>
 
 #include "kernels.h"
@@ -116,31 +115,6 @@ struct Ops {
     for (std::int64_t j = 0; j < n - i; ++j) values[j] = x[i + j];
     Widen::StoreHalf(halves, Batch::load_unaligned(values));
     for (std::int64_t j = 0; j < n - i; ++j) out[i + j] = halves[j];
-  }
-
-  static std::int64_t Argmax(const float* x, std::int64_t n) {
-    if (n == 0) return -1;
-    // First the largest value, with NaN kept apart (max drops it); then the first place that has it.
-    Batch best(-std::numeric_limits<float>::infinity());
-    Batch sum(0.0f);  // NaN if any element is
-    std::int64_t i = 0;
-    for (; i + kWidth <= n; i += kWidth) {
-      const Batch values = Batch::load_unaligned(x + i);
-      best = xsimd::max(best, values);
-      sum = sum + xsimd::select(values == values, Batch(0.0f), values);
-    }
-    float lanes[kWidth];
-    best.store_unaligned(lanes);
-    float largest = -std::numeric_limits<float>::infinity();
-    for (const float lane : lanes) largest = lane > largest ? lane : largest;
-    bool nan = std::isnan(Sum(sum));
-    for (; i < n; ++i) {
-      nan = nan || std::isnan(x[i]);
-      largest = x[i] > largest ? x[i] : largest;
-    }
-    if (nan) return -1;
-    for (i = 0; x[i] != largest;) ++i;
-    return i;
   }
 
  private:

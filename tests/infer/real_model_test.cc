@@ -127,13 +127,13 @@ struct Score {
 
 // Compares each row of logits as it comes: all of a text would be gigabytes.
 Score ScoreText(Session& session, const Text& text) {
-  const KernelSet& kernels = session.model().impl().kernels;
   Score score;
   double nll = 0;
   const Status status = session.AppendVisiting(text.tokens, [&](std::int32_t position, std::span<const float> logits) {
     const auto row = static_cast<std::size_t>(position);
-    const std::int64_t best = kernels.argmax(logits.data(), static_cast<std::int64_t>(logits.size()));
-    const double normalizer = LogSumExp(logits, logits[static_cast<std::size_t>(best)]);
+    const auto largest = std::max_element(logits.begin(), logits.end());
+    const std::int64_t best = largest - logits.begin();
+    const double normalizer = LogSumExp(logits, *largest);
     const auto logprob = [&](Token token) {
       return static_cast<double>(logits[static_cast<std::size_t>(token)]) - normalizer;
     };

@@ -54,7 +54,7 @@ TEST(Dispatch, SetsHaveEveryFunctionAndFormat) {
       EXPECT_EQ(set->matmul[id] != nullptr, FindFormat(id) != nullptr) << "format " << id;
     }
     EXPECT_TRUE(set->quantize && set->attention && set->rms_norm && set->add && set->scale && set->silu_mul &&
-                set->gelu_mul && set->softcap && set->rope && set->to_half && set->argmax);
+                set->gelu_mul && set->softcap && set->rope && set->to_half);
   }
 }
 
@@ -63,9 +63,9 @@ TEST(Dispatch, SetsHaveEveryFunctionAndFormat) {
 TEST(Dispatch, FeaturesAgreeWithTheCompilersRuntime) {
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   EXPECT_EQ((CpuFeatures() & kCpuAvx2) != 0, avx2);
-  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-                      __builtin_cpu_supports("avx512vnni");
+  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512cd") &&
+                      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+                      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
   EXPECT_EQ((CpuFeatures() & kCpuAvx512Vnni) != 0, avx512);
 }
 #endif

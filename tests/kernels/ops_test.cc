@@ -238,32 +238,5 @@ TEST_P(OpsTest, ToHalfIsFloatToHalf) {
   }
 }
 
-TEST_P(OpsTest, ArgmaxFindsTheFirstOfTheLargest) {
-  Random random(6);
-  EXPECT_EQ(kernels().argmax(nullptr, 0), -1);
-  for (std::int64_t n = 1; n <= kLongest; ++n) {
-    std::vector<float> x = RandomFloats(static_cast<std::size_t>(n), random);
-    const auto argmax = [&] { return kernels().argmax(x.data(), n); };
-    EXPECT_EQ(argmax(), std::max_element(x.begin(), x.end()) - x.begin());
-    for (std::int64_t first = 0; first < n; ++first) {
-      std::vector<float> ties(static_cast<std::size_t>(n), -5.0f);
-      for (std::int64_t i = first; i < n; i += 3) ties[static_cast<std::size_t>(i)] = -1;
-      x = ties;
-      EXPECT_EQ(argmax(), first) << n;
-      x[static_cast<std::size_t>(first)] = NAN;
-      EXPECT_EQ(argmax(), -1) << "NaN at " << first << " of " << n;
-      x[static_cast<std::size_t>(first)] = INFINITY;
-      EXPECT_EQ(argmax(), first) << n;
-      x.assign(static_cast<std::size_t>(n), -INFINITY);
-      EXPECT_EQ(argmax(), 0) << n;
-    }
-  }
-  const std::vector<float> zeros = {-1, -0.0f, 0.0f, -0.0f};
-  EXPECT_EQ(kernels().argmax(zeros.data(), 4), 1);
-  std::vector<float> sign(16, -1.0f);
-  sign[3] = -NAN;
-  EXPECT_EQ(kernels().argmax(sign.data(), 16), -1);
-}
-
 }  // namespace
 }  // namespace slm::test
