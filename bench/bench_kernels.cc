@@ -91,7 +91,9 @@ void BenchMatMul(State& state, const KernelSet& set, const FormatInfo& format, c
   std::vector<ActivationBlock> blocks;
   if (format.activation == Activation::kInt8) {
     blocks.resize(x.size() / 32);
-    set.quantize(x.data(), tokens * shape.columns, blocks.data());
+    for (std::int64_t token = 0; token < tokens; ++token) {
+      set.quantize(x.data() + token * shape.columns, shape.columns, blocks.data() + token * shape.columns / 32);
+    }
   }
   std::vector<float> out(static_cast<std::size_t>(tokens * shape.rows));
   AlignedBytes scratch(MatMulScratchBytes(shape.columns));

@@ -5,10 +5,9 @@
 //
 // Two promises every set keeps, and tests check:
 //   - The result for a token does not depend, in any bit, on which other tokens are in the same call (as long as all
-//   numbers
-//     are finite: NaN may spread to the rows of an attention call that do not look at it).
+//     numbers are finite: NaN may spread to the rows of an attention call that do not look at it).
 //   - The result for a weight row does not depend on row_begin and row_end, so that any split over threads gives the
-//   same.
+//     same.
 
 #ifndef SLM_KERNELS_KERNELS_H_
 #define SLM_KERNELS_KERNELS_H_
@@ -22,16 +21,17 @@
 
 namespace slm {
 
-// 32 activations as int8, with a common scale and a small integer factor for each 8 of them, so that one large value
-// costs only its own neighbours precision: x[i] is about scale * factors[i / 8] * q[i]. A dot product with integer
-// codes is then exact in 32 bits up to the scale: sum over g of factors[g] * (codes . q over group g). The sums carry
-// the weights' offsets and minimums: sum = scale * sum over i of factors[i / 8] * q[i], half_sum the same over each 16.
+// 32 activations of a row as int8, with one scale for the row and an integer factor for each 8 of them, so that a large
+// value costs only its own neighbours precision: x[i] is about scale * factors[i / 8] * q[i]. A dot product with
+// integer codes over the block is then exact in 32 bits: sum over g of factors[g] * (codes . q over group g). The sums
+// carry the weights' zero points and minimums: sum = sum over i of factors[i / 8] * q[i], half_sum the same over
+// each 16.
 struct ActivationBlock {
   std::int8_t q[32];           // -127..127
-  std::int16_t factors[4][2];  // 1..127, each twice: multiply-add instructions take 16-bit pairs
-  float scale;
-  float sum;
-  float half_sum[2];
+  std::int16_t factors[4][2];  // 1..4095, each twice: multiply-add instructions take 16-bit pairs
+  float scale;                 // the same in all blocks of a row
+  std::int32_t sum;
+  std::int32_t half_sum[2];
 };
 static_assert(sizeof(ActivationBlock) == 64);
 
@@ -112,8 +112,9 @@ struct KernelSet {
   using MatMulFn = void (*)(const MatMulTask&);
   MatMulFn matmul[kFormatIdEnd];
 
-  // n is a multiple of 32. Bit-identical in every set; the steps are written down in scalar/quantize.cc. Where an x is
-  // not finite, q is 0 and scale and sums are NaN, so that the fault stays visible.
+  // One row of n values, a multiple of 32. Bit-identical in every set; the steps are written down in
+  // scalar/quantize.cc. Where an x is not finite, the row's q are 0 and its scale is NaN, so that the fault stays
+  // visible.
   void (*quantize)(const float* x, std::int64_t n, ActivationBlock* out);
 
   void (*attention)(const AttentionTask&);
@@ -133,6 +134,10 @@ struct KernelSet {
   void (*rope)(float* head, const float* cos, const float* sin, std::int64_t n, RopePairs pairs);
   // Rounds to nearest even.
   void (*to_half)(const float* x, std::int64_t n, Half* out);
+
+  // Keeps the set's fastest int8 multiply-add instruction busy for `rounds` rounds, on registers alone, and returns how
+  // many multiply-adds that were: what products are measured against.
+  std::uint64_t (*int8_peak)(std::uint64_t rounds);
 };
 
 }  // namespace slm

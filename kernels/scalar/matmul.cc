@@ -25,9 +25,9 @@ void MatMulFloat(const MatMulTask& task) {
   }
 }
 
-// sum + weights * activations over one block. A weight is scale * code + offset, so a group contributes
-//   scale * x.scale * (code . factor q)   an integer product, exact, and
-//   offset * x.scale * sum(factor q)     whose last two factors the activation block already holds.
+// sum + weights * activations over one block, but for the scale of the activations. With a zero point a group
+// contributes scale * (codes - zero) . factor q, an integer product that is exact; with minimums scale * codes . factor
+// q and minimum * sum(factor q).
 template <class Unpacker>
 float AddBlockProduct(float sum, const UnpackedBlock& weights, const ActivationBlock* activations) {
   constexpr int kGroup = Unpacker::kGroup;
@@ -37,12 +37,12 @@ float AddBlockProduct(float sum, const UnpackedBlock& weights, const ActivationB
     const std::uint8_t* codes = weights.codes + group * kGroup;
     const int first = group * kGroup % 32;
     std::int32_t product = 0;
-    for (int i = 0; i < kGroup; ++i) product += codes[i] * x.q[first + i] * x.factors[(first + i) / 8][0];
+    for (int i = 0; i < kGroup; ++i)
+      product += (codes[i] - Unpacker::kZero) * x.q[first + i] * x.factors[(first + i) / 8][0];
 
-    const float scale = weights.scales[group];
-    const float offset = Unpacker::kZero > 0 ? -Unpacker::kZero * scale : weights.minimums[group];
-    sum += static_cast<float>(product) * scale * x.scale;
-    sum += offset * (kGroup == 32 ? x.sum : x.half_sum[group % 2]);
+    sum += static_cast<float>(product) * weights.scales[group];
+    if constexpr (Unpacker::kZero == 0)
+      sum += weights.minimums[group] * static_cast<float>(kGroup == 32 ? x.sum : x.half_sum[group % 2]);
   }
   return sum;
 }
@@ -64,6 +64,8 @@ void MatMulInt8(const MatMulTask& task) {
         sum = AddBlockProduct<Unpacker>(sum, weights, x);
       }
     }
+    for (std::int64_t token = 0; token < task.tokens; ++token)
+      task.out[token * task.out_stride + row] *= activations[token * task.activation_stride].scale;
   }
 }
 

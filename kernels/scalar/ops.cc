@@ -50,4 +50,15 @@ void Rope(float* head, const float* cos, const float* sin, std::int64_t n, RopeP
 
 void ToHalf(const float* x, std::int64_t n, Half* out) { std::transform(x, x + n, out, FloatToHalf); }
 
+// One multiply-add at a time; the empty assembly keeps the compiler from working the sum out beforehand.
+std::uint64_t Int8Peak(std::uint64_t rounds) {
+  std::int8_t a = 3, b = 5;
+  std::int32_t sum = 0;
+  for (std::uint64_t round = 0; round < rounds; ++round) {
+    asm volatile("" : "+r"(a), "+r"(b), "+r"(sum));
+    sum += a * b;
+  }
+  return rounds;
+}
+
 }  // namespace slm::scalar

@@ -33,6 +33,7 @@ constexpr KernelSet MakeScalarKernels() {
   set.softcap = scalar::Softcap;
   set.rope = scalar::Rope;
   set.to_half = scalar::ToHalf;
+  set.int8_peak = scalar::Int8Peak;
   return set;
 }
 

@@ -32,6 +32,7 @@ void GeluMul(const float* gate, const float* up, std::int64_t n, float* out);
 void Softcap(float* x, float cap, std::int64_t n);
 void Rope(float* head, const float* cos, const float* sin, std::int64_t n, RopePairs pairs);
 void ToHalf(const float* x, std::int64_t n, Half* out);
+std::uint64_t Int8Peak(std::uint64_t rounds);
 
 }  // namespace slm::scalar
 

@@ -8,6 +8,7 @@
 
 #include <immintrin.h>
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -21,8 +22,13 @@ struct Int8Avx2 {
   using Ints = __m256i;   // [8 rows]
   using Floats = __m256;  // [8 rows]
 
-  // Tokens that fit into registers beside each other: two accumulators each, four where codes have 8 bits.
-  static constexpr int MaxTokens(int bits) { return bits == 8 ? 3 : 4; }
+  using Codes = const std::uint8_t (*)[32];  // [step][row][column % 4], see PanelBlock
+
+  // A tile is kPanels x TileTokens products, which fit into registers beside each other. Both share loads: a panel's
+  // codes meet each token, and a token's activations each panel. FewTokens are computed without keeping panels.
+  static constexpr int kPanels = 2;
+  static constexpr int TileTokens(int bits) { return bits == 8 ? 1 : 3; }
+  static constexpr int FewTokens(int bits) { return bits == 8 ? 3 : 4; }
 
   static Bytes Set1(int byte) { return _mm256_set1_epi8(static_cast<char>(byte)); }
   static Bytes And(Bytes a, Bytes b) { return _mm256_and_si256(a, b); }
@@ -115,6 +121,12 @@ struct Int8Avx2 {
   static Floats SetAll(float value) { return _mm256_set1_ps(value); }
   static Floats Mul(Floats a, Floats b) { return _mm256_mul_ps(a, b); }
   static Floats MulAdd(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c); }
+  static Ints BroadcastInt(const std::int32_t* value) { return _mm256_set1_epi32(*value); }
+  static Ints Sub(Ints a, Ints b) { return _mm256_sub_epi32(a, b); }
+  template <int kPowerOfTwo>
+  static Ints Times(Ints a) {
+    return _mm256_slli_epi32(a, std::countr_zero(static_cast<unsigned>(kPowerOfTwo)));
+  }
   static Floats Convert(Ints a) { return _mm256_cvtepi32_ps(a); }
   static Floats Load(const float* from) { return _mm256_load_ps(from); }
   static Bytes LoadBytes(const std::uint8_t* from) { return _mm256_load_si256(reinterpret_cast<const __m256i*>(from)); }
@@ -122,37 +134,59 @@ struct Int8Avx2 {
   static void StoreUnaligned(float* to, Floats a) { _mm256_storeu_ps(to, a); }
   static void StoreBytes(std::uint8_t* to, Bytes a) { _mm256_store_si256(reinterpret_cast<__m256i*>(to), a); }
 
-  // sums[t][row] = sum over groups g of 8 columns of factor g * (codes[row] . q) of token t: exact. Group g is the
-  // steps 2g and 2g + 1 of codes; token t's blocks are t * stride bytes from q and factors. Codes have kBits bits: up
-  // to 6, the products of a group (4 * 127 * 63 at most a lane) fit into 16 bits.
-  template <int kBits, int kGroups, int kTokens>
-  [[gnu::always_inline]] static inline void Dot(const std::uint8_t (*codes)[32], const std::int8_t* q,
+  // sums[p][t][row] = sum over groups g of 8 columns of factor g * (codes[p][row] . q) of token t: exact. Group g is
+  // the steps 2g and 2g + 1 of codes; token t's blocks are t * stride bytes from q and factors. Codes have kBits bits:
+  // up to 6, the products of a group (4 * 127 * 63 at most a lane) fit into 16 bits.
+  template <int kBits, int kGroups, int kPanels, int kTokens>
+  [[gnu::always_inline]] static inline void Dot(const Codes (&codes)[kPanels], const std::int8_t* q,
                                                 const std::int16_t (*factors)[2], std::ptrdiff_t stride,
-                                                Ints sums[kTokens]) {
+                                                Ints sums[kPanels][kTokens]) {
     if constexpr (kBits == 8) {
-      Dot8<kGroups, kTokens>(codes, q, factors, stride, sums);
+      for (int p = 0; p < kPanels; ++p) Dot8<kGroups, kTokens>(codes[p], q, factors, stride, sums[p]);
     } else {
       static_assert(kBits <= 6);
 #pragma GCC unroll 4
       for (int g = 0; g < kGroups; ++g) {
-        const __m256i first = LoadBytes(codes[2 * g]), second = LoadBytes(codes[2 * g + 1]);
+        __m256i first[kPanels], second[kPanels];
+        for (int p = 0; p < kPanels; ++p) {
+          first[p] = LoadBytes(codes[p][2 * g]);
+          second[p] = LoadBytes(codes[p][2 * g + 1]);
+        }
 #pragma GCC unroll 8
         for (int t = 0; t < kTokens; ++t) {
-          const __m256i lanes = _mm256_add_epi16(_mm256_maddubs_epi16(first, Word(q + t * stride + 8 * g)),
-                                                 _mm256_maddubs_epi16(second, Word(q + t * stride + 8 * g + 4)));
-          const __m256i sum = _mm256_madd_epi16(lanes, Word(factors[g] + t * stride / 2));
-          sums[t] = g == 0 ? sum : _mm256_add_epi32(sums[t], sum);
+          const __m256i x0 = Word(q + t * stride + 8 * g), x1 = Word(q + t * stride + 8 * g + 4);
+          const __m256i factor = Word(factors[g] + t * stride / 2);
+#pragma GCC unroll 4
+          for (int p = 0; p < kPanels; ++p) {
+            const __m256i lanes =
+                _mm256_add_epi16(_mm256_maddubs_epi16(first[p], x0), _mm256_maddubs_epi16(second[p], x1));
+            const __m256i sum = _mm256_madd_epi16(lanes, factor);
+            sums[p][t] = g == 0 ? sum : _mm256_add_epi32(sums[p][t], sum);
+          }
         }
       }
     }
   }
 
+  // vpmaddubsw and an addition of 16 bits, as in Dot; see KernelSet::int8_peak.
+  static std::uint64_t Peak(std::uint64_t rounds) {
+    __m256i codes = Set1(3), q = Set1(5), sums[8];
+    for (__m256i& sum : sums) sum = _mm256_setzero_si256();
+    for (std::uint64_t round = 0; round < rounds; ++round) {
+#pragma GCC unroll 8
+      for (__m256i& sum : sums) {
+        asm volatile("" : "+x"(codes), "+x"(sum));  // computed each time
+        sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(codes, q));
+      }
+    }
+    return rounds * 8 * sizeof(__m256i);
+  }
+
  private:
   // For 8-bit codes, as 16 * high nibble + low nibble.
   template <int kGroups, int kTokens>
-  [[gnu::always_inline]] static inline void Dot8(const std::uint8_t (*codes)[32], const std::int8_t* q,
-                                                 const std::int16_t (*factors)[2], std::ptrdiff_t stride,
-                                                 Ints sums[kTokens]) {
+  [[gnu::always_inline]] static inline void Dot8(Codes codes, const std::int8_t* q, const std::int16_t (*factors)[2],
+                                                 std::ptrdiff_t stride, Ints sums[kTokens]) {
     __m256i high_sums[kTokens];
 #pragma GCC unroll 4
     for (int g = 0; g < kGroups; ++g) {

@@ -6,6 +6,7 @@
 
 #include <immintrin.h>
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -19,7 +20,11 @@ struct Int8Avx512 {
   using Ints = __m512i;   // [16 rows]
   using Floats = __m512;  // [16 rows]
 
-  static constexpr int MaxTokens(int bits) { return bits == 8 ? 4 : 8; }
+  using Codes = const std::uint8_t (*)[64];
+
+  static constexpr int kPanels = 2;
+  static constexpr int TileTokens(int) { return 4; }
+  static constexpr int FewTokens(int bits) { return bits == 8 ? 4 : 8; }
 
   static Bytes Set1(int byte) { return _mm512_set1_epi8(static_cast<char>(byte)); }
   static Bytes And(Bytes a, Bytes b) { return _mm512_and_si512(a, b); }
@@ -100,6 +105,12 @@ struct Int8Avx512 {
   static Floats SetAll(float value) { return _mm512_set1_ps(value); }
   static Floats Mul(Floats a, Floats b) { return _mm512_mul_ps(a, b); }
   static Floats MulAdd(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
+  static Ints BroadcastInt(const std::int32_t* value) { return _mm512_set1_epi32(*value); }
+  static Ints Sub(Ints a, Ints b) { return _mm512_sub_epi32(a, b); }
+  template <int kPowerOfTwo>
+  static Ints Times(Ints a) {
+    return _mm512_slli_epi32(a, std::countr_zero(static_cast<unsigned>(kPowerOfTwo)));
+  }
   static Floats Convert(Ints a) { return _mm512_cvtepi32_ps(a); }
   static Floats Load(const float* from) { return _mm512_load_ps(from); }
   static Bytes LoadBytes(const std::uint8_t* from) { return _mm512_load_si512(from); }
@@ -109,30 +120,51 @@ struct Int8Avx512 {
 
   // vpdpwssd multiplies a group's 16-bit sums by its factor and adds them up in one instruction; 8-bit codes don't fit
   // 16-bit sums and take vpdpbusd with a 32-bit product instead.
-  template <int kBits, int kGroups, int kTokens>
-  [[gnu::always_inline]] static inline void Dot(const std::uint8_t (*codes)[64], const std::int8_t* q,
+  template <int kBits, int kGroups, int kPanels, int kTokens>
+  [[gnu::always_inline]] static inline void Dot(const Codes (&codes)[kPanels], const std::int8_t* q,
                                                 const std::int16_t (*factors)[2], std::ptrdiff_t stride,
-                                                Ints sums[kTokens]) {
-#pragma GCC unroll 8
-    for (int t = 0; t < kTokens; ++t) sums[t] = _mm512_setzero_si512();
+                                                Ints sums[kPanels][kTokens]) {
 #pragma GCC unroll 4
     for (int g = 0; g < kGroups; ++g) {
-      const __m512i first = LoadBytes(codes[2 * g]), second = LoadBytes(codes[2 * g + 1]);
+      __m512i first[kPanels], second[kPanels];
+      for (int p = 0; p < kPanels; ++p) {
+        first[p] = LoadBytes(codes[p][2 * g]);
+        second[p] = LoadBytes(codes[p][2 * g + 1]);
+      }
 #pragma GCC unroll 8
       for (int t = 0; t < kTokens; ++t) {
         const __m512i x0 = Word(q + t * stride + 8 * g), x1 = Word(q + t * stride + 8 * g + 4);
         const __m512i factor = Word(factors[g] + t * stride / 2);
-        if constexpr (kBits == 8) {
-          const __m512i product =
-              _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(_mm512_setzero_si512(), first, x0), second, x1);
-          sums[t] = _mm512_add_epi32(sums[t], _mm512_mullo_epi32(product, _mm512_srli_epi32(factor, 16)));
-        } else {
-          static_assert(kBits <= 6);
-          const __m512i lanes = _mm512_add_epi16(_mm512_maddubs_epi16(first, x0), _mm512_maddubs_epi16(second, x1));
-          sums[t] = _mm512_dpwssd_epi32(sums[t], lanes, factor);
+#pragma GCC unroll 4
+        for (int p = 0; p < kPanels; ++p) {
+          const __m512i before = g == 0 ? _mm512_setzero_si512() : sums[p][t];
+          if constexpr (kBits == 8) {
+            const __m512i product =
+                _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(_mm512_setzero_si512(), first[p], x0), second[p], x1);
+            sums[p][t] = _mm512_add_epi32(before, _mm512_mullo_epi32(product, _mm512_srli_epi32(factor, 16)));
+          } else {
+            static_assert(kBits <= 6);
+            const __m512i lanes =
+                _mm512_add_epi16(_mm512_maddubs_epi16(first[p], x0), _mm512_maddubs_epi16(second[p], x1));
+            sums[p][t] = _mm512_dpwssd_epi32(before, lanes, factor);
+          }
         }
       }
     }
+  }
+
+  // vpdpbusd.
+  static std::uint64_t Peak(std::uint64_t rounds) {
+    __m512i codes = Set1(3), q = Set1(5), sums[16];
+    for (__m512i& sum : sums) sum = _mm512_setzero_si512();
+    for (std::uint64_t round = 0; round < rounds; ++round) {
+#pragma GCC unroll 16
+      for (__m512i& sum : sums) {
+        asm volatile("" : "+v"(codes), "+v"(sum));
+        sum = _mm512_dpbusd_epi32(sum, codes, q);
+      }
+    }
+    return rounds * 16 * sizeof(__m512i);
   }
 
  private:

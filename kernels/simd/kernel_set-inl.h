@@ -46,6 +46,7 @@ constexpr KernelSet MakeKernelSet(const char* name, std::uint32_t needs,
   set.softcap = Ops<Widen>::Softcap;
   set.rope = Ops<Widen>::Rope;
   set.to_half = Ops<Widen>::ToHalf;
+  set.int8_peak = Isa::Peak;
   return set;
 }
 

@@ -3,8 +3,8 @@
 // Weight rows are taken Isa::kRows at a time and unpacked into a panel (unpack-inl.h). For a few tokens each block of
 // the panel is used as it is made; for many the panel of all columns is kept in the scratch memory and meets the tokens
 // tile by tile. Both do the same arithmetic for a row and a token: per block, in ascending order,
-//   sum += float(codes . factors q) * scale * x.scale;  sum += offset * x.sum
-// with the integer product exact.
+//   sum += float((codes - zero) . factors q) * scale, and where there are minimums: sum += minimum * float(x.sum)
+// with the integer product exact; at the end sum * x.scale.
 
 #ifndef SLM_KERNELS_SIMD_MATMUL_INT8_INL_H_
 #define SLM_KERNELS_SIMD_MATMUL_INT8_INL_H_
@@ -20,34 +20,47 @@
 namespace slm {
 namespace {
 
-// Adds the product of kBlocks consecutive blocks to sums[token]. Token t's blocks begin at x + t * stride.
-template <class Isa, class PanelFormat, int kTokens>
-[[gnu::always_inline]] inline void AddBlock(const typename PanelFormat::Panel& panel, const ActivationBlock* x,
-                                            std::int64_t stride, typename Isa::Floats sums[kTokens]) {
+// sums[panel][token] += the product of a block of each panel with a block of each token. Token t's is at x + t *
+// stride.
+template <class Isa, class PanelFormat, int kPanels, int kTokens>
+[[gnu::always_inline]] inline void AddBlock(const typename PanelFormat::Panel* const* panels, const ActivationBlock* x,
+                                            std::int64_t stride, typename Isa::Floats sums[kPanels][kTokens]) {
   constexpr int kGroups = PanelFormat::kGroups;
   constexpr int kSteps = 8 / kGroups;
   const std::ptrdiff_t byte_stride = stride * static_cast<std::ptrdiff_t>(sizeof(ActivationBlock));
 #pragma GCC unroll 2
   for (int group = 0; group < kGroups; ++group) {
-    typename Isa::Ints products[kTokens];
-    Isa::template Dot<PanelFormat::kBits, kSteps / 2, kTokens>(panel.codes + group * kSteps, x->q + group * 4 * kSteps,
-                                                               x->factors + group * kSteps / 2, byte_stride, products);
-    const auto scale = Isa::Load(panel.scales[group]);
-    const auto offset = Isa::Load(panel.offsets[group]);
+    typename Isa::Codes codes[kPanels];
+    for (int p = 0; p < kPanels; ++p) codes[p] = panels[p]->codes + group * kSteps;
+    typename Isa::Ints products[kPanels][kTokens];
+    Isa::template Dot<PanelFormat::kBits, kSteps / 2, kPanels, kTokens>(
+        codes, x->q + group * 4 * kSteps, x->factors + group * kSteps / 2, byte_stride, products);
 #pragma GCC unroll 8
     for (int t = 0; t < kTokens; ++t) {
       const ActivationBlock& block = x[t * stride];
-      sums[t] = Isa::MulAdd(Isa::Mul(Isa::Convert(products[t]), scale), Isa::Broadcast(&block.scale), sums[t]);
-      sums[t] = Isa::MulAdd(offset, Isa::Broadcast(kGroups == 1 ? &block.sum : &block.half_sum[group]), sums[t]);
+      const auto x_sum = Isa::BroadcastInt(kGroups == 1 ? &block.sum : &block.half_sum[group]);
+#pragma GCC unroll 4
+      for (int p = 0; p < kPanels; ++p) {
+        const auto scale = Isa::Load(panels[p]->scales[group]);
+        if constexpr (PanelFormat::kZero > 0) {
+          const auto product = Isa::Sub(products[p][t], Isa::template Times<PanelFormat::kZero>(x_sum));
+          sums[p][t] = Isa::MulAdd(Isa::Convert(product), scale, sums[p][t]);
+        } else {
+          sums[p][t] = Isa::MulAdd(Isa::Convert(products[p][t]), scale, sums[p][t]);
+          sums[p][t] = Isa::MulAdd(Isa::Load(panels[p]->minimums[group]), Isa::Convert(x_sum), sums[p][t]);
+        }
+      }
     }
   }
 }
 
-// Where a tile of sums goes: `rows` of Isa::kRows are wanted.
+// Scales a tile of sums and writes it: `rows` of Isa::kRows are wanted. Token t's activations begin at x + t * stride.
 template <class Isa, int kTokens>
-inline void StoreTile(const typename Isa::Floats sums[kTokens], float* out, std::int64_t out_stride,
-                      std::int64_t rows) {
+[[gnu::always_inline]] inline void StoreTile(typename Isa::Floats sums[kTokens], const ActivationBlock* x,
+                                             std::int64_t stride, float* out, std::int64_t out_stride,
+                                             std::int64_t rows) {
   for (int t = 0; t < kTokens; ++t) {
+    sums[t] = Isa::Mul(sums[t], Isa::Broadcast(&x[t * stride].scale));
     if (rows == Isa::kRows) {
       Isa::StoreUnaligned(out + t * out_stride, sums[t]);
     } else {
@@ -93,8 +106,8 @@ void MultiplyUnpacking(const MatMulTask& task) {
   for (std::int64_t row = task.row_begin; row < task.row_end; row += Isa::kRows) {
     PanelRows<Isa> rows(task, row);
     const std::uint8_t* panel_rows = rows.at[0];
-    typename Isa::Floats sums[kTokens];
-    for (auto& sum : sums) sum = Isa::Zero();
+    typename Isa::Floats sums[1][kTokens];
+    for (auto& sum : sums[0]) sum = Isa::Zero();
     const ActivationBlock* x = activations;
     for (std::int64_t block = 0; block < blocks; ++block) {
       PrefetchAhead(panel_rows, Isa::kRows * task.row_bytes + static_cast<std::size_t>(block) * kPanelBytes,
@@ -102,23 +115,48 @@ void MultiplyUnpacking(const MatMulTask& task) {
       typename PanelFormat::Panel panels[PanelFormat::kBlocks];
       PanelFormat::Unpack(rows.at, panels);
       rows.Advance(sizeof(typename PanelFormat::Block));
-      for (const auto& panel : panels) AddBlock<Isa, PanelFormat, kTokens>(panel, x++, task.activation_stride, sums);
+      for (const auto& panel : panels) {
+        const auto* one = &panel;
+        AddBlock<Isa, PanelFormat, 1, kTokens>(&one, x++, task.activation_stride, sums);
+      }
     }
-    StoreTile<Isa, kTokens>(sums, task.out + row, task.out_stride, rows.count);
+    StoreTile<Isa, kTokens>(sums[0], activations, task.activation_stride, task.out + row, task.out_stride, rows.count);
   }
 }
 
-// kTokens tokens from `token` on against a whole panel.
+// kTokens tokens from `token` on against Isa::kPanels whole panels, which follow each other; `rows` of their rows are
+// wanted.
 template <class Isa, class PanelFormat, int kTokens>
-void MultiplyPanel(const MatMulTask& task, const typename PanelFormat::Panel* panels, std::int64_t row,
-                   std::int64_t rows, std::int64_t token) {
+void MultiplyPanels(const MatMulTask& task, const typename PanelFormat::Panel* first, std::int64_t row,
+                    std::int64_t rows, std::int64_t token) {
+  constexpr int kPanels = Isa::kPanels;
   const ActivationBlock* x = static_cast<const ActivationBlock*>(task.activations) + token * task.activation_stride;
-  typename Isa::Floats sums[kTokens];
-  for (auto& sum : sums) sum = Isa::Zero();
-  for (std::int64_t block = 0; block < task.columns / 32; ++block) {
-    AddBlock<Isa, PanelFormat, kTokens>(panels[block], x + block, task.activation_stride, sums);
+  const std::int64_t blocks = task.columns / 32;
+  const typename PanelFormat::Panel* panels[kPanels];
+  for (int p = 0; p < kPanels; ++p) panels[p] = first + p * blocks;
+  typename Isa::Floats sums[kPanels][kTokens];
+  for (auto& panel : sums) {
+    for (auto& sum : panel) sum = Isa::Zero();
   }
-  StoreTile<Isa, kTokens>(sums, task.out + token * task.out_stride + row, task.out_stride, rows);
+  for (std::int64_t block = 0; block < blocks; ++block) {
+    AddBlock<Isa, PanelFormat, kPanels, kTokens>(panels, x + block, task.activation_stride, sums);
+    for (auto& panel : panels) ++panel;
+  }
+  for (int p = 0; p < kPanels && rows > p * Isa::kRows; ++p) {
+    StoreTile<Isa, kTokens>(sums[p], x, task.activation_stride,
+                            task.out + token * task.out_stride + row + p * Isa::kRows, task.out_stride,
+                            std::min<std::int64_t>(Isa::kRows, rows - p * Isa::kRows));
+  }
+}
+
+// All columns of the panel whose first row is `row`.
+template <class Isa, class PanelFormat>
+void UnpackPanel(const MatMulTask& task, std::int64_t row, typename PanelFormat::Panel* panel) {
+  PanelRows<Isa> rows(task, row);
+  for (std::int64_t block = 0; block < task.columns / 32; block += PanelFormat::kBlocks) {
+    PanelFormat::Unpack(rows.at, panel + block);
+    rows.Advance(sizeof(typename PanelFormat::Block));
+  }
 }
 
 // Calls f with std::integral_constant<int, n> for 1 <= n <= kMax.
@@ -132,26 +170,25 @@ inline void WithCount(std::int64_t n, const F& f) {
 
 template <class Isa, class PanelFormat>
 void MatMulInt8(const MatMulTask& task) {
-  constexpr int kTile = Isa::MaxTokens(PanelFormat::kBits);
-  if (task.tokens <= kTile) {
+  constexpr int kFewTokens = Isa::FewTokens(PanelFormat::kBits);
+  if (task.tokens <= kFewTokens) {
     if (task.tokens > 0)
-      WithCount<kTile>(task.tokens, [&](auto tokens) { MultiplyUnpacking<Isa, PanelFormat, tokens>(task); });
+      WithCount<kFewTokens>(task.tokens, [&](auto tokens) { MultiplyUnpacking<Isa, PanelFormat, tokens>(task); });
     return;
   }
+  constexpr int kTile = Isa::TileTokens(PanelFormat::kBits);
   auto* panels = reinterpret_cast<typename PanelFormat::Panel*>(task.scratch);
-  for (std::int64_t row = task.row_begin; row < task.row_end; row += Isa::kRows) {
-    PanelRows<Isa> rows(task, row);
-    for (std::int64_t block = 0; block < task.columns / 32; block += PanelFormat::kBlocks) {
-      PanelFormat::Unpack(rows.at, panels + block);
-      rows.Advance(sizeof(typename PanelFormat::Block));
-    }
+  const std::int64_t blocks = task.columns / 32;
+  for (std::int64_t row = task.row_begin; row < task.row_end; row += Isa::kPanels * Isa::kRows) {
+    const std::int64_t count = std::min<std::int64_t>(Isa::kPanels * Isa::kRows, task.row_end - row);
+    for (int p = 0; p < Isa::kPanels && count > p * Isa::kRows; ++p)
+      UnpackPanel<Isa, PanelFormat>(task, row + p * Isa::kRows, panels + p * blocks);
     std::int64_t token = 0;
     for (; token + kTile <= task.tokens; token += kTile)
-      MultiplyPanel<Isa, PanelFormat, kTile>(task, panels, row, rows.count, token);
+      MultiplyPanels<Isa, PanelFormat, kTile>(task, panels, row, count, token);
     if (token < task.tokens) {
-      WithCount<kTile>(task.tokens - token, [&](auto tokens) {
-        MultiplyPanel<Isa, PanelFormat, tokens>(task, panels, row, rows.count, token);
-      });
+      WithCount<kTile>(task.tokens - token,
+                       [&](auto tokens) { MultiplyPanels<Isa, PanelFormat, tokens>(task, panels, row, count, token); });
     }
   }
 }

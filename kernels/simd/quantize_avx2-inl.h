@@ -15,10 +15,43 @@ namespace {
 
 struct QuantizeAvx2 {
   static void Quantize(const float* x, std::int64_t n, ActivationBlock* out) {
-    for (std::int64_t i = 0; i < n; i += 32) QuantizeBlock(x + i, *out++);
+    const float amax = LargestMagnitude(x, n);
+    const float inverse = kSteps * kFactors / amax;
+    if (!Finite(amax) || !Finite(inverse)) {
+      for (std::int64_t block = 0; block < n / 32; ++block) {
+        out[block] = {};
+        if (!Finite(amax)) out[block].scale = std::numeric_limits<float>::quiet_NaN();
+      }
+      return;
+    }
+    for (std::int64_t i = 0; i < n; i += 32) QuantizeBlock(x + i, amax, inverse, *out++);
   }
 
  private:
+  static constexpr float kSteps = 127;
+  static constexpr float kFactors = 4095;
+
+  static bool Finite(float magnitude) { return magnitude <= std::numeric_limits<float>::max(); }
+
+  // As integers, which order as the floats do, with infinity and NaN above all others.
+  static __m256i Magnitudes(const float* x) {
+    return _mm256_and_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)), _mm256_set1_epi32(0x7FFFFFFF));
+  }
+
+  static float LargestMagnitude(const float* x, std::int64_t n) {
+    __m256i largest[4] = {};
+    for (std::int64_t i = 0; i < n; i += 32) {
+      for (int g = 0; g < 4; ++g) largest[g] = _mm256_max_epi32(largest[g], Magnitudes(x + i + 8 * g));
+    }
+    __m128i all = Across(largest, Max);
+    all = _mm_max_epi32(all, _mm_shuffle_epi32(all, 0x4E));
+    all = _mm_max_epi32(all, _mm_shuffle_epi32(all, 0xB1));
+    return _mm_cvtss_f32(_mm_castsi128_ps(all));
+  }
+
+  static __m256i Max(__m256i a, __m256i b) { return _mm256_max_epi32(a, b); }
+  static __m256i Add(__m256i a, __m256i b) { return _mm256_add_epi32(a, b); }
+
   // Reduces each of four vectors across its lanes: [a, b, c, d].
   template <class Reduce>
   static __m128i Across(const __m256i v[4], const Reduce& reduce) {
@@ -28,26 +61,11 @@ struct QuantizeAvx2 {
     return _mm256_castsi256_si128(reduce(abcd, _mm256_permute2x128_si256(abcd, abcd, 1)));
   }
 
-  static bool Finite(float magnitude) { return magnitude <= std::numeric_limits<float>::max(); }
-
-  static void QuantizeBlock(const float* x, ActivationBlock& out) {
-    __m256i magnitudes[4];  // compared as integers, where NaN and infinity are above every number
-    for (int g = 0; g < 4; ++g)
-      magnitudes[g] = _mm256_and_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + 8 * g)),
-                                       _mm256_set1_epi32(0x7FFFFFFF));
-    const __m128i group_max = Across(magnitudes, [](__m256i a, __m256i b) { return _mm256_max_epi32(a, b); });
-    __m128i block_max = _mm_max_epi32(group_max, _mm_shuffle_epi32(group_max, 0x4E));
-    block_max = _mm_max_epi32(block_max, _mm_shuffle_epi32(block_max, 0xB1));
-    const float amax = _mm_cvtss_f32(_mm_castsi128_ps(block_max));
-    const float inverse = 127.0f * 127.0f / amax;
-    if (!Finite(amax) || !Finite(inverse)) {
-      out = {};
-      if (!Finite(amax))
-        out.scale = out.sum = out.half_sum[0] = out.half_sum[1] = std::numeric_limits<float>::quiet_NaN();
-      return;
-    }
-    const __m128 ratio = _mm_div_ps(_mm_castsi128_ps(group_max), _mm_set1_ps(amax));
-    const __m128 factors = _mm_max_ps(_mm_set1_ps(1), _mm_ceil_ps(_mm_mul_ps(ratio, _mm_set1_ps(127))));
+  static void QuantizeBlock(const float* x, float amax, float inverse, ActivationBlock& out) {
+    __m256i magnitudes[4];
+    for (int g = 0; g < 4; ++g) magnitudes[g] = Magnitudes(x + 8 * g);
+    const __m128 ratio = _mm_div_ps(_mm_castsi128_ps(Across(magnitudes, Max)), _mm_set1_ps(amax));
+    const __m128 factors = _mm_max_ps(_mm_set1_ps(1), _mm_ceil_ps(_mm_mul_ps(ratio, _mm_set1_ps(kFactors))));
     alignas(16) float inverses[4];
     _mm_store_ps(inverses, _mm_div_ps(_mm_set1_ps(inverse), factors));
     __m256i codes[4];
@@ -61,14 +79,11 @@ struct QuantizeAvx2 {
     const __m128i int_factors = _mm_cvtps_epi32(factors);
     _mm_storeu_si128(reinterpret_cast<__m128i*>(out.factors),
                      _mm_or_si128(int_factors, _mm_slli_epi32(int_factors, 16)));
-    const __m128i sums =
-        _mm_mullo_epi32(int_factors, Across(codes, [](__m256i a, __m256i b) { return _mm256_add_epi32(a, b); }));
-    const int low = _mm_extract_epi32(sums, 0) + _mm_extract_epi32(sums, 1);
-    const int high = _mm_extract_epi32(sums, 2) + _mm_extract_epi32(sums, 3);
-    out.scale = amax / (127.0f * 127.0f);
-    out.sum = out.scale * static_cast<float>(low + high);
-    out.half_sum[0] = out.scale * static_cast<float>(low);
-    out.half_sum[1] = out.scale * static_cast<float>(high);
+    const __m128i sums = _mm_mullo_epi32(int_factors, Across(codes, Add));
+    out.scale = amax / (kSteps * kFactors);
+    out.half_sum[0] = _mm_extract_epi32(sums, 0) + _mm_extract_epi32(sums, 1);
+    out.half_sum[1] = _mm_extract_epi32(sums, 2) + _mm_extract_epi32(sums, 3);
+    out.sum = out.half_sum[0] + out.half_sum[1];
   }
 };
 

@@ -15,19 +15,21 @@ namespace slm {
 namespace {
 
 // 32 columns of Isa::kRows weight rows, ready to be multiplied:
-//   weight[row][column] = scales[group][row] * code + offsets[group][row], codes unsigned, groups of 32 / kGroups
-//   columns.
+//   weight[row][column] = scales[group][row] * (code - kZero) + minimums[group][row]
+// with unsigned codes and groups of 32 / kGroups columns. A format has a zero point or minimums, not both.
 template <class Isa, int kGroups>
 struct alignas(64) PanelBlock {
   std::uint8_t codes[8][4 * Isa::kRows];  // [step][row][column % 4], step = column / 4
   float scales[kGroups][Isa::kRows];
-  float offsets[kGroups][Isa::kRows];
+  float minimums[kGroups][Isa::kRows];  // left alone where there is a zero point
 };
 
-// What the formats below share: kBits of a code, kGroups with an own scale in 32 columns, and PanelBlocks in a block.
-template <class Isa, int kBitsOfCode, int kGroupsOfBlock, int kBlocksOfFormat>
+// What the formats below share: kBits of a code, its zero point (0: there are minimums), kGroups with an own scale in
+// 32 columns, and PanelBlocks in a block.
+template <class Isa, int kBitsOfCode, int kZeroPoint, int kGroupsOfBlock, int kBlocksOfFormat>
 struct PanelFormat {
   static constexpr int kBits = kBitsOfCode;
+  static constexpr int kZero = kZeroPoint;
   static constexpr int kGroups = kGroupsOfBlock;
   static constexpr int kBlocks = kBlocksOfFormat;
   using Panel = PanelBlock<Isa, kGroups>;
@@ -35,9 +37,9 @@ struct PanelFormat {
   using Floats = typename Isa::Floats;
   using Rows = const std::uint8_t* const*;  // [kRows], the same block of each row
 
-  static void SetScale(Panel& panel, int group, Floats scale, Floats offset) {
-    Isa::Store(panel.scales[group], scale);
-    Isa::Store(panel.offsets[group], offset);
+  static void SetScaleAndMinimum(Panel& panel, Floats scale, Floats minimum) {
+    Isa::Store(panel.scales[0], scale);
+    Isa::Store(panel.minimums[0], minimum);
   }
 
   // 16 bytes a row with columns 0..15 in the low and 16..31 in the high nibbles.
@@ -73,61 +75,59 @@ struct PanelFormat {
     const Bytes scales[2] = {Isa::And(head[1], low6), Isa::Or(Isa::And(head[3], low4), top(head[1]))};
     const Bytes minimums[2] = {Isa::And(head[2], low6), Isa::Or(Isa::template ShiftRight<4>(head[3]), top(head[2]))};
     for (int j = 0; j < 8; ++j) {
-      SetScale(panels[j], 0, Isa::Mul(d, Isa::UnsignedByte(scales[j / 4], j % 4)),
-               Isa::Mul(minus_dmin, Isa::UnsignedByte(minimums[j / 4], j % 4)));
+      SetScaleAndMinimum(panels[j], Isa::Mul(d, Isa::UnsignedByte(scales[j / 4], j % 4)),
+                         Isa::Mul(minus_dmin, Isa::UnsignedByte(minimums[j / 4], j % 4)));
     }
   }
 };
 
 template <class Isa>
-struct PanelQ4_0 : PanelFormat<Isa, 4, 1, 1> {
-  using Base = PanelFormat<Isa, 4, 1, 1>;
+struct PanelQ4_0 : PanelFormat<Isa, 4, 8, 1, 1> {
+  using Base = PanelFormat<Isa, 4, 8, 1, 1>;
   using Block = BlockQ4_0;
   static void Unpack(typename Base::Rows rows, typename Base::Panel* panel) {
     Base::SetNibbles(*panel, rows, offsetof(Block, qs));
-    const auto d = Isa::LoadHalves(rows, offsetof(Block, d));
-    Base::SetScale(*panel, 0, d, Isa::Mul(d, Isa::SetAll(-8)));
+    Isa::Store(panel->scales[0], Isa::LoadHalves(rows, offsetof(Block, d)));
   }
 };
 
 template <class Isa>
-struct PanelQ4_1 : PanelFormat<Isa, 4, 1, 1> {
-  using Base = PanelFormat<Isa, 4, 1, 1>;
+struct PanelQ4_1 : PanelFormat<Isa, 4, 0, 1, 1> {
+  using Base = PanelFormat<Isa, 4, 0, 1, 1>;
   using Block = BlockQ4_1;
   static void Unpack(typename Base::Rows rows, typename Base::Panel* panel) {
     Base::SetNibbles(*panel, rows, offsetof(Block, qs));
     typename Base::Floats d, m;
     Isa::SplitHalves(Isa::LoadColumn(rows, offsetof(Block, d)), d, m);
-    Base::SetScale(*panel, 0, d, m);
+    Base::SetScaleAndMinimum(*panel, d, m);
   }
 };
 
 template <class Isa>
-struct PanelQ5_0 : PanelFormat<Isa, 5, 1, 1> {
-  using Base = PanelFormat<Isa, 5, 1, 1>;
+struct PanelQ5_0 : PanelFormat<Isa, 5, 16, 1, 1> {
+  using Base = PanelFormat<Isa, 5, 16, 1, 1>;
   using Block = BlockQ5_0;
   static void Unpack(typename Base::Rows rows, typename Base::Panel* panel) {
     Base::SetNibblesAndFifthBits(*panel, rows, offsetof(Block, qs), Isa::LoadColumn(rows, offsetof(Block, qh)));
-    const auto d = Isa::LoadHalves(rows, offsetof(Block, d));
-    Base::SetScale(*panel, 0, d, Isa::Mul(d, Isa::SetAll(-16)));
+    Isa::Store(panel->scales[0], Isa::LoadHalves(rows, offsetof(Block, d)));
   }
 };
 
 template <class Isa>
-struct PanelQ5_1 : PanelFormat<Isa, 5, 1, 1> {
-  using Base = PanelFormat<Isa, 5, 1, 1>;
+struct PanelQ5_1 : PanelFormat<Isa, 5, 0, 1, 1> {
+  using Base = PanelFormat<Isa, 5, 0, 1, 1>;
   using Block = BlockQ5_1;
   static void Unpack(typename Base::Rows rows, typename Base::Panel* panel) {
     Base::SetNibblesAndFifthBits(*panel, rows, offsetof(Block, qs), Isa::LoadColumn(rows, offsetof(Block, qh)));
     typename Base::Floats d, m;
     Isa::SplitHalves(Isa::LoadColumn(rows, offsetof(Block, d)), d, m);
-    Base::SetScale(*panel, 0, d, m);
+    Base::SetScaleAndMinimum(*panel, d, m);
   }
 };
 
 template <class Isa>
-struct PanelQ8_0 : PanelFormat<Isa, 8, 1, 1> {
-  using Base = PanelFormat<Isa, 8, 1, 1>;
+struct PanelQ8_0 : PanelFormat<Isa, 8, 128, 1, 1> {
+  using Base = PanelFormat<Isa, 8, 128, 1, 1>;
   using Block = BlockQ8_0;
   static void Unpack(typename Base::Rows rows, typename Base::Panel* panel) {
     for (int half = 0; half < 2; ++half) {
@@ -136,14 +136,13 @@ struct PanelQ8_0 : PanelFormat<Isa, 8, 1, 1> {
       // -128..127 becomes 0..255.
       for (int i = 0; i < 4; ++i) Isa::StoreBytes(panel->codes[4 * half + i], Isa::Xor(columns[i], Isa::Set1(128)));
     }
-    const auto d = Isa::LoadHalves(rows, offsetof(Block, d));
-    Base::SetScale(*panel, 0, d, Isa::Mul(d, Isa::SetAll(-128)));
+    Isa::Store(panel->scales[0], Isa::LoadHalves(rows, offsetof(Block, d)));
   }
 };
 
 template <class Isa>
-struct PanelQ4_K : PanelFormat<Isa, 4, 1, 8> {
-  using Base = PanelFormat<Isa, 4, 1, 8>;
+struct PanelQ4_K : PanelFormat<Isa, 4, 0, 1, 8> {
+  using Base = PanelFormat<Isa, 4, 0, 1, 8>;
   using Block = BlockQ4_K;
   static void Unpack(typename Base::Rows rows, typename Base::Panel* panels) {
     Base::SetSubScales(panels, rows);
@@ -161,8 +160,8 @@ struct PanelQ4_K : PanelFormat<Isa, 4, 1, 8> {
 };
 
 template <class Isa>
-struct PanelQ5_K : PanelFormat<Isa, 5, 1, 8> {
-  using Base = PanelFormat<Isa, 5, 1, 8>;
+struct PanelQ5_K : PanelFormat<Isa, 5, 0, 1, 8> {
+  using Base = PanelFormat<Isa, 5, 0, 1, 8>;
   using Block = BlockQ5_K;
   static void Unpack(typename Base::Rows rows, typename Base::Panel* panels) {
     Base::SetSubScales(panels, rows);
@@ -185,16 +184,15 @@ struct PanelQ5_K : PanelFormat<Isa, 5, 1, 8> {
 };
 
 template <class Isa>
-struct PanelQ6_K : PanelFormat<Isa, 6, 2, 8> {
-  using Base = PanelFormat<Isa, 6, 2, 8>;
+struct PanelQ6_K : PanelFormat<Isa, 6, 32, 2, 8> {
+  using Base = PanelFormat<Isa, 6, 32, 2, 8>;
   using Block = BlockQ6_K;
   static void Unpack(typename Base::Rows rows, typename Base::Panel* panels) {
     typename Base::Bytes scales[4];
     Isa::LoadColumns(rows, offsetof(Block, scales), scales);
     const auto d = Isa::LoadHalves(rows, offsetof(Block, d));
     for (int j = 0; j < 16; ++j) {
-      const auto scale = Isa::Mul(d, Isa::SignedByte(scales[j / 4], j % 4));
-      Base::SetScale(panels[j / 2], j % 2, scale, Isa::Mul(scale, Isa::SetAll(-32)));
+      Isa::Store(panels[j / 2].scales[j % 2], Isa::Mul(d, Isa::SignedByte(scales[j / 4], j % 4)));
     }
     // Each half of 128 columns is four runs of 32: low nibbles of 64 bytes of ql, then the high ones; two bits each of
     // qh.

@@ -103,7 +103,7 @@ TEST_P(DeterminismTest, RowsOfSeveralCaches) {
   const std::size_t steps[] = {7, 1, 4};
   for (const int threads : {1, 2, 3}) {
     Team team(threads);
-    Result<Forward> forward = Forward::Create(impl, team, 12);
+    Result<Forward> forward = Forward::Create(impl, team, {.max_rows = 12});
     ASSERT_TRUE(forward.ok());
     std::vector<KvCache> caches;
     for (std::size_t i = 0; i < texts.size(); ++i) {

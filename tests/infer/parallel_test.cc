@@ -14,10 +14,14 @@ namespace {
 // More than this machine's processors, too.
 constexpr int kTeamSizes[] = {1, 2, 3, 5};
 
-TEST(TeamTest, ZeroThreadsMeansOnePerProcessor) {
-  EXPECT_GE(AvailableProcessors(), 1);
-  EXPECT_EQ(Team(0).threads(), AvailableProcessors());
-  EXPECT_EQ(Team(3).threads(), 3);
+TEST(TeamTest, RunsOnFewerThreadsIfAsked) {
+  Team team(3);
+  EXPECT_EQ(team.threads(), 3);
+  for (const int threads : {1, 2, 3, 2}) {
+    std::vector<int> runs(3);
+    team.Run(threads, [&](Worker& worker) { ++runs[static_cast<std::size_t>(worker.rank())]; });
+    EXPECT_EQ(std::accumulate(runs.begin(), runs.end(), 0), threads);
+  }
 }
 
 TEST(TeamTest, RunsOnceOnEveryThread) {

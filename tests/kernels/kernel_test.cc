@@ -43,38 +43,40 @@ std::vector<std::byte> RandomBlocks(const FormatInfo& format, std::size_t n_bloc
   return blocks;
 }
 
-ActivationBlock QuantizedBlock(const float x[32]) {
-  ActivationBlock block = {};
+std::vector<ActivationBlock> QuantizedRow(std::span<const float> x) {
+  std::vector<ActivationBlock> blocks(x.size() / 32);
   float largest = 0;
-  float group_largest[4] = {};
-  for (int i = 0; i < 32; ++i) {
-    if (!std::isfinite(x[i])) {
-      block.scale = block.sum = block.half_sum[0] = block.half_sum[1] = std::numeric_limits<float>::quiet_NaN();
-      return block;
+  for (const float value : x) {
+    if (!std::isfinite(value)) {
+      for (ActivationBlock& block : blocks) block.scale = std::numeric_limits<float>::quiet_NaN();
+      return blocks;
     }
-    largest = std::max(largest, std::abs(x[i]));
-    group_largest[i / 8] = std::max(group_largest[i / 8], std::abs(x[i]));
+    largest = std::max(largest, std::abs(value));
   }
-  const float inverse = 16129 / largest;
-  if (largest == 0 || std::isinf(inverse)) return block;
+  const float inverse = 127 * 4095 / largest;
+  if (largest == 0 || std::isinf(inverse)) return blocks;
 
-  int half_sum[2] = {};
-  for (int i = 0; i < 32; ++i) {
+  for (std::size_t group = 0; group < x.size() / 8; ++group) {
+    ActivationBlock& block = blocks[group / 4];
+    float group_largest = 0;
+    for (const float value : x.subspan(8 * group, 8)) group_largest = std::max(group_largest, std::abs(value));
     int factor = 1;
-    while (static_cast<float>(factor) < group_largest[i / 8] / largest * 127) ++factor;
-    const float scaled = x[i] * (inverse / static_cast<float>(factor));
-    const float below = std::floor(scaled);
-    const float fraction = scaled - below;  // exact
-    const int lower = static_cast<int>(below);
-    const bool up = fraction > 0.5f || (fraction == 0.5f && lower % 2 != 0);
-    block.q[i] = static_cast<std::int8_t>(up ? lower + 1 : lower);
-    block.factors[i / 8][0] = block.factors[i / 8][1] = static_cast<std::int16_t>(factor);
-    half_sum[i / 16] += factor * block.q[i];
+    while (static_cast<float>(factor) < group_largest / largest * 4095) ++factor;
+    block.factors[group % 4][0] = block.factors[group % 4][1] = static_cast<std::int16_t>(factor);
+    for (std::size_t i = 8 * group; i < 8 * group + 8; ++i) {
+      const float scaled = x[i] * (inverse / static_cast<float>(factor));
+      const float below = std::floor(scaled);
+      const float fraction = scaled - below;  // exact
+      const int lower = static_cast<int>(below);
+      const bool up = fraction > 0.5f || (fraction == 0.5f && lower % 2 != 0);
+      const int q = up ? lower + 1 : lower;
+      block.q[i % 32] = static_cast<std::int8_t>(q);
+      block.half_sum[i / 16 % 2] += factor * q;
+      block.sum += factor * q;
+    }
+    block.scale = largest / (127 * 4095);
   }
-  block.scale = largest / 16129;
-  block.sum = block.scale * static_cast<float>(half_sum[0] + half_sum[1]);
-  for (int half = 0; half < 2; ++half) block.half_sum[half] = block.scale * static_cast<float>(half_sum[half]);
-  return block;
+  return blocks;
 }
 
 }  // namespace slm::test

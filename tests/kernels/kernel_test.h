@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <random>
+#include <span>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -65,8 +66,8 @@ std::vector<float> RandomFloats(std::size_t n, Random& random);
 // Blocks of random bits whose weights are all finite, the largest of each block between 2^-6 and 2^6.
 std::vector<std::byte> RandomBlocks(const FormatInfo& format, std::size_t n_blocks, Random& random);
 
-// What KernelSet::quantize has to make of 32 floats.
-ActivationBlock QuantizedBlock(const float x[32]);
+// What KernelSet::quantize has to make of a row, whose length is a multiple of 32.
+std::vector<ActivationBlock> QuantizedRow(std::span<const float> x);
 
 // Marks memory that a kernel must leave alone: a NaN no computation produces.
 inline constexpr std::uint32_t kCanaryBits = 0x7FABCDEF;

@@ -63,10 +63,9 @@ Operands RandomOperands(const FormatInfo& format, std::int64_t columns, Random& 
     operands.stride = columns / 32 + 1;
     operands.blocks.resize(static_cast<std::size_t>((kTokens - 1) * operands.stride + columns / 32));
     for (std::int64_t token = 0; token < kTokens; ++token) {
-      for (std::int64_t block = 0; block < columns / 32; ++block) {
-        const float* from = operands.x.data() + token * columns + block * 32;
-        operands.blocks[static_cast<std::size_t>(token * operands.stride + block)] = QuantizedBlock(from);
-      }
+      const float* row = operands.x.data() + token * columns;
+      std::ranges::copy(QuantizedRow({row, static_cast<std::size_t>(columns)}),
+                        operands.blocks.begin() + token * operands.stride);
     }
   } else {
     operands.stride = columns + 5;
@@ -149,9 +148,9 @@ Expected ExactProduct(const Operands& operands, const std::vector<float>& weight
     }
     magnitude += largest * q_sum * block.scale;
   }
-  // A kernel's terms are scale * code * q and offset * q. With codes spread over their range, as random ones are,
+  // A kernel's terms are scale * code * q and minimum * q. With codes spread over their range, as random ones are,
   // neither factor of q exceeds 4 times the largest weight. A group of 16 columns adds both with at most four
-  // roundings.
+  // roundings; the last one is that of the scale.
   const double roundings = static_cast<double>(weights.size()) / 16 * 4 + 1;
   expected.bound = roundings * kRounding * 4 * magnitude;
   return expected;
@@ -226,9 +225,9 @@ TEST_P(MatMulTest, NanStaysInItsToken) {
     Operands operands = RandomOperands(format(), columns, random);
     const std::vector<float> sound = Multiply(matmul(), operands, {0, kRows}, {0, kTokens});
     if (operands.Int8()) {
-      std::vector<float> x(32, 1.0f);
+      std::vector<float> x(static_cast<std::size_t>(columns), 1.0f);
       x[20] = NAN;
-      operands.blocks[static_cast<std::size_t>(kBad * operands.stride)] = QuantizedBlock(x.data());
+      std::ranges::copy(QuantizedRow(x), operands.blocks.begin() + kBad * operands.stride);
     } else {
       operands.floats[static_cast<std::size_t>(kBad * operands.stride + columns - 1)] = NAN;
     }
@@ -296,13 +295,14 @@ ActivationBlock UnitActivations(std::int8_t even, std::int8_t odd, std::int16_t 
   for (auto& pair : block.factors) pair[0] = pair[1] = factor;
   for (int i = 0; i < 32; ++i) block.q[i] = i % 2 == 0 ? even : odd;
   block.scale = 1;
-  block.half_sum[0] = block.half_sum[1] = static_cast<float>(8 * factor * (even + odd));
+  block.half_sum[0] = block.half_sum[1] = 8 * factor * (even + odd);
   block.sum = 2 * block.half_sum[0];
   return block;
 }
 
-// The largest integers that can occur, in every combination of signs. With scales of 1 all sums are integers below
-// 2^24: a result that is off by anything comes from a product that saturated or overflowed.
+// The largest integers that can occur, in every combination of signs. With scales of 1 and factors of 1 all sums are
+// integers below 2^24: a result that is off by anything comes from a product that saturated or overflowed. With the
+// largest factors sums are rounded, and an overflow is off by 2^32.
 TEST_P(MatMulInt8Test, LargestIntegersAreExact) {
   constexpr std::uint8_t kBytes[] = {0x00, 0xFF, 0x80, 0x7F, 0x0F, 0xF0};
   constexpr std::int8_t kCodes[] = {127, -127, 0, 1};
@@ -325,20 +325,21 @@ TEST_P(MatMulInt8Test, LargestIntegersAreExact) {
       operands.blocks.insert(operands.blocks.end(), kColumns / 32, UnitActivations(even, odd, 1));
     }
   }
-  // Large factors in one block only, as large as keeps the sums of 8-bit codes below 2^24 too.
-  const std::int16_t factor = format().format == Format::kQ8_0 ? 16 : 127;
-  for (const std::int8_t code : {std::int8_t{127}, std::int8_t{-127}}) {
-    operands.blocks.push_back(UnitActivations(code, code, factor));
-    operands.blocks.insert(operands.blocks.end(), kColumns / 32 - 1, UnitActivations(0, 0, factor));
+  constexpr std::int64_t kExactTokens = std::size(kCodes) * std::size(kCodes);
+  for (const std::int8_t even : {std::int8_t{127}, std::int8_t{-127}}) {
+    for (const std::int8_t odd : {std::int8_t{127}, std::int8_t{-127}})
+      operands.blocks.insert(operands.blocks.end(), kColumns / 32, UnitActivations(even, odd, 4095));
   }
 
   constexpr Range kAllRows = {0, std::size(kBytes) * std::size(kBytes)};
-  constexpr Range kAllTokens = {0, std::size(kCodes) * std::size(kCodes) + 2};
+  constexpr Range kAllTokens = {0, kExactTokens + 4};
   const std::vector<float> out = Multiply(matmul(), operands, kAllRows, kAllTokens);
   for (std::int64_t row = 0; row < kAllRows.end; ++row) {
     const std::vector<float> weights = operands.WeightRow(row);
     for (std::int64_t token = 0; token < kAllTokens.end; ++token) {
-      ASSERT_EQ(out[static_cast<std::size_t>(token * kOutStride + row)], ExactProduct(operands, weights, token).value)
+      const Expected expected = ExactProduct(operands, weights, token);
+      ASSERT_NEAR(out[static_cast<std::size_t>(token * kOutStride + row)], expected.value,
+                  token < kExactTokens ? 0 : expected.bound)
           << "codes of row pattern " << row << ", activations " << token;
     }
   }

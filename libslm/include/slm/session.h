@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "slm/model.h"
+#include "slm/profile.h"
 #include "slm/status.h"
 #include "slm/tokenizer.h"
 
@@ -35,15 +36,20 @@ class CancelToken {
   std::atomic<bool> cancelled_{false};
 };
 
-enum class KvType { kF16, kF32 };
+enum class KvType { kF16, kF32, kQ8_0 };
 
 struct SessionOptions {
   // Tokens the session can hold. 0: the smaller of 4096 and what the model was trained for.
   std::int32_t context_length = 0;
-  // Storage of keys and values. kF16 halves the memory; kF32 is for comparing numbers.
+  // Storage of keys and values. kQ8_0 takes 17/32 of the memory of kF16 and costs a little accuracy (docs/numerics.md);
+  // kF32 is for comparing numbers.
   KvType kv_type = KvType::kF16;
-  // Threads to compute with. 0: one per processor this process may use.
+  // Threads to generate with, a few tokens at a time. 0: what suits the machine (Machine::default_threads).
   std::int32_t threads = 0;
+  // Threads to read prompts with. 0: as `threads`.
+  std::int32_t prompt_threads = 0;
+  // Keep the times of every operation for Session::Profile.
+  bool profile = false;
   // Rows evaluated at once while a prompt is read. More needs more scratch memory; the results are the same.
   std::int32_t batch_size = 512;
 };
@@ -84,10 +90,16 @@ class Session {
   std::int32_t position() const;
   std::int32_t context_length() const;
   std::int32_t threads() const;
+  std::int32_t prompt_threads() const;
   // Bytes of the key/value cache and of working memory.
   std::uint64_t kv_bytes() const;
   std::uint64_t scratch_bytes() const;
   const Model& model() const;
+
+  // What was measured since the session began or ClearProfile was called, in the order of the forward pass; empty
+  // unless SessionOptions::profile is set.
+  std::vector<ProfileEntry> Profile() const;
+  void ClearProfile();
 
  private:
   explicit Session(std::unique_ptr<SessionImpl> impl);

@@ -19,7 +19,9 @@
 
 #include "slm/chat.h"       // IWYU pragma: export
 #include "slm/generate.h"   // IWYU pragma: export
+#include "slm/machine.h"    // IWYU pragma: export
 #include "slm/model.h"      // IWYU pragma: export
+#include "slm/profile.h"    // IWYU pragma: export
 #include "slm/sampler.h"    // IWYU pragma: export
 #include "slm/session.h"    // IWYU pragma: export
 #include "slm/status.h"     // IWYU pragma: export

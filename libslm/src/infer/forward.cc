@@ -1,7 +1,9 @@
 #include "infer/forward.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
+#include <limits>
 
 #include "base/format.h"
 
@@ -33,13 +35,21 @@ void ForEachRow(Worker& worker, std::int64_t rows, const F& f) {
 
 }  // namespace
 
-Forward::Forward(const ModelImpl& model, Team& team, std::int64_t max_rows)
-    : model_(&model), config_(&model.config), kernels_(&model.kernels), team_(&team), max_rows_(max_rows) {}
+Forward::Forward(const ModelImpl& model, Team& team, const ForwardOptions& options)
+    : model_(&model),
+      config_(&model.config),
+      kernels_(&model.kernels),
+      team_(&team),
+      governor_(options.threads > 0 ? options.threads : team.threads()),
+      prompt_threads_(options.prompt_threads > 0 ? options.prompt_threads : team.threads()),
+      running_threads_(prompt_threads_),
+      profiler_(options.profiler),
+      max_rows_(options.max_rows) {}
 
-Result<Forward> Forward::Create(const ModelImpl& model, Team& team, std::int64_t max_rows) {
-  Forward forward(model, team, max_rows);
+Result<Forward> Forward::Create(const ModelImpl& model, Team& team, const ForwardOptions& options) {
+  Forward forward(model, team, options);
   if (!forward.Allocate()) {
-    return Status(StatusCode::kOutOfMemory, Cat("no memory to evaluate ", max_rows, " tokens at once"));
+    return Status(StatusCode::kOutOfMemory, Cat("no memory to evaluate ", options.max_rows, " tokens at once"));
   }
   forward.PlanRope();
   return forward;
@@ -111,10 +121,14 @@ void Forward::FindSegments(std::span<const Row> rows) {
 void Forward::Run(std::span<const Row> rows) {
   rows_ = static_cast<std::int64_t>(rows.size());
   FindSegments(rows);
-  team_->Run([&](Worker& worker) {
+  const bool single = rows.size() == 1;
+  running_threads_ = single ? governor_.threads() : prompt_threads_;
+  const auto start = std::chrono::steady_clock::now();
+  team_->Run(running_threads_, [&](Worker& worker) {
     Begin(worker, rows);
     for (std::size_t i = 0; i < config_->layers.size(); ++i) RunLayer(worker, i);
   });
+  if (single) governor_.Took(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   for (const Segment& segment : segments_) segment.cache->Wrote(segment.position + segment.rows);
 }
 
@@ -123,17 +137,53 @@ void Forward::Run(std::span<const Row> rows) {
 void Forward::RunLayer(Worker& worker, std::size_t index) {
   const std::vector<LayerWeights>& layers = model_->weights.layers;
   const LayerWeights& layer = layers[index];
-  QueriesKeysValues(worker, layer);
+  QueriesKeysValues(worker, index);
   StoreKeysAndValues(worker, index);
   Attend(worker, index);
-  Product(worker, layer.attn_output, layer.attn_output_bias, attended_, product_.data());
-  AddToStream(worker, layer.post_attention_norm, &layer.ffn_norm);
-  GateAndUp(worker, layer);
-  Product(worker, layer.ffn_down, {}, activated_, product_.data());
-  AddToStream(worker, layer.post_ffw_norm, index + 1 < layers.size() ? &layers[index + 1].attn_norm : nullptr);
+  Output(worker, index);
+  {
+    const ProfileScope scope = Measure(worker, Operation::kAttnAddNorm, index);
+    AddToStream(worker, layer.post_attention_norm, &layer.ffn_norm);
+  }
+  GateAndUp(worker, index);
+  Down(worker, index);
+  {
+    const ProfileScope scope = Measure(worker, Operation::kFfnAddNorm, index);
+    AddToStream(worker, layer.post_ffw_norm, index + 1 < layers.size() ? &layers[index + 1].attn_norm : nullptr);
+  }
+}
+
+ProfileScope Forward::Measure(const Worker& worker, Operation operation, std::size_t layer) const {
+  return ProfileScope(worker.rank() == 0 ? profiler_ : nullptr, operation, layer);
+}
+
+Cost Forward::CostOf(const Matrix& matrix, std::int64_t tokens) const {
+  const auto weights = static_cast<double>(matrix.rows) * static_cast<double>(matrix.columns);
+  return {weights * static_cast<double>(tokens),
+          static_cast<double>(matrix.rows) * static_cast<double>(matrix.row_bytes)};
+}
+
+// Every cell that some row of a segment looks at is counted once in bytes.
+Cost Forward::CostOfAttention(std::size_t index) const {
+  const LayerConfig& shape = config_->layers[index];
+  const std::int64_t window = shape.sliding ? config_->window : std::numeric_limits<std::int64_t>::max();
+  const double width = config_->key_length + config_->value_length;
+  Cost cost;
+  for (const Segment& segment : segments_) {
+    for (std::int64_t row = 0; row < segment.rows; ++row) {
+      const auto keys = static_cast<double>(std::min(segment.position + row + 1, window));
+      cost.multiply_adds += keys * width * shape.heads;
+    }
+    const auto cells = static_cast<double>(std::min(segment.position, window - 1) + segment.rows);
+    const KvCache::Layer& layer = segment.cache->layer(index);
+    cost.bytes += cells * static_cast<double>(layer.key_stride + layer.value_stride) *
+                  static_cast<double>(segment.cache->element_bytes());
+  }
+  return cost;
 }
 
 void Forward::Begin(Worker& worker, std::span<const Row> rows) {
+  const ProfileScope scope = Measure(worker, Operation::kEmbed, Profiler::kNoLayer);
   ForEachRow(worker, rows_, [&](std::int64_t i) {
     const Row& row = rows[static_cast<std::size_t>(i)];
     Embed(row.token, i);
@@ -160,16 +210,15 @@ void Forward::FillRope(std::int32_t position, std::int64_t row, RopeTable& table
   }
 }
 
-void Forward::Quantize(Input& input, std::int64_t row, std::int64_t begin, std::int64_t end) {
-  if (input.block_stride == 0 || begin % kBlock != 0 || end % kBlock != 0) return;
-  kernels_->quantize(input.values.data() + row * input.stride + begin, end - begin,
-                     input.blocks.data() + row * input.block_stride + begin / kBlock);
+void Forward::Quantize(Input& input, std::int64_t row, std::int64_t columns) {
+  if (input.block_stride == 0 || columns % kBlock != 0) return;
+  kernels_->quantize(input.values.data() + row * input.stride, columns, input.blocks.data() + row * input.block_stride);
 }
 
 void Forward::NormRow(const float* x, const Vector& weight, Input& input, std::int64_t row) {
   const std::int64_t d = config_->embedding_length;
   kernels_->rms_norm(x, weight.data(), d, config_->norm_epsilon, input.values.data() + row * input.stride);
-  Quantize(input, row, 0, d);
+  Quantize(input, row, d);
 }
 
 std::byte* Forward::Scratch(const Worker& worker) {
@@ -177,7 +226,7 @@ std::byte* Forward::Scratch(const Worker& worker) {
 }
 
 std::int64_t Forward::ChunkRows(std::int64_t rows) const {
-  const std::int64_t even = DivideUp(rows, kChunksPerThread * team_->threads());
+  const std::int64_t even = DivideUp(rows, kChunksPerThread * running_threads_);
   return std::min(DivideUp(even, kRowGranule) * kRowGranule, kMaxChunkRows);
 }
 
@@ -217,11 +266,14 @@ void Forward::Product(Worker& worker, const Matrix& matrix, const Vector& bias, 
   });
 }
 
-void Forward::QueriesKeysValues(Worker& worker, const LayerWeights& layer) {
+void Forward::QueriesKeysValues(Worker& worker, std::size_t index) {
+  const LayerWeights& layer = model_->weights.layers[index];
+  ProfileScope scope = Measure(worker, Operation::kQkv, index);
+  for (const Matrix* matrix : {&layer.attn_q, &layer.attn_k, &layer.attn_v}) scope.AddCost(CostOf(*matrix, rows_));
   const std::int64_t q = Chunks(layer.attn_q.rows), k = Chunks(layer.attn_k.rows), v = Chunks(layer.attn_v.rows);
   worker.ForEach(q + k + v, [&](std::int64_t chunk) {
-    const auto part = [&](const Matrix& matrix, const Vector& bias, std::int64_t index, float* out) {
-      MatMul(worker, matrix, bias, normed_, ChunkRange(matrix.rows, index), rows_, out);
+    const auto part = [&](const Matrix& matrix, const Vector& bias, std::int64_t of_matrix, float* out) {
+      MatMul(worker, matrix, bias, normed_, ChunkRange(matrix.rows, of_matrix), rows_, out);
     };
     if (chunk < q) return part(layer.attn_q, layer.attn_q_bias, chunk, queries_.data());
     if (chunk < q + k) return part(layer.attn_k, layer.attn_k_bias, chunk - q, keys_.data());
@@ -230,6 +282,7 @@ void Forward::QueriesKeysValues(Worker& worker, const LayerWeights& layer) {
 }
 
 void Forward::StoreKeysAndValues(Worker& worker, std::size_t index) {
+  const ProfileScope scope = Measure(worker, Operation::kRopeStore, index);
   ForEachRow(worker, rows_, [&](std::int64_t row) {
     for (const Segment& segment : segments_) {
       if (row < segment.first_row + segment.rows) return StoreRow(index, segment, row - segment.first_row);
@@ -272,6 +325,8 @@ void Forward::StoreRow(std::size_t index, const Segment& segment, std::int64_t r
 }
 
 void Forward::Attend(Worker& worker, std::size_t index) {
+  ProfileScope scope = Measure(worker, Operation::kAttention, index);
+  if (scope.active()) scope.AddCost(CostOfAttention(index));
   const LayerConfig& shape = config_->layers[index];
   for (const Segment& segment : segments_) {
     // Rows of a prompt share a head group's keys; a single row has nobody to share with, and its heads are spread
@@ -287,7 +342,7 @@ void Forward::Attend(Worker& worker, std::size_t index) {
     });
   }
   ForEachRow(worker, rows_,
-             [&](std::int64_t row) { Quantize(attended_, row, 0, model_->weights.layers[index].attn_output.columns); });
+             [&](std::int64_t row) { Quantize(attended_, row, model_->weights.layers[index].attn_output.columns); });
 }
 
 void Forward::AttendHeads(const Worker& worker, std::size_t index, const Segment& segment, Range rows,
@@ -318,9 +373,25 @@ void Forward::AttendHeads(const Worker& worker, std::size_t index, const Segment
                        .scratch = Scratch(worker)});
 }
 
-// activated = act(Wgate x) * (Wup x). A chunk is the same rows of both products, so it ends with activations for the
-// next one.
-void Forward::GateAndUp(Worker& worker, const LayerWeights& layer) {
+void Forward::Output(Worker& worker, std::size_t index) {
+  const LayerWeights& layer = model_->weights.layers[index];
+  ProfileScope scope = Measure(worker, Operation::kAttnOutput, index);
+  scope.AddCost(CostOf(layer.attn_output, rows_));
+  Product(worker, layer.attn_output, layer.attn_output_bias, attended_, product_.data());
+}
+
+void Forward::Down(Worker& worker, std::size_t index) {
+  const LayerWeights& layer = model_->weights.layers[index];
+  ProfileScope scope = Measure(worker, Operation::kDown, index);
+  scope.AddCost(CostOf(layer.ffn_down, rows_));
+  Product(worker, layer.ffn_down, {}, activated_, product_.data());
+}
+
+// activated = act(Wgate x) * (Wup x). A chunk is the same rows of both products.
+void Forward::GateAndUp(Worker& worker, std::size_t index) {
+  const LayerWeights& layer = model_->weights.layers[index];
+  ProfileScope scope = Measure(worker, Operation::kGateUp, index);
+  for (const Matrix* matrix : {&layer.ffn_gate, &layer.ffn_up}) scope.AddCost(CostOf(*matrix, rows_));
   const std::int64_t width = layer.ffn_gate.rows;
   const auto activate =
       config_->architecture->activation == FfnActivation::kSilu ? kernels_->silu_mul : kernels_->gelu_mul;
@@ -332,9 +403,9 @@ void Forward::GateAndUp(Worker& worker, const LayerWeights& layer) {
       const std::int64_t at = row * width + range.begin;
       activate(gate_.data() + at, up_.data() + at, range.end - range.begin,
                activated_.values.data() + row * activated_.stride + range.begin);
-      Quantize(activated_, row, range.begin, range.end);
     }
   });
+  ForEachRow(worker, rows_, [&](std::int64_t row) { Quantize(activated_, row, width); });
 }
 
 // Adds a sub-layer's output to the stream and prepares what the next sub-layer reads.
@@ -352,7 +423,9 @@ void Forward::AddToStream(Worker& worker, const Vector& post_norm, const Vector*
 void Forward::Logits(std::int64_t first, std::int64_t count, float* out) {
   const std::int64_t d = config_->embedding_length;
   const Matrix& head = model_->weights.output;
-  team_->Run([&](Worker& worker) {
+  team_->Run(running_threads_, [&](Worker& worker) {
+    ProfileScope scope = Measure(worker, Operation::kOutputHead, Profiler::kNoLayer);
+    scope.AddCost(CostOf(head, count));
     ForEachRow(worker, count, [&](std::int64_t i) {
       NormRow(stream_.data() + (first + i) * d, model_->weights.output_norm, head_input_, i);
     });

@@ -11,6 +11,8 @@
 #include "base/aligned_buffer.h"
 #include "infer/kv_cache.h"
 #include "infer/parallel.h"
+#include "infer/profiler.h"
+#include "infer/thread_governor.h"
 #include "kernels.h"
 #include "model/model_impl.h"
 #include "slm/status.h"
@@ -26,12 +28,20 @@ struct Row {
   KvCache* cache = nullptr;
 };
 
+struct ForwardOptions {
+  std::int64_t max_rows = 1;
+  // Of the team's, to evaluate one row and to evaluate more. 0: all.
+  int threads = 0;
+  int prompt_threads = 0;
+  Profiler* profiler = nullptr;  // where times are added up; must outlive the Forward
+};
+
 // Owns the working memory for up to `max_rows` rows. The result for a row depends, bit for bit, only on the tokens of
 // its own sequence up to its position: not on other rows, on how they are split over calls, or on the number of
 // threads. Not thread-safe; `model` and `team` must outlive it.
 class Forward {
  public:
-  static Result<Forward> Create(const ModelImpl& model, Team& team, std::int64_t max_rows);
+  static Result<Forward> Create(const ModelImpl& model, Team& team, const ForwardOptions& options);
 
   // Evaluates rows (1..max_rows), adding their keys and values to the caches.
   void Run(std::span<const Row> rows);
@@ -70,7 +80,7 @@ class Forward {
     KvCache* cache = nullptr;
   };
 
-  Forward(const ModelImpl& model, Team& team, std::int64_t max_rows);
+  Forward(const ModelImpl& model, Team& team, const ForwardOptions& options);
   bool Allocate();
   bool AllocateInput(Input& input, std::int64_t columns);
   void PlanRope();
@@ -79,17 +89,23 @@ class Forward {
   // Each of these is one step of the team's work, but for the last group, which is part of one.
   void Begin(Worker& worker, std::span<const Row> rows);
   void RunLayer(Worker& worker, std::size_t index);
-  void QueriesKeysValues(Worker& worker, const LayerWeights& layer);
+  void QueriesKeysValues(Worker& worker, std::size_t index);
   void StoreKeysAndValues(Worker& worker, std::size_t index);
   void Attend(Worker& worker, std::size_t index);
-  void Product(Worker& worker, const Matrix& matrix, const Vector& bias, Input& input, float* out);
-  void GateAndUp(Worker& worker, const LayerWeights& layer);
+  void Output(Worker& worker, std::size_t index);
+  void GateAndUp(Worker& worker, std::size_t index);
+  void Down(Worker& worker, std::size_t index);
   void AddToStream(Worker& worker, const Vector& post_norm, const Vector* next_norm);
+
+  ProfileScope Measure(const Worker& worker, Operation operation, std::size_t layer) const;
+  Cost CostOf(const Matrix& matrix, std::int64_t tokens) const;
+  Cost CostOfAttention(std::size_t index) const;
+  void Product(Worker& worker, const Matrix& matrix, const Vector& bias, Input& input, float* out);
 
   void Embed(Token token, std::int64_t row);
   void FillRope(std::int32_t position, std::int64_t row, RopeTable& table) const;
   void NormRow(const float* x, const Vector& weight, Input& input, std::int64_t row);
-  void Quantize(Input& input, std::int64_t row, std::int64_t begin, std::int64_t end);
+  void Quantize(Input& input, std::int64_t row, std::int64_t columns);
   void StoreRow(std::size_t index, const Segment& segment, std::int64_t row_in_segment);
   void AttendHeads(const Worker& worker, std::size_t index, const Segment& segment, Range rows, std::int64_t first_head,
                    std::int64_t heads);
@@ -105,6 +121,10 @@ class Forward {
   const ModelConfig* config_;
   const KernelSet* kernels_;
   Team* team_;
+  ThreadGovernor governor_;  // of single rows
+  int prompt_threads_;
+  int running_threads_;  // of the last Run
+  Profiler* profiler_;
   std::int64_t max_rows_;
   std::int64_t rows_ = 0;  // of the last Run
   std::vector<Segment> segments_;

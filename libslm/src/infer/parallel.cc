@@ -2,7 +2,7 @@
 
 #include <omp.h>
 
-#include <algorithm>
+#include "slm/machine.h"
 
 namespace slm {
 
@@ -22,9 +22,10 @@ inline void Pause() {
 
 }  // namespace
 
-int AvailableProcessors() { return std::max(1, omp_get_num_procs()); }
-
-Team::Team(int threads) : threads_(threads > 0 ? threads : AvailableProcessors()) {}
+int DefaultThreads() {
+  static const int threads = DescribeMachine().default_threads;
+  return threads;
+}
 
 std::int64_t Team::Take(std::uint32_t step, std::int64_t chunks) {
   std::uint64_t next = next_.load(std::memory_order_acquire);
@@ -53,9 +54,9 @@ void Team::WaitFor(std::uint32_t step) {
   current_.wait(step, std::memory_order_acquire);
 }
 
-void Team::Run(const std::function<void(Worker&)>& work) {
+void Team::Run(int threads, const std::function<void(Worker&)>& work) {
   const std::uint32_t first_step = current_.load(std::memory_order_relaxed);
-  if (threads_ == 1) {
+  if (threads == 1) {
     Worker worker(*this, 0, first_step);
     work(worker);
     return;
@@ -63,7 +64,7 @@ void Team::Run(const std::function<void(Worker&)>& work) {
   // OpenMP orders memory at both ends of the region; the stores and loads here say the same in C++ terms, for tools
   // that can't see inside the OpenMP runtime.
   current_.store(first_step, std::memory_order_release);
-#pragma omp parallel num_threads(threads_)
+#pragma omp parallel num_threads(threads)
   {
     (void)current_.load(std::memory_order_acquire);
     Worker worker(*this, omp_get_thread_num(), first_step);

@@ -37,13 +37,15 @@ class Worker {
 
 class Team {
  public:
-  // 0 threads: one per processor this process may use.
-  explicit Team(int threads);
+  // At most `threads` (1 or more) at a time.
+  explicit Team(int threads) : threads_(threads) {}
 
   int threads() const { return threads_; }
 
-  // Runs `work` on each thread at the same time and returns when all are done. It must not throw.
-  void Run(const std::function<void(Worker&)>& work);
+  // Runs `work` on each of `threads` (1..threads()) threads at the same time and returns when all are done. It must not
+  // throw.
+  void Run(int threads, const std::function<void(Worker&)>& work);
+  void Run(const std::function<void(Worker&)>& work) { Run(threads_, work); }
 
  private:
   friend class Worker;
@@ -73,8 +75,8 @@ void Worker::ForEach(std::int64_t chunks, const F& f) {
   team_.WaitFor(step);
 }
 
-// Processors this process may run on.
-int AvailableProcessors();
+// Machine::default_threads, found out once.
+int DefaultThreads();
 
 }  // namespace slm
 

@@ -14,6 +14,7 @@
 #include "infer/forward.h"
 #include "infer/kv_cache.h"
 #include "infer/parallel.h"
+#include "infer/profiler.h"
 #include "model/model_impl.h"
 
 namespace slm {
@@ -36,13 +37,21 @@ bool AllFinite(std::span<const float> values) {
 
 class SessionImpl {
  public:
-  SessionImpl(const Model& session_model, std::int32_t threads, std::int32_t context)
-      : model(session_model), team(threads), context_length(context) {}
+  SessionImpl(const Model& session_model, std::int32_t generate, std::int32_t prompt, std::int32_t context)
+      : model(session_model),
+        team(std::max(generate, prompt)),
+        threads(generate),
+        prompt_threads(prompt),
+        context_length(context) {}
 
   Status Init(std::int32_t batch_size, CacheFormat format) {
     const ModelImpl& impl = model.impl();
     SLM_ASSIGN_OR_RETURN(cache, KvCache::Create(impl.config, context_length, batch_size, format));
-    SLM_ASSIGN_OR_RETURN(forward, Forward::Create(impl, team, batch_size));
+    SLM_ASSIGN_OR_RETURN(forward, Forward::Create(impl, team,
+                                                  {.max_rows = batch_size,
+                                                   .threads = threads,
+                                                   .prompt_threads = prompt_threads,
+                                                   .profiler = profiler ? &*profiler : nullptr}));
     const auto logits_rows = static_cast<std::size_t>(std::min<std::int64_t>(batch_size, Forward::kLogitsRows));
     if (!logits.Allocate(logits_rows * static_cast<std::size_t>(impl.config.vocab_size))) {
       return Status(StatusCode::kOutOfMemory, Cat("no memory for the logits of ", impl.config.vocab_size, " tokens"));
@@ -105,8 +114,11 @@ class SessionImpl {
 
   Model model;
   Team team;
+  std::int32_t threads;
+  std::int32_t prompt_threads;
   std::int32_t context_length;
   std::optional<KvCache> cache;
+  std::optional<Profiler> profiler;
   std::optional<Forward> forward;
   AlignedBuffer<float> logits;  // [min(batch_size, Forward::kLogitsRows)][vocab_size]
   std::vector<Token> tokens;
@@ -126,11 +138,15 @@ Result<Session> Session::Create(const Model& model, const SessionOptions& option
   };
   SLM_RETURN_IF_ERROR(check("context_length", options.context_length, 0, std::numeric_limits<std::int32_t>::max()));
   SLM_RETURN_IF_ERROR(check("threads", options.threads, 0, kMaxThreads));
+  SLM_RETURN_IF_ERROR(check("prompt_threads", options.prompt_threads, 0, kMaxThreads));
   SLM_RETURN_IF_ERROR(check("batch_size", options.batch_size, 1, kMaxBatch));
   const std::int32_t context =
       options.context_length != 0 ? options.context_length : std::min(kDefaultContext, model.context_length());
   const std::int32_t batch = std::min(options.batch_size, context);
-  auto impl = std::make_unique<SessionImpl>(model, options.threads, context);
+  const std::int32_t threads = options.threads != 0 ? options.threads : DefaultThreads();
+  const std::int32_t prompt_threads = options.prompt_threads != 0 ? options.prompt_threads : threads;
+  auto impl = std::make_unique<SessionImpl>(model, threads, prompt_threads, context);
+  if (options.profile) impl->profiler.emplace(model.impl().config.layers.size());
   SLM_RETURN_IF_ERROR(impl->Init(batch, options.kv_type == KvType::kF16 ? CacheFormat::kF16 : CacheFormat::kF32));
   return Session(std::move(impl));
 }
@@ -184,9 +200,17 @@ Status Session::Rewind(std::int32_t position) {
 std::span<const Token> Session::tokens() const { return impl_->tokens; }
 std::int32_t Session::position() const { return static_cast<std::int32_t>(impl_->tokens.size()); }
 std::int32_t Session::context_length() const { return impl_->context_length; }
-std::int32_t Session::threads() const { return impl_->team.threads(); }
+std::int32_t Session::threads() const { return impl_->threads; }
+std::int32_t Session::prompt_threads() const { return impl_->prompt_threads; }
 std::uint64_t Session::kv_bytes() const { return impl_->cache->bytes(); }
 std::uint64_t Session::scratch_bytes() const { return impl_->forward->scratch_bytes() + impl_->logits.bytes(); }
 const Model& Session::model() const { return impl_->model; }
+
+std::vector<ProfileEntry> Session::Profile() const {
+  return impl_->profiler ? impl_->profiler->Entries() : std::vector<ProfileEntry>();
+}
+void Session::ClearProfile() {
+  if (impl_->profiler) impl_->profiler->Clear();
+}
 
 }  // namespace slm
