@@ -17,6 +17,11 @@ namespace slm {
 extern const KernelSet kAvx2Kernels;
 extern const KernelSet kAvx512VnniKernels;
 #endif
+#ifdef SLM_HAVE_ARM64_SETS
+extern const KernelSet kNeonKernels;
+extern const KernelSet kNeonDotProdKernels;
+extern const KernelSet kNeonI8mmKernels;
+#endif
 extern const KernelSet kScalarKernels;
 
 namespace {
@@ -25,6 +30,11 @@ constexpr const KernelSet* kKernelSets[] = {
 #ifdef SLM_HAVE_X86_64_SETS
     &kAvx512VnniKernels,
     &kAvx2Kernels,
+#endif
+#ifdef SLM_HAVE_ARM64_SETS
+    &kNeonI8mmKernels,
+    &kNeonDotProdKernels,
+    &kNeonKernels,
 #endif
     &kScalarKernels,
 };

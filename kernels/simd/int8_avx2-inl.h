@@ -22,7 +22,10 @@ struct Int8Avx2 {
   using Ints = __m256i;   // [8 rows]
   using Floats = __m256;  // [8 rows]
 
-  using Codes = const std::uint8_t (*)[32];  // [step][row][column % 4], see PanelBlock
+  using Codes = const std::uint8_t (*)[32];  // see PanelBlock
+
+  // The code of 0 in a format of signed bytes: instructions here take codes unsigned. 0 where they take them signed.
+  static constexpr int kByteZero = 128;
 
   // A tile is kPanels x TileTokens products, which fit into registers beside each other. Both share loads: a panel's
   // codes meet each token, and a token's activations each panel. FewTokens are computed without keeping panels.
@@ -60,6 +63,11 @@ struct Int8Avx2 {
     out[3] = _mm256_unpackhi_epi64(ab_high, cd_high);
   }
 
+  // The same, in the order in which Dot takes codes: two vectors for each 8 columns.
+  static void LoadCodes(const std::uint8_t* const* rows, std::size_t offset, Bytes out[4]) {
+    LoadColumns(rows, offset, out);
+  }
+
   // Bytes offset..offset + 3 of each row.
   static Bytes LoadColumn(const std::uint8_t* const* rows, std::size_t offset) {
     const auto word = [&](int row) {
@@ -91,7 +99,8 @@ struct Int8Avx2 {
     high = _mm256_permute2f128_ps(first, second, 0x31);
   }
 
-  // Bits 4 * step..4 * step + 3 of each 32-bit lane, one a byte: `value` where the bit is set, else 0.
+  // For vector `step` of 32 columns of codes, the bits of these columns in 32-bit lanes, one a byte: `value` where the
+  // bit is set, else 0.
   static Bytes SpreadBits(Bytes lanes, int step, int value) {
     // Byte step / 2 of lane i, four times: indices 4 * i + step / 2 within each 128-bit half.
     const __m256i lane_starts = _mm256_setr_epi32(0x00000000, 0x04040404, 0x08080808, 0x0C0C0C0C, 0x00000000,

@@ -22,6 +22,8 @@ struct Int8Avx512 {
 
   using Codes = const std::uint8_t (*)[64];
 
+  static constexpr int kByteZero = 128;
+
   static constexpr int kPanels = 2;
   static constexpr int TileTokens(int) { return 4; }
   static constexpr int FewTokens(int bits) { return bits == 8 ? 4 : 8; }
@@ -55,6 +57,10 @@ struct Int8Avx512 {
     out[1] = _mm512_unpackhi_epi64(ab_low, cd_low);
     out[2] = _mm512_unpacklo_epi64(ab_high, cd_high);
     out[3] = _mm512_unpackhi_epi64(ab_high, cd_high);
+  }
+
+  static void LoadCodes(const std::uint8_t* const* rows, std::size_t offset, Bytes out[4]) {
+    LoadColumns(rows, offset, out);
   }
 
   static Bytes LoadColumn(const std::uint8_t* const* rows, std::size_t offset) {

@@ -38,17 +38,15 @@ template <class Isa, class PanelFormat, int kPanels, int kTokens>
 #pragma GCC unroll 8
     for (int t = 0; t < kTokens; ++t) {
       const ActivationBlock& block = x[t * stride];
-      const auto x_sum = Isa::BroadcastInt(kGroups == 1 ? &block.sum : &block.half_sum[group]);
+      [[maybe_unused]] const auto x_sum = Isa::BroadcastInt(kGroups == 1 ? &block.sum : &block.half_sum[group]);
 #pragma GCC unroll 4
       for (int p = 0; p < kPanels; ++p) {
-        const auto scale = Isa::Load(panels[p]->scales[group]);
-        if constexpr (PanelFormat::kZero > 0) {
-          const auto product = Isa::Sub(products[p][t], Isa::template Times<PanelFormat::kZero>(x_sum));
-          sums[p][t] = Isa::MulAdd(Isa::Convert(product), scale, sums[p][t]);
-        } else {
-          sums[p][t] = Isa::MulAdd(Isa::Convert(products[p][t]), scale, sums[p][t]);
+        auto product = products[p][t];
+        if constexpr (PanelFormat::kZero > 0)
+          product = Isa::Sub(product, Isa::template Times<PanelFormat::kZero>(x_sum));
+        sums[p][t] = Isa::MulAdd(Isa::Convert(product), Isa::Load(panels[p]->scales[group]), sums[p][t]);
+        if constexpr (PanelFormat::kZero == kMinimums)
           sums[p][t] = Isa::MulAdd(Isa::Load(panels[p]->minimums[group]), Isa::Convert(x_sum), sums[p][t]);
-        }
       }
     }
   }

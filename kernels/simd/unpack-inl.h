@@ -16,16 +16,19 @@ namespace {
 
 // 32 columns of Isa::kRows weight rows, ready to be multiplied:
 //   weight[row][column] = scales[group][row] * (code - kZero) + minimums[group][row]
-// with unsigned codes and groups of 32 / kGroups columns. A format has a zero point or minimums, not both.
+// with groups of 32 / kGroups columns. A format has a zero point or minimums, not both.
 template <class Isa, int kGroups>
 struct alignas(64) PanelBlock {
-  std::uint8_t codes[8][4 * Isa::kRows];  // [step][row][column % 4], step = column / 4
+  std::uint8_t codes[8][4 * Isa::kRows];  // two vectors for each 8 columns, in the order of Isa::LoadCodes
   float scales[kGroups][Isa::kRows];
   float minimums[kGroups][Isa::kRows];  // left alone where there is a zero point
 };
 
-// What the formats below share: kBits of a code, its zero point (0: there are minimums), kGroups with an own scale in
-// 32 columns, and PanelBlocks in a block.
+// In place of a zero point: the codes are multiplied as they are, and there are minimums.
+inline constexpr int kMinimums = -1;
+
+// What the formats below share: kBits of a code, its zero point or kMinimums, kGroups with an own scale in 32 columns,
+// and PanelBlocks in a block.
 template <class Isa, int kBitsOfCode, int kZeroPoint, int kGroupsOfBlock, int kBlocksOfFormat>
 struct PanelFormat {
   static constexpr int kBits = kBitsOfCode;
@@ -45,7 +48,7 @@ struct PanelFormat {
   // 16 bytes a row with columns 0..15 in the low and 16..31 in the high nibbles.
   static void SetNibbles(Panel& panel, Rows rows, std::size_t offset) {
     Bytes packed[4];
-    Isa::LoadColumns(rows, offset, packed);
+    Isa::LoadCodes(rows, offset, packed);
     for (int i = 0; i < 4; ++i) {
       Isa::StoreBytes(panel.codes[i], Isa::And(packed[i], Isa::Set1(15)));
       Isa::StoreBytes(panel.codes[i + 4], Isa::template ShiftRight<4>(packed[i]));
@@ -55,7 +58,7 @@ struct PanelFormat {
   // As above, with the fifth bits in 32 bits of their own.
   static void SetNibblesAndFifthBits(Panel& panel, Rows rows, std::size_t offset, Bytes fifth) {
     Bytes packed[4];
-    Isa::LoadColumns(rows, offset, packed);
+    Isa::LoadCodes(rows, offset, packed);
     for (int i = 0; i < 4; ++i) {
       Isa::StoreBytes(panel.codes[i], Isa::Or(Isa::And(packed[i], Isa::Set1(15)), Isa::SpreadBits(fifth, i, 16)));
       Isa::StoreBytes(panel.codes[i + 4],
@@ -92,8 +95,8 @@ struct PanelQ4_0 : PanelFormat<Isa, 4, 8, 1, 1> {
 };
 
 template <class Isa>
-struct PanelQ4_1 : PanelFormat<Isa, 4, 0, 1, 1> {
-  using Base = PanelFormat<Isa, 4, 0, 1, 1>;
+struct PanelQ4_1 : PanelFormat<Isa, 4, kMinimums, 1, 1> {
+  using Base = PanelFormat<Isa, 4, kMinimums, 1, 1>;
   using Block = BlockQ4_1;
   static void Unpack(typename Base::Rows rows, typename Base::Panel* panel) {
     Base::SetNibbles(*panel, rows, offsetof(Block, qs));
@@ -114,8 +117,8 @@ struct PanelQ5_0 : PanelFormat<Isa, 5, 16, 1, 1> {
 };
 
 template <class Isa>
-struct PanelQ5_1 : PanelFormat<Isa, 5, 0, 1, 1> {
-  using Base = PanelFormat<Isa, 5, 0, 1, 1>;
+struct PanelQ5_1 : PanelFormat<Isa, 5, kMinimums, 1, 1> {
+  using Base = PanelFormat<Isa, 5, kMinimums, 1, 1>;
   using Block = BlockQ5_1;
   static void Unpack(typename Base::Rows rows, typename Base::Panel* panel) {
     Base::SetNibblesAndFifthBits(*panel, rows, offsetof(Block, qs), Isa::LoadColumn(rows, offsetof(Block, qh)));
@@ -126,30 +129,31 @@ struct PanelQ5_1 : PanelFormat<Isa, 5, 0, 1, 1> {
 };
 
 template <class Isa>
-struct PanelQ8_0 : PanelFormat<Isa, 8, 128, 1, 1> {
-  using Base = PanelFormat<Isa, 8, 128, 1, 1>;
+struct PanelQ8_0 : PanelFormat<Isa, 8, Isa::kByteZero, 1, 1> {
+  using Base = PanelFormat<Isa, 8, Isa::kByteZero, 1, 1>;
   using Block = BlockQ8_0;
   static void Unpack(typename Base::Rows rows, typename Base::Panel* panel) {
     for (int half = 0; half < 2; ++half) {
       typename Base::Bytes columns[4];
-      Isa::LoadColumns(rows, offsetof(Block, qs) + 16 * static_cast<std::size_t>(half), columns);
-      // -128..127 becomes 0..255.
-      for (int i = 0; i < 4; ++i) Isa::StoreBytes(panel->codes[4 * half + i], Isa::Xor(columns[i], Isa::Set1(128)));
+      Isa::LoadCodes(rows, offsetof(Block, qs) + 16 * static_cast<std::size_t>(half), columns);
+      // -128..127 becomes 0..255 where codes are unsigned.
+      for (int i = 0; i < 4; ++i)
+        Isa::StoreBytes(panel->codes[4 * half + i], Isa::Xor(columns[i], Isa::Set1(Isa::kByteZero)));
     }
     Isa::Store(panel->scales[0], Isa::LoadHalves(rows, offsetof(Block, d)));
   }
 };
 
 template <class Isa>
-struct PanelQ4_K : PanelFormat<Isa, 4, 0, 1, 8> {
-  using Base = PanelFormat<Isa, 4, 0, 1, 8>;
+struct PanelQ4_K : PanelFormat<Isa, 4, kMinimums, 1, 8> {
+  using Base = PanelFormat<Isa, 4, kMinimums, 1, 8>;
   using Block = BlockQ4_K;
   static void Unpack(typename Base::Rows rows, typename Base::Panel* panels) {
     Base::SetSubScales(panels, rows);
     // 32 bytes hold sub-block 2k in the low and 2k + 1 in the high nibbles.
     for (int piece = 0; piece < 8; ++piece) {
       typename Base::Bytes packed[4];
-      Isa::LoadColumns(rows, offsetof(Block, qs) + 16 * static_cast<std::size_t>(piece), packed);
+      Isa::LoadCodes(rows, offsetof(Block, qs) + 16 * static_cast<std::size_t>(piece), packed);
       for (int i = 0; i < 4; ++i) {
         const int step = 4 * (piece % 2) + i;
         Isa::StoreBytes(panels[piece / 2 * 2].codes[step], Isa::And(packed[i], Isa::Set1(15)));
@@ -160,18 +164,18 @@ struct PanelQ4_K : PanelFormat<Isa, 4, 0, 1, 8> {
 };
 
 template <class Isa>
-struct PanelQ5_K : PanelFormat<Isa, 5, 0, 1, 8> {
-  using Base = PanelFormat<Isa, 5, 0, 1, 8>;
+struct PanelQ5_K : PanelFormat<Isa, 5, kMinimums, 1, 8> {
+  using Base = PanelFormat<Isa, 5, kMinimums, 1, 8>;
   using Block = BlockQ5_K;
   static void Unpack(typename Base::Rows rows, typename Base::Panel* panels) {
     Base::SetSubScales(panels, rows);
     // As Q4_K; bit j of qh[column] is the fifth bit in sub-block j.
     typename Base::Bytes fifth[8];
-    Isa::LoadColumns(rows, offsetof(Block, qh), fifth);
-    Isa::LoadColumns(rows, offsetof(Block, qh) + 16, fifth + 4);
+    Isa::LoadCodes(rows, offsetof(Block, qh), fifth);
+    Isa::LoadCodes(rows, offsetof(Block, qh) + 16, fifth + 4);
     for (int piece = 0; piece < 8; ++piece) {
       typename Base::Bytes packed[4];
-      Isa::LoadColumns(rows, offsetof(Block, qs) + 16 * static_cast<std::size_t>(piece), packed);
+      Isa::LoadCodes(rows, offsetof(Block, qs) + 16 * static_cast<std::size_t>(piece), packed);
       for (int i = 0; i < 4; ++i) {
         const int step = 4 * (piece % 2) + i;
         const int pair = piece / 2 * 2;
@@ -200,9 +204,9 @@ struct PanelQ6_K : PanelFormat<Isa, 6, 32, 2, 8> {
       const int half = piece / 2;
       const std::size_t column = 16 * static_cast<std::size_t>(piece % 2);
       typename Base::Bytes first[4], second[4], high[4];
-      Isa::LoadColumns(rows, offsetof(Block, ql) + 64 * static_cast<std::size_t>(half) + column, first);
-      Isa::LoadColumns(rows, offsetof(Block, ql) + 64 * static_cast<std::size_t>(half) + 32 + column, second);
-      Isa::LoadColumns(rows, offsetof(Block, qh) + 32 * static_cast<std::size_t>(half) + column, high);
+      Isa::LoadCodes(rows, offsetof(Block, ql) + 64 * static_cast<std::size_t>(half) + column, first);
+      Isa::LoadCodes(rows, offsetof(Block, ql) + 64 * static_cast<std::size_t>(half) + 32 + column, second);
+      Isa::LoadCodes(rows, offsetof(Block, qh) + 32 * static_cast<std::size_t>(half) + column, high);
       const auto bits45 = Isa::Set1(0x30);
       for (int i = 0; i < 4; ++i) {
         const int step = 4 * (piece % 2) + i;

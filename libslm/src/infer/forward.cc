@@ -75,24 +75,25 @@ bool Forward::Allocate() {
   scratch_bytes_ =
       std::max(MatMulScratchBytes(widest), AttentionScratchBytes(config_->key_length, config_->value_length));
   scratch_bytes_ = (scratch_bytes_ + 63) / 64 * 64;
+  tile_floats_ = static_cast<std::size_t>(std::max(max_rows_ * kRowGranule, kMaxChunkRows));
   const auto rows = [this](std::int64_t width) { return static_cast<std::size_t>(max_rows_ * width); };
   const std::int64_t angles = config_->rope_dimensions / 2;
   return stream_.Allocate(rows(d)) && AllocateInput(normed_, d) && queries_.Allocate(rows(query_width_)) &&
          keys_.Allocate(rows(key_width_)) && values_.Allocate(rows(value_width_)) &&
-         AllocateInput(attended_, attention_width_) && gate_.Allocate(rows(ffn_width_)) &&
-         up_.Allocate(rows(ffn_width_)) && AllocateInput(activated_, ffn_width_) && product_.Allocate(rows(d)) &&
-         AllocateInput(head_input_, d) && rope_global_.cos.Allocate(rows(angles)) &&
+         AllocateInput(attended_, attention_width_) && AllocateInput(activated_, ffn_width_) &&
+         product_.Allocate(rows(d)) && AllocateInput(head_input_, d) && rope_global_.cos.Allocate(rows(angles)) &&
          rope_global_.sin.Allocate(rows(angles)) && rope_sliding_.cos.Allocate(rows(angles)) &&
          rope_sliding_.sin.Allocate(rows(angles)) &&
+         gate_up_.Allocate(2 * tile_floats_ * static_cast<std::size_t>(team_->threads())) &&
          scratch_.Allocate(scratch_bytes_ * static_cast<std::size_t>(team_->threads()));
 }
 
 std::uint64_t Forward::scratch_bytes() const {
   const auto input = [](const Input& buffers) { return buffers.values.bytes() + buffers.blocks.bytes(); };
   const auto rope = [](const RopeTable& table) { return table.cos.bytes() + table.sin.bytes(); };
-  return stream_.bytes() + queries_.bytes() + keys_.bytes() + values_.bytes() + gate_.bytes() + up_.bytes() +
-         product_.bytes() + scratch_.bytes() + input(normed_) + input(attended_) + input(activated_) +
-         input(head_input_) + rope(rope_global_) + rope(rope_sliding_);
+  return stream_.bytes() + queries_.bytes() + keys_.bytes() + values_.bytes() + gate_up_.bytes() + product_.bytes() +
+         scratch_.bytes() + input(normed_) + input(attended_) + input(activated_) + input(head_input_) +
+         rope(rope_global_) + rope(rope_sliding_);
 }
 
 void Forward::PlanRope() {
@@ -140,7 +141,7 @@ void Forward::RunLayer(Worker& worker, std::size_t index) {
   QueriesKeysValues(worker, index);
   StoreKeysAndValues(worker, index);
   Attend(worker, index);
-  Output(worker, index);
+  AttentionOutput(worker, index);
   {
     const ProfileScope scope = Measure(worker, Operation::kAttnAddNorm, index);
     AddToStream(worker, layer.post_attention_norm, &layer.ffn_norm);
@@ -237,32 +238,32 @@ Forward::Range Forward::ChunkRange(std::int64_t rows, std::int64_t chunk) const 
   return {chunk * size, std::min(rows, (chunk + 1) * size)};
 }
 
-// Weight rows `rows` times the first `tokens` rows of the input; out is [tokens][matrix.rows].
+// Weight rows `rows` times the first `tokens` rows of the input.
 void Forward::MatMul(const Worker& worker, const Matrix& matrix, const Vector& bias, const Input& input, Range rows,
-                     std::int64_t tokens, float* out) {
+                     std::int64_t tokens, const Output& output) {
   const bool as_float = matrix.format->activation == Activation::kFloat;
+  const std::int64_t count = rows.end - rows.begin;
   kernels_->matmul[static_cast<std::size_t>(matrix.format->format)](
-      {.weights = matrix.data,
+      {.weights = matrix.data + static_cast<std::size_t>(rows.begin) * matrix.row_bytes,
        .row_bytes = matrix.row_bytes,
        .columns = matrix.columns,
-       .row_begin = rows.begin,
-       .row_end = rows.end,
+       .row_end = count,
        .activations =
            as_float ? static_cast<const void*>(input.values.data()) : static_cast<const void*>(input.blocks.data()),
        .activation_stride = as_float ? input.stride : input.block_stride,
        .tokens = tokens,
-       .out = out,
-       .out_stride = matrix.rows,
+       .out = output.out,
+       .out_stride = output.stride,
        .scratch = Scratch(worker)});
   if (bias.empty()) return;
-  for (std::int64_t row = 0; row < tokens; ++row) {
-    kernels_->add(out + row * matrix.rows + rows.begin, bias.data() + rows.begin, rows.end - rows.begin);
-  }
+  for (std::int64_t row = 0; row < tokens; ++row)
+    kernels_->add(output.out + row * output.stride, bias.data() + rows.begin, count);
 }
 
 void Forward::Product(Worker& worker, const Matrix& matrix, const Vector& bias, Input& input, float* out) {
   worker.ForEach(Chunks(matrix.rows), [&](std::int64_t chunk) {
-    MatMul(worker, matrix, bias, input, ChunkRange(matrix.rows, chunk), rows_, out);
+    const Range range = ChunkRange(matrix.rows, chunk);
+    MatMul(worker, matrix, bias, input, range, rows_, {out + range.begin, matrix.rows});
   });
 }
 
@@ -273,7 +274,8 @@ void Forward::QueriesKeysValues(Worker& worker, std::size_t index) {
   const std::int64_t q = Chunks(layer.attn_q.rows), k = Chunks(layer.attn_k.rows), v = Chunks(layer.attn_v.rows);
   worker.ForEach(q + k + v, [&](std::int64_t chunk) {
     const auto part = [&](const Matrix& matrix, const Vector& bias, std::int64_t of_matrix, float* out) {
-      MatMul(worker, matrix, bias, normed_, ChunkRange(matrix.rows, of_matrix), rows_, out);
+      const Range range = ChunkRange(matrix.rows, of_matrix);
+      MatMul(worker, matrix, bias, normed_, range, rows_, {out + range.begin, matrix.rows});
     };
     if (chunk < q) return part(layer.attn_q, layer.attn_q_bias, chunk, queries_.data());
     if (chunk < q + k) return part(layer.attn_k, layer.attn_k_bias, chunk - q, keys_.data());
@@ -373,7 +375,7 @@ void Forward::AttendHeads(const Worker& worker, std::size_t index, const Segment
                        .scratch = Scratch(worker)});
 }
 
-void Forward::Output(Worker& worker, std::size_t index) {
+void Forward::AttentionOutput(Worker& worker, std::size_t index) {
   const LayerWeights& layer = model_->weights.layers[index];
   ProfileScope scope = Measure(worker, Operation::kAttnOutput, index);
   scope.AddCost(CostOf(layer.attn_output, rows_));
@@ -387,7 +389,8 @@ void Forward::Down(Worker& worker, std::size_t index) {
   Product(worker, layer.ffn_down, {}, activated_, product_.data());
 }
 
-// activated = act(Wgate x) * (Wup x). A chunk is the same rows of both products.
+// activated = act(Wgate x) * (Wup x). Both products of a few weight rows at a time, so that they are still in the cache
+// when they meet.
 void Forward::GateAndUp(Worker& worker, std::size_t index) {
   const LayerWeights& layer = model_->weights.layers[index];
   ProfileScope scope = Measure(worker, Operation::kGateUp, index);
@@ -395,14 +398,19 @@ void Forward::GateAndUp(Worker& worker, std::size_t index) {
   const std::int64_t width = layer.ffn_gate.rows;
   const auto activate =
       config_->architecture->activation == FfnActivation::kSilu ? kernels_->silu_mul : kernels_->gelu_mul;
+  float* gate = gate_up_.data() + 2 * tile_floats_ * static_cast<std::size_t>(worker.rank());
+  float* up = gate + tile_floats_;
+  const std::int64_t tile = static_cast<std::int64_t>(tile_floats_) / rows_ / kRowGranule * kRowGranule;
   worker.ForEach(Chunks(width), [&](std::int64_t chunk) {
     const Range range = ChunkRange(width, chunk);
-    MatMul(worker, layer.ffn_gate, {}, normed_, range, rows_, gate_.data());
-    MatMul(worker, layer.ffn_up, {}, normed_, range, rows_, up_.data());
-    for (std::int64_t row = 0; row < rows_; ++row) {
-      const std::int64_t at = row * width + range.begin;
-      activate(gate_.data() + at, up_.data() + at, range.end - range.begin,
-               activated_.values.data() + row * activated_.stride + range.begin);
+    for (std::int64_t begin = range.begin; begin < range.end; begin += tile) {
+      const Range piece = {begin, std::min(begin + tile, range.end)};
+      const std::int64_t count = piece.end - piece.begin;
+      MatMul(worker, layer.ffn_gate, {}, normed_, piece, rows_, {gate, count});
+      MatMul(worker, layer.ffn_up, {}, normed_, piece, rows_, {up, count});
+      for (std::int64_t row = 0; row < rows_; ++row)
+        activate(gate + row * count, up + row * count, count,
+                 activated_.values.data() + row * activated_.stride + begin);
     }
   });
   ForEachRow(worker, rows_, [&](std::int64_t row) { Quantize(activated_, row, width); });
@@ -431,7 +439,7 @@ void Forward::Logits(std::int64_t first, std::int64_t count, float* out) {
     });
     worker.ForEach(Chunks(head.rows), [&](std::int64_t chunk) {
       const Range rows = ChunkRange(head.rows, chunk);
-      MatMul(worker, head, {}, head_input_, rows, count, out);
+      MatMul(worker, head, {}, head_input_, rows, count, {out + rows.begin, head.rows});
       if (config_->final_softcap == 0) return;
       for (std::int64_t i = 0; i < count; ++i)
         kernels_->softcap(out + i * head.rows + rows.begin, config_->final_softcap, rows.end - rows.begin);

@@ -92,7 +92,7 @@ class Forward {
   void QueriesKeysValues(Worker& worker, std::size_t index);
   void StoreKeysAndValues(Worker& worker, std::size_t index);
   void Attend(Worker& worker, std::size_t index);
-  void Output(Worker& worker, std::size_t index);
+  void AttentionOutput(Worker& worker, std::size_t index);
   void GateAndUp(Worker& worker, std::size_t index);
   void Down(Worker& worker, std::size_t index);
   void AddToStream(Worker& worker, const Vector& post_norm, const Vector* next_norm);
@@ -109,8 +109,13 @@ class Forward {
   void StoreRow(std::size_t index, const Segment& segment, std::int64_t row_in_segment);
   void AttendHeads(const Worker& worker, std::size_t index, const Segment& segment, Range rows, std::int64_t first_head,
                    std::int64_t heads);
+  // Where a product goes: weight row `rows.begin` of token t to out[t * stride].
+  struct Output {
+    float* out = nullptr;
+    std::int64_t stride = 0;
+  };
   void MatMul(const Worker& worker, const Matrix& matrix, const Vector& bias, const Input& input, Range rows,
-              std::int64_t tokens, float* out);
+              std::int64_t tokens, const Output& output);
   std::byte* Scratch(const Worker& worker);
   // How a matrix's rows are dealt out.
   std::int64_t ChunkRows(std::int64_t rows) const;
@@ -142,8 +147,6 @@ class Forward {
   AlignedBuffer<float> keys_;     // [max_rows][key_width_]
   AlignedBuffer<float> values_;   // [max_rows][value_width_]
   Input attended_;                // [max_rows][attention_width_]
-  AlignedBuffer<float> gate_;     // [max_rows][ffn_width_]
-  AlignedBuffer<float> up_;       // [max_rows][ffn_width_]
   Input activated_;               // [max_rows][ffn_width_]
   AlignedBuffer<float> product_;  // [max_rows][embedding_length], a sub-layer's output
   Input head_input_;              // [kLogitsRows][embedding_length]
@@ -151,6 +154,8 @@ class Forward {
   RopeTable rope_sliding_;
   AlignedBuffer<std::byte> scratch_;  // [threads][scratch_bytes_]
   std::size_t scratch_bytes_ = 0;
+  AlignedBuffer<float> gate_up_;  // [threads][2][tile_floats_], a tile of gate and of up each
+  std::size_t tile_floats_ = 0;
 };
 
 }  // namespace slm

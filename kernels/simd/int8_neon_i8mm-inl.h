@@ -1,0 +1,99 @@
+// The integer vocabulary of the matrix products for NEON with products of int8 matrices (FEAT_I8MM).
+
+#ifndef SLM_KERNELS_SIMD_INT8_NEON_I8MM_INL_H_
+#define SLM_KERNELS_SIMD_INT8_NEON_I8MM_INL_H_
+
+#include "simd/int8_neon-inl.h"
+
+namespace slm {
+namespace {
+
+// smmla multiplies 2 rows by 2 tokens over 8 columns, which are just the group that has a factor. So vectors of codes
+// are [2 rows][8 columns] here: even ones hold rows 0 and 1, odd ones rows 2 and 3.
+struct Int8NeonI8mm : Int8NeonBase {
+  static constexpr int kPanels = 4;
+  static constexpr int TileTokens(int) { return 2; }
+  static constexpr int FewTokens(int) { return 4; }
+
+  static void LoadCodes(const std::uint8_t* const* rows, std::size_t offset, Bytes out[4]) {
+    const auto load = [&](int row) { return vreinterpretq_u64_u8(vld1q_u8(rows[row] + offset)); };
+    const uint64x2_t a = load(0), b = load(1), c = load(2), d = load(3);
+    out[0] = vreinterpretq_u8_u64(vzip1q_u64(a, b));
+    out[1] = vreinterpretq_u8_u64(vzip1q_u64(c, d));
+    out[2] = vreinterpretq_u8_u64(vzip2q_u64(a, b));
+    out[3] = vreinterpretq_u8_u64(vzip2q_u64(c, d));
+  }
+
+  // For the vector of codes that has this number: byte step / 2 of two lanes, a byte of the result for each bit.
+  static Bytes SpreadBits(Bytes lanes, int step, int value) {
+    const Bytes lane_starts = {0, 0, 0, 0, 0, 0, 0, 0, 4, 4, 4, 4, 4, 4, 4, 4};
+    const Bytes copies = vqtbl1q_u8(lanes, vaddq_u8(lane_starts, Set1(step % 2 * 8 + step / 2)));
+    const Bytes bits = vreinterpretq_u8_u64(vdupq_n_u64(0x8040201008040201u));
+    return And(vtstq_u8(copies, bits), Set1(value));
+  }
+
+  // Tokens in pairs; an odd one is paired with itself.
+  template <int kBits, int kGroups, int kPanels, int kTokens>
+  [[gnu::always_inline]] static inline void Dot(const Codes (&codes)[kPanels], const std::int8_t* q,
+                                                const std::int16_t (*factors)[2], std::ptrdiff_t stride,
+                                                Ints sums[kPanels][kTokens]) {
+    constexpr int kPairs = (kTokens + 1) / 2;
+    int8x16_t x[kPairs][kGroups];      // [2 tokens][8 columns]
+    int32x4_t steps[kPairs][kGroups];  // [twice][2 tokens]
+    for (int pair = 0; pair < kPairs; ++pair) {
+      const std::ptrdiff_t first = 2 * pair * stride, second = 2 * pair + 1 < kTokens ? first + stride : first;
+      for (int g = 0; g < kGroups; ++g)
+        x[pair][g] = vcombine_s8(vld1_s8(q + first + 8 * g), vld1_s8(q + second + 8 * g));
+      LoadFactorSteps<kGroups>(factors + first / 4, factors + second / 4, steps[pair]);
+    }
+    for (int p = 0; p < kPanels; ++p) {
+      int32x4_t running[kPairs][2] = {}, tiles[kPairs][2];  // [2 rows][2 tokens] of rows 0 and 1, and of rows 2 and 3
+#pragma GCC unroll 4
+      for (int g = 0; g < kGroups; ++g) {
+        for (int pair = 0; pair < kPairs; ++pair) {
+          for (int rows = 0; rows < 2; ++rows) {
+            int32x4_t& sum = running[pair][rows];
+            sum = vmmlaq_s32(sum, LoadSigned(codes[p][2 * g + rows]), x[pair][g]);
+            int32x4_t& tile = tiles[pair][rows];
+            tile = g == 0 ? vmulq_s32(sum, steps[pair][g]) : vmlaq_s32(tile, sum, steps[pair][g]);
+          }
+        }
+      }
+      for (int pair = 0; pair < kPairs; ++pair) {
+        sums[p][2 * pair] = vuzp1q_s32(tiles[pair][0], tiles[pair][1]);
+        if (2 * pair + 1 < kTokens) sums[p][2 * pair + 1] = vuzp2q_s32(tiles[pair][0], tiles[pair][1]);
+      }
+    }
+  }
+
+  // smmla.
+  static std::uint64_t Peak(std::uint64_t rounds) {
+    int8x16_t codes = vdupq_n_s8(3), q = vdupq_n_s8(5);
+    int32x4_t sums[16] = {};
+    for (std::uint64_t round = 0; round < rounds; ++round) {
+#pragma GCC unroll 16
+      for (int32x4_t& sum : sums) {
+        asm volatile("" : "+w"(codes), "+w"(sum));
+        sum = vmmlaq_s32(sum, codes, q);
+      }
+    }
+    return rounds * 16 * 2 * sizeof(int8x16_t);
+  }
+
+ private:
+  // Of two tokens, in the order of the sums that smmla makes.
+  template <int kGroups>
+  static void LoadFactorSteps(const std::int16_t (*first)[2], const std::int16_t (*second)[2], int32x4_t out[kGroups]) {
+    const int32x4_t a = Int8NeonBase::LoadFactorSteps<kGroups>(first);
+    const int32x4_t b = Int8NeonBase::LoadFactorSteps<kGroups>(second);
+    const int64x2_t pairs[2] = {vreinterpretq_s64_s32(vzip1q_s32(a, b)), vreinterpretq_s64_s32(vzip2q_s32(a, b))};
+    ForEach<kGroups>([&](auto g) __attribute__((always_inline)) {
+      out[g] = vreinterpretq_s32_s64(vdupq_laneq_s64(pairs[g / 2], g % 2));
+    });
+  }
+};
+
+}  // namespace
+}  // namespace slm
+
+#endif  // SLM_KERNELS_SIMD_INT8_NEON_I8MM_INL_H_
