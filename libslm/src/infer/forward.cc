@@ -18,7 +18,8 @@ constexpr std::int64_t kAttentionRows = 16;  // rows of one attention task while
 // and not more than the second at once, so that workers finish at about the same time.
 constexpr std::int64_t kRowGranule = 32;
 constexpr std::int64_t kMaxChunkRows = 512;
-constexpr std::int64_t kChunksPerThread = 4;
+constexpr std::int64_t kChunksPerThread = 4;         // of a single row
+constexpr std::int64_t kPromptChunksPerThread = 8;  // of many rows, where a chunk takes as long as several rows' steps
 
 constexpr std::int64_t kActivationRows = 8;  // rows of activations in a chunk of row-wise work
 
@@ -227,7 +228,7 @@ std::byte* Forward::Scratch(const Worker& worker) {
 }
 
 std::int64_t Forward::ChunkRows(std::int64_t rows) const {
-  const std::int64_t even = DivideUp(rows, kChunksPerThread * running_threads_);
+  const std::int64_t even = DivideUp(rows, (rows_ == 1 ? kChunksPerThread : kPromptChunksPerThread) * running_threads_);
   return std::min(DivideUp(even, kRowGranule) * kRowGranule, kMaxChunkRows);
 }
 
