@@ -15,6 +15,7 @@ namespace slm {
 
 #ifdef SLM_HAVE_X86_64_SETS
 extern const KernelSet kAvx2Kernels;
+extern const KernelSet kAvxVnniKernels;
 extern const KernelSet kAvx512VnniKernels;
 #endif
 #ifdef SLM_HAVE_ARM64_SETS
@@ -29,6 +30,7 @@ namespace {
 constexpr const KernelSet* kKernelSets[] = {
 #ifdef SLM_HAVE_X86_64_SETS
     &kAvx512VnniKernels,
+    &kAvxVnniKernels,
     &kAvx2Kernels,
 #endif
 #ifdef SLM_HAVE_ARM64_SETS

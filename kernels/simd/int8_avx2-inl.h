@@ -16,7 +16,15 @@
 namespace slm {
 namespace {
 
-struct Int8Avx2 {
+// The step that AVX-VNNI has an instruction for: sums + pairs of 16-bit lanes times pairs of factors.
+struct Avx2Pairs {
+  static __m256i AddProducts(__m256i sums, __m256i lanes, __m256i factors) {
+    return _mm256_add_epi32(sums, _mm256_madd_epi16(lanes, factors));
+  }
+};
+
+template <class Pairs>
+struct Int8Ymm {
   static constexpr int kRows = 8;
   using Bytes = __m256i;  // [8 rows][4 columns] of codes
   using Ints = __m256i;   // [8 rows]
@@ -68,35 +76,16 @@ struct Int8Avx2 {
     LoadColumns(rows, offset, out);
   }
 
-  // Bytes offset..offset + 3 of each row.
-  static Bytes LoadColumn(const std::uint8_t* const* rows, std::size_t offset) {
-    const auto word = [&](int row) {
-      int value;
-      std::memcpy(&value, rows[row] + offset, sizeof(value));
-      return value;
-    };
-    return _mm256_setr_epi32(word(0), word(1), word(2), word(3), word(4), word(5), word(6), word(7));
-  }
-
-  // The half at `offset` of each row.
-  static Floats LoadHalves(const std::uint8_t* const* rows, std::size_t offset) {
-    const auto half = [&](int row) {
-      short value;
-      std::memcpy(&value, rows[row] + offset, sizeof(value));
-      return value;
-    };
-    return _mm256_cvtph_ps(_mm_setr_epi16(half(0), half(1), half(2), half(3), half(4), half(5), half(6), half(7)));
-  }
-
-  // The two halves of each 32-bit lane.
-  static void SplitHalves(Bytes lanes, Floats& low, Floats& high) {
+  // The low, or high, half of each 32-bit lane as a number.
+  static Floats LowHalves(Bytes lanes) {
     const __m256i lows = _mm256_and_si256(lanes, _mm256_set1_epi32(0xFFFF));
-    const __m256i packed =
-        _mm256_packus_epi32(lows, _mm256_srli_epi32(lanes, 16));  // [low 0-3, high 0-3 | low 4-7, high 4-7]
-    const __m256 first = _mm256_cvtph_ps(_mm256_castsi256_si128(packed));
-    const __m256 second = _mm256_cvtph_ps(_mm256_extracti128_si256(packed, 1));
-    low = _mm256_permute2f128_ps(first, second, 0x20);
-    high = _mm256_permute2f128_ps(first, second, 0x31);
+    const __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(lows, lows), 0x08);
+    return _mm256_cvtph_ps(_mm256_castsi256_si128(packed));
+  }
+  static Floats HighHalves(Bytes lanes) { return LowHalves(_mm256_srli_epi32(lanes, 16)); }
+  // The high half of each lane of a, and above it the low half of b's.
+  static Bytes JoinHalves(Bytes a, Bytes b) {
+    return _mm256_or_si256(_mm256_srli_epi32(a, 16), _mm256_slli_epi32(b, 16));
   }
 
   // For vector `step` of 32 columns of codes, the bits of these columns in 32-bit lanes, one a byte: `value` where the
@@ -105,10 +94,13 @@ struct Int8Avx2 {
     // Byte step / 2 of lane i, four times: indices 4 * i + step / 2 within each 128-bit half.
     const __m256i lane_starts = _mm256_setr_epi32(0x00000000, 0x04040404, 0x08080808, 0x0C0C0C0C, 0x00000000,
                                                   0x04040404, 0x08080808, 0x0C0C0C0C);
-    const __m256i select = _mm256_add_epi8(lane_starts, Set1(step / 2));
-    const __m256i bits = _mm256_set1_epi32(step % 2 == 0 ? 0x08040201 : static_cast<int>(0x80402010u));
-    const __m256i copies = _mm256_shuffle_epi8(lanes, select);
-    return And(_mm256_cmpeq_epi8(And(copies, bits), bits), Set1(value));
+    const __m256i copies = _mm256_shuffle_epi8(lanes, _mm256_add_epi8(lane_starts, Set1(step / 2)));
+    const __m256i bits = And(step % 2 == 0 ? copies : _mm256_srli_epi32(copies, 4), _mm256_set1_epi32(0x08040201));
+    // Looked up: the bit is 1, 2, 4 or 8.
+    const char v = static_cast<char>(value);
+    const __m256i values = _mm256_setr_epi8(0, v, v, 0, v, 0, 0, 0, v, 0, 0, 0, 0, 0, 0, 0, 0, v, v, 0, v, 0, 0, 0, v, 0,
+                                            0, 0, 0, 0, 0, 0);
+    return _mm256_shuffle_epi8(values, bits);
   }
 
   // All ones in each byte whose bit `bit` is set, else 0.
@@ -169,8 +161,7 @@ struct Int8Avx2 {
           for (int p = 0; p < kPanels; ++p) {
             const __m256i lanes =
                 _mm256_add_epi16(_mm256_maddubs_epi16(first[p], x0), _mm256_maddubs_epi16(second[p], x1));
-            const __m256i sum = _mm256_madd_epi16(lanes, factor);
-            sums[p][t] = g == 0 ? sum : _mm256_add_epi32(sums[p][t], sum);
+            sums[p][t] = Pairs::AddProducts(g == 0 ? _mm256_setzero_si256() : sums[p][t], lanes, factor);
           }
         }
       }
@@ -189,6 +180,15 @@ struct Int8Avx2 {
       }
     }
     return rounds * 8 * sizeof(__m256i);
+  }
+
+ protected:
+  // Four bytes, in every lane.
+  template <class T>
+  static __m256i Word(const T* from) {
+    int value;
+    std::memcpy(&value, from, sizeof(value));
+    return _mm256_set1_epi32(value);
   }
 
  private:
@@ -217,15 +217,9 @@ struct Int8Avx2 {
 #pragma GCC unroll 8
     for (int t = 0; t < kTokens; ++t) sums[t] = _mm256_add_epi32(sums[t], _mm256_slli_epi32(high_sums[t], 4));
   }
-
-  // Four bytes, in every lane.
-  template <class T>
-  static __m256i Word(const T* from) {
-    int value;
-    std::memcpy(&value, from, sizeof(value));
-    return _mm256_set1_epi32(value);
-  }
 };
+
+using Int8Avx2 = Int8Ymm<Avx2Pairs>;
 
 }  // namespace
 }  // namespace slm

@@ -63,30 +63,10 @@ struct Int8Avx512 {
     LoadColumns(rows, offset, out);
   }
 
-  static Bytes LoadColumn(const std::uint8_t* const* rows, std::size_t offset) {
-    const auto word = [&](int row) {
-      int value;
-      std::memcpy(&value, rows[row] + offset, sizeof(value));
-      return value;
-    };
-    return _mm512_setr_epi32(word(0), word(1), word(2), word(3), word(4), word(5), word(6), word(7), word(8), word(9),
-                             word(10), word(11), word(12), word(13), word(14), word(15));
-  }
-
-  static Floats LoadHalves(const std::uint8_t* const* rows, std::size_t offset) {
-    const auto half = [&](int row) {
-      short value;
-      std::memcpy(&value, rows[row] + offset, sizeof(value));
-      return value;
-    };
-    return _mm512_cvtph_ps(_mm256_setr_epi16(half(0), half(1), half(2), half(3), half(4), half(5), half(6), half(7),
-                                             half(8), half(9), half(10), half(11), half(12), half(13), half(14),
-                                             half(15)));
-  }
-
-  static void SplitHalves(Bytes lanes, Floats& low, Floats& high) {
-    low = _mm512_cvtph_ps(_mm512_cvtepi32_epi16(lanes));
-    high = _mm512_cvtph_ps(_mm512_cvtepi32_epi16(_mm512_srli_epi32(lanes, 16)));
+  static Floats LowHalves(Bytes lanes) { return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(lanes)); }
+  static Floats HighHalves(Bytes lanes) { return LowHalves(_mm512_srli_epi32(lanes, 16)); }
+  static Bytes JoinHalves(Bytes a, Bytes b) {
+    return _mm512_or_si512(_mm512_srli_epi32(a, 16), _mm512_slli_epi32(b, 16));
   }
 
   static Bytes SpreadBits(Bytes lanes, int step, int value) {

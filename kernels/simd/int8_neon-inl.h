@@ -69,19 +69,11 @@ struct Int8NeonBase {
     LoadColumns(rows, offset, out);
   }
 
-  static Bytes LoadColumn(const std::uint8_t* const* rows, std::size_t offset) {
-    const auto word = [&](int row) { return From<std::uint32_t>(rows[row] + offset); };
-    return vreinterpretq_u8_u32(uint32x4_t{word(0), word(1), word(2), word(3)});
-  }
-
-  static Floats LoadHalves(const std::uint8_t* const* rows, std::size_t offset) {
-    const auto half = [&](int row) { return From<std::uint16_t>(rows[row] + offset); };
-    return Widen(uint16x4_t{half(0), half(1), half(2), half(3)});
-  }
-
-  static void SplitHalves(Bytes lanes, Floats& low, Floats& high) {
-    low = Widen(vmovn_u32(vreinterpretq_u32_u8(lanes)));
-    high = Widen(vshrn_n_u32(vreinterpretq_u32_u8(lanes), 16));
+  static Floats LowHalves(Bytes lanes) { return Widen(vmovn_u32(vreinterpretq_u32_u8(lanes))); }
+  static Floats HighHalves(Bytes lanes) { return Widen(vshrn_n_u32(vreinterpretq_u32_u8(lanes), 16)); }
+  static Bytes JoinHalves(Bytes a, Bytes b) {
+    const uint32x4_t low = vshrq_n_u32(vreinterpretq_u32_u8(a), 16);
+    return vreinterpretq_u8_u32(vsliq_n_u32(low, vreinterpretq_u32_u8(b), 16));
   }
 
   static Bytes SpreadBits(Bytes lanes, int step, int value) {
@@ -130,21 +122,13 @@ struct Int8NeonBase {
 
   static int8x16_t LoadSigned(const std::uint8_t* codes) { return vreinterpretq_s8_u8(vld1q_u8(codes)); }
 
-  // The factors of 2 or 4 groups of 8, a lane each.
+  // The factors of 2 or 4 groups of 8, a lane each; `offset` counts bytes.
   template <int kGroups>
-  static int32x4_t LoadFactors(const std::int16_t (*factors)[2]) {
+  static int32x4_t LoadFactors(const std::int16_t (*factors)[2], std::ptrdiff_t offset) {
     static_assert(kGroups == 2 || kGroups == 4);
     int32x4_t twice = {};
-    std::memcpy(&twice, factors, kGroups * sizeof(factors[0]));
+    std::memcpy(&twice, reinterpret_cast<const std::byte*>(factors) + offset, kGroups * sizeof(factors[0]));
     return vshrq_n_s32(twice, 16);
-  }
-
-  // The same for a running sum S of the groups' products P: the sum of factor[g] * P[g] is that of
-  // (factor[g] - factor[g + 1]) * S[g], with 0 after the last factor. No accumulator has to be cleared between groups.
-  template <int kGroups>
-  static int32x4_t LoadFactorSteps(const std::int16_t (*factors)[2]) {
-    const int32x4_t factor = LoadFactors<kGroups>(factors);
-    return vsubq_s32(factor, vextq_s32(factor, vdupq_n_s32(0), 1));
   }
 
  private:
@@ -153,7 +137,7 @@ struct Int8NeonBase {
 
 struct Int8Neon : Int8NeonBase {
   static constexpr int kPanels = 2;
-  static constexpr int TileTokens(int) { return 2; }
+  static constexpr int TileTokens(int) { return 3; }
   static constexpr int FewTokens(int) { return 4; }
 
   // Two products of 8 bits (127 * 128 at most) fit into 16 bits; of up to 6 bits, four.
@@ -163,7 +147,7 @@ struct Int8Neon : Int8NeonBase {
                                                 Ints sums[kPanels][kTokens]) {
     int32x4_t halves[kPanels][kTokens][2] = {};  // each row's sum in two neighbouring lanes
     int32x4_t factor[kTokens];
-    for (int t = 0; t < kTokens; ++t) factor[t] = LoadFactors<kGroups>(factors + t * stride / 4);
+    for (int t = 0; t < kTokens; ++t) factor[t] = LoadFactors<kGroups>(factors, t * stride);
     ForEach<kGroups>([&](auto g) __attribute__((always_inline)) {
       int8x16_t first[kPanels], second[kPanels];
       for (int p = 0; p < kPanels; ++p) {

@@ -19,21 +19,19 @@ struct Int8NeonDotProd : Int8NeonBase {
                                                 const std::int16_t (*factors)[2], std::ptrdiff_t stride,
                                                 Ints sums[kPanels][kTokens]) {
     int8x16_t x[kTokens][kGroups / 2];
-    int32x4_t steps[kTokens];
+    int32x4_t factor[kTokens];
     for (int t = 0; t < kTokens; ++t) {
       for (int i = 0; i < kGroups / 2; ++i) x[t][i] = vld1q_s8(q + t * stride + 16 * i);
-      steps[t] = LoadFactorSteps<kGroups>(factors + t * stride / 4);
+      factor[t] = LoadFactors<kGroups>(factors, t * stride);
     }
     for (int p = 0; p < kPanels; ++p) {
-      int32x4_t running[kTokens];
-      for (int32x4_t& sum : running) sum = vdupq_n_s32(0);
       ForEach<kGroups>([&](auto g) __attribute__((always_inline)) {
         const int8x16_t first = LoadSigned(codes[p][2 * g]), second = LoadSigned(codes[p][2 * g + 1]);
         for (int t = 0; t < kTokens; ++t) {
-          running[t] = vdotq_laneq_s32(running[t], first, x[t][g / 2], g % 2 * 2);
-          running[t] = vdotq_laneq_s32(running[t], second, x[t][g / 2], g % 2 * 2 + 1);
+          int32x4_t product = vdotq_laneq_s32(vdupq_n_s32(0), first, x[t][g / 2], g % 2 * 2);
+          product = vdotq_laneq_s32(product, second, x[t][g / 2], g % 2 * 2 + 1);
           sums[p][t] =
-              g == 0 ? vmulq_laneq_s32(running[t], steps[t], g) : vmlaq_laneq_s32(sums[p][t], running[t], steps[t], g);
+              g == 0 ? vmulq_laneq_s32(product, factor[t], g) : vmlaq_laneq_s32(sums[p][t], product, factor[t], g);
         }
       });
     }

@@ -37,31 +37,23 @@ struct Int8NeonI8mm : Int8NeonBase {
   [[gnu::always_inline]] static inline void Dot(const Codes (&codes)[kPanels], const std::int8_t* q,
                                                 const std::int16_t (*factors)[2], std::ptrdiff_t stride,
                                                 Ints sums[kPanels][kTokens]) {
-    constexpr int kPairs = (kTokens + 1) / 2;
-    int8x16_t x[kPairs][kGroups];      // [2 tokens][8 columns]
-    int32x4_t steps[kPairs][kGroups];  // [twice][2 tokens]
-    for (int pair = 0; pair < kPairs; ++pair) {
-      const std::ptrdiff_t first = 2 * pair * stride, second = 2 * pair + 1 < kTokens ? first + stride : first;
-      for (int g = 0; g < kGroups; ++g)
-        x[pair][g] = vcombine_s8(vld1_s8(q + first + 8 * g), vld1_s8(q + second + 8 * g));
-      LoadFactorSteps<kGroups>(factors + first / 4, factors + second / 4, steps[pair]);
-    }
-    for (int p = 0; p < kPanels; ++p) {
-      int32x4_t running[kPairs][2] = {}, tiles[kPairs][2];  // [2 rows][2 tokens] of rows 0 and 1, and of rows 2 and 3
 #pragma GCC unroll 4
-      for (int g = 0; g < kGroups; ++g) {
-        for (int pair = 0; pair < kPairs; ++pair) {
-          for (int rows = 0; rows < 2; ++rows) {
-            int32x4_t& sum = running[pair][rows];
-            sum = vmmlaq_s32(sum, LoadSigned(codes[p][2 * g + rows]), x[pair][g]);
-            int32x4_t& tile = tiles[pair][rows];
-            tile = g == 0 ? vmulq_s32(sum, steps[pair][g]) : vmlaq_s32(tile, sum, steps[pair][g]);
-          }
+    for (int t = 0; t < kTokens; t += 2) {
+      const std::ptrdiff_t first = t * stride, second = t + 1 < kTokens ? first + stride : first;
+      int8x16_t x[kGroups];       // [2 tokens][8 columns]
+      int32x4_t factor[kGroups];  // [twice][2 tokens]
+      for (int g = 0; g < kGroups; ++g) x[g] = vcombine_s8(vld1_s8(q + first + 8 * g), vld1_s8(q + second + 8 * g));
+      LoadFactorPairs<kGroups>(factors, first, second, factor);
+#pragma GCC unroll 4
+      for (int p = 0; p < kPanels; ++p) {
+        int32x4_t upper = {}, lower = {};  // [2 rows][2 tokens]
+#pragma GCC unroll 4
+        for (int g = 0; g < kGroups; ++g) {
+          upper = vmlaq_s32(upper, vmmlaq_s32(vdupq_n_s32(0), LoadSigned(codes[p][2 * g]), x[g]), factor[g]);
+          lower = vmlaq_s32(lower, vmmlaq_s32(vdupq_n_s32(0), LoadSigned(codes[p][2 * g + 1]), x[g]), factor[g]);
         }
-      }
-      for (int pair = 0; pair < kPairs; ++pair) {
-        sums[p][2 * pair] = vuzp1q_s32(tiles[pair][0], tiles[pair][1]);
-        if (2 * pair + 1 < kTokens) sums[p][2 * pair + 1] = vuzp2q_s32(tiles[pair][0], tiles[pair][1]);
+        sums[p][t] = vuzp1q_s32(upper, lower);
+        if (t + 1 < kTokens) sums[p][t + 1] = vuzp2q_s32(upper, lower);
       }
     }
   }
@@ -83,9 +75,9 @@ struct Int8NeonI8mm : Int8NeonBase {
  private:
   // Of two tokens, in the order of the sums that smmla makes.
   template <int kGroups>
-  static void LoadFactorSteps(const std::int16_t (*first)[2], const std::int16_t (*second)[2], int32x4_t out[kGroups]) {
-    const int32x4_t a = Int8NeonBase::LoadFactorSteps<kGroups>(first);
-    const int32x4_t b = Int8NeonBase::LoadFactorSteps<kGroups>(second);
+  static void LoadFactorPairs(const std::int16_t (*factors)[2], std::ptrdiff_t first, std::ptrdiff_t second,
+                              int32x4_t out[kGroups]) {
+    const int32x4_t a = LoadFactors<kGroups>(factors, first), b = LoadFactors<kGroups>(factors, second);
     const int64x2_t pairs[2] = {vreinterpretq_s64_s32(vzip1q_s32(a, b)), vreinterpretq_s64_s32(vzip2q_s32(a, b))};
     ForEach<kGroups>([&](auto g) __attribute__((always_inline)) {
       out[g] = vreinterpretq_s32_s64(vdupq_laneq_s64(pairs[g / 2], g % 2));

@@ -82,17 +82,16 @@ struct PanelRows {
       at[i] = reinterpret_cast<const std::uint8_t*>(task.weights) + static_cast<std::size_t>(row) * task.row_bytes;
     }
   }
-  void Advance(std::size_t bytes) {
-    for (const std::uint8_t*& row : at) row += bytes;
-  }
 };
 
-// Asks for the memory that many rows from here, which one row panel later will be read. Side by side the rows are too
-// many streams for the processor to see that together they are one.
-inline void PrefetchAhead(const std::uint8_t* at, std::size_t ahead, std::size_t bytes) {
+// Asks for kBytes of memory `ahead` bytes from here, which one row panel later will be read. Side by side the rows are
+// too many streams for the processor to see that together they are one. The number of lines is fixed: a loop over those
+// that the bytes really touch would be mispredicted.
+template <std::size_t kBytes>
+[[gnu::always_inline]] inline void PrefetchAhead(const std::uint8_t* at, std::size_t ahead) {
   const auto begin = reinterpret_cast<std::uintptr_t>(at) + ahead;
-  for (std::uintptr_t line = begin; line < begin + bytes; line += 64)
-    __builtin_prefetch(reinterpret_cast<const void*>(line));
+#pragma GCC unroll 64
+  for (std::size_t byte = 0; byte < kBytes; byte += 64) __builtin_prefetch(reinterpret_cast<const void*>(begin + byte));
 }
 
 // kTokens tokens at once, blocks unpacked as they come.
@@ -108,11 +107,10 @@ void MultiplyUnpacking(const MatMulTask& task) {
     for (auto& sum : sums[0]) sum = Isa::Zero();
     const ActivationBlock* x = activations;
     for (std::int64_t block = 0; block < blocks; ++block) {
-      PrefetchAhead(panel_rows, Isa::kRows * task.row_bytes + static_cast<std::size_t>(block) * kPanelBytes,
-                    kPanelBytes);
+      PrefetchAhead<kPanelBytes>(panel_rows,
+                                 Isa::kRows * task.row_bytes + static_cast<std::size_t>(block) * kPanelBytes);
       typename PanelFormat::Panel panels[PanelFormat::kBlocks];
-      PanelFormat::Unpack(rows.at, panels);
-      rows.Advance(sizeof(typename PanelFormat::Block));
+      PanelFormat::Unpack({rows.at, static_cast<std::size_t>(block) * sizeof(typename PanelFormat::Block)}, panels);
       for (const auto& panel : panels) {
         const auto* one = &panel;
         AddBlock<Isa, PanelFormat, 1, kTokens>(&one, x++, task.activation_stride, sums);
@@ -151,9 +149,10 @@ void MultiplyPanels(const MatMulTask& task, const typename PanelFormat::Panel* f
 template <class Isa, class PanelFormat>
 void UnpackPanel(const MatMulTask& task, std::int64_t row, typename PanelFormat::Panel* panel) {
   PanelRows<Isa> rows(task, row);
+  std::size_t offset = 0;
   for (std::int64_t block = 0; block < task.columns / 32; block += PanelFormat::kBlocks) {
-    PanelFormat::Unpack(rows.at, panel + block);
-    rows.Advance(sizeof(typename PanelFormat::Block));
+    PanelFormat::Unpack({rows.at, offset}, panel + block);
+    offset += sizeof(typename PanelFormat::Block);
   }
 }
 

@@ -38,7 +38,19 @@ struct PanelFormat {
   using Panel = PanelBlock<Isa, kGroups>;
   using Bytes = typename Isa::Bytes;
   using Floats = typename Isa::Floats;
-  using Rows = const std::uint8_t* const*;  // [kRows], the same block of each row
+  // A block of each of kRows rows, `offset` bytes from where the rows begin.
+  struct Rows {
+    const std::uint8_t* const* begin;
+    std::size_t offset;
+  };
+
+  // 16 bytes of each row's block.
+  static void LoadColumns(Rows rows, std::size_t offset, Bytes out[4]) {
+    Isa::LoadColumns(rows.begin, rows.offset + offset, out);
+  }
+  static void LoadCodes(Rows rows, std::size_t offset, Bytes out[4]) {
+    Isa::LoadCodes(rows.begin, rows.offset + offset, out);
+  }
 
   static void SetScaleAndMinimum(Panel& panel, Floats scale, Floats minimum) {
     Isa::Store(panel.scales[0], scale);
@@ -48,7 +60,7 @@ struct PanelFormat {
   // 16 bytes a row with columns 0..15 in the low and 16..31 in the high nibbles.
   static void SetNibbles(Panel& panel, Rows rows, std::size_t offset) {
     Bytes packed[4];
-    Isa::LoadCodes(rows, offset, packed);
+    LoadCodes(rows, offset, packed);
     for (int i = 0; i < 4; ++i) {
       Isa::StoreBytes(panel.codes[i], Isa::And(packed[i], Isa::Set1(15)));
       Isa::StoreBytes(panel.codes[i + 4], Isa::template ShiftRight<4>(packed[i]));
@@ -58,7 +70,7 @@ struct PanelFormat {
   // As above, with the fifth bits in 32 bits of their own.
   static void SetNibblesAndFifthBits(Panel& panel, Rows rows, std::size_t offset, Bytes fifth) {
     Bytes packed[4];
-    Isa::LoadCodes(rows, offset, packed);
+    LoadCodes(rows, offset, packed);
     for (int i = 0; i < 4; ++i) {
       Isa::StoreBytes(panel.codes[i], Isa::Or(Isa::And(packed[i], Isa::Set1(15)), Isa::SpreadBits(fifth, i, 16)));
       Isa::StoreBytes(panel.codes[i + 4],
@@ -69,10 +81,9 @@ struct PanelFormat {
   // d and dmin, then eight 6-bit scales and minimums in 12 bytes: the beginning of Q4_K and Q5_K.
   static void SetSubScales(Panel* panels, Rows rows) {
     Bytes head[4];
-    Isa::LoadColumns(rows, 0, head);
-    Floats d, dmin;
-    Isa::SplitHalves(head[0], d, dmin);
-    const Floats minus_dmin = Isa::Mul(dmin, Isa::SetAll(-1));
+    LoadColumns(rows, 0, head);
+    const Floats d = Isa::LowHalves(head[0]);
+    const Floats minus_dmin = Isa::Mul(Isa::HighHalves(head[0]), Isa::SetAll(-1));
     const Bytes low6 = Isa::Set1(63), low4 = Isa::Set1(15), bits45 = Isa::Set1(0x30);
     const auto top = [&](Bytes packed) { return Isa::And(Isa::template ShiftRight<2>(packed), bits45); };
     const Bytes scales[2] = {Isa::And(head[1], low6), Isa::Or(Isa::And(head[3], low4), top(head[1]))};
@@ -90,7 +101,9 @@ struct PanelQ4_0 : PanelFormat<Isa, 4, 8, 1, 1> {
   using Block = BlockQ4_0;
   static void Unpack(typename Base::Rows rows, typename Base::Panel* panel) {
     Base::SetNibbles(*panel, rows, offsetof(Block, qs));
-    Isa::Store(panel->scales[0], Isa::LoadHalves(rows, offsetof(Block, d)));
+    typename Base::Bytes head[4];
+    Base::LoadColumns(rows, offsetof(Block, d), head);
+    Isa::Store(panel->scales[0], Isa::LowHalves(head[0]));
   }
 };
 
@@ -100,9 +113,9 @@ struct PanelQ4_1 : PanelFormat<Isa, 4, kMinimums, 1, 1> {
   using Block = BlockQ4_1;
   static void Unpack(typename Base::Rows rows, typename Base::Panel* panel) {
     Base::SetNibbles(*panel, rows, offsetof(Block, qs));
-    typename Base::Floats d, m;
-    Isa::SplitHalves(Isa::LoadColumn(rows, offsetof(Block, d)), d, m);
-    Base::SetScaleAndMinimum(*panel, d, m);
+    typename Base::Bytes head[4];
+    Base::LoadColumns(rows, offsetof(Block, d), head);
+    Base::SetScaleAndMinimum(*panel, Isa::LowHalves(head[0]), Isa::HighHalves(head[0]));
   }
 };
 
@@ -111,8 +124,10 @@ struct PanelQ5_0 : PanelFormat<Isa, 5, 16, 1, 1> {
   using Base = PanelFormat<Isa, 5, 16, 1, 1>;
   using Block = BlockQ5_0;
   static void Unpack(typename Base::Rows rows, typename Base::Panel* panel) {
-    Base::SetNibblesAndFifthBits(*panel, rows, offsetof(Block, qs), Isa::LoadColumn(rows, offsetof(Block, qh)));
-    Isa::Store(panel->scales[0], Isa::LoadHalves(rows, offsetof(Block, d)));
+    typename Base::Bytes head[4];  // d, qh and what follows
+    Base::LoadColumns(rows, offsetof(Block, d), head);
+    Base::SetNibblesAndFifthBits(*panel, rows, offsetof(Block, qs), Isa::JoinHalves(head[0], head[1]));
+    Isa::Store(panel->scales[0], Isa::LowHalves(head[0]));
   }
 };
 
@@ -121,10 +136,10 @@ struct PanelQ5_1 : PanelFormat<Isa, 5, kMinimums, 1, 1> {
   using Base = PanelFormat<Isa, 5, kMinimums, 1, 1>;
   using Block = BlockQ5_1;
   static void Unpack(typename Base::Rows rows, typename Base::Panel* panel) {
-    Base::SetNibblesAndFifthBits(*panel, rows, offsetof(Block, qs), Isa::LoadColumn(rows, offsetof(Block, qh)));
-    typename Base::Floats d, m;
-    Isa::SplitHalves(Isa::LoadColumn(rows, offsetof(Block, d)), d, m);
-    Base::SetScaleAndMinimum(*panel, d, m);
+    typename Base::Bytes head[4];  // d and m, qh and what follows
+    Base::LoadColumns(rows, offsetof(Block, d), head);
+    Base::SetNibblesAndFifthBits(*panel, rows, offsetof(Block, qs), head[1]);
+    Base::SetScaleAndMinimum(*panel, Isa::LowHalves(head[0]), Isa::HighHalves(head[0]));
   }
 };
 
@@ -135,12 +150,14 @@ struct PanelQ8_0 : PanelFormat<Isa, 8, Isa::kByteZero, 1, 1> {
   static void Unpack(typename Base::Rows rows, typename Base::Panel* panel) {
     for (int half = 0; half < 2; ++half) {
       typename Base::Bytes columns[4];
-      Isa::LoadCodes(rows, offsetof(Block, qs) + 16 * static_cast<std::size_t>(half), columns);
+      Base::LoadCodes(rows, offsetof(Block, qs) + 16 * static_cast<std::size_t>(half), columns);
       // -128..127 becomes 0..255 where codes are unsigned.
       for (int i = 0; i < 4; ++i)
         Isa::StoreBytes(panel->codes[4 * half + i], Isa::Xor(columns[i], Isa::Set1(Isa::kByteZero)));
     }
-    Isa::Store(panel->scales[0], Isa::LoadHalves(rows, offsetof(Block, d)));
+    typename Base::Bytes head[4];
+    Base::LoadColumns(rows, offsetof(Block, d), head);
+    Isa::Store(panel->scales[0], Isa::LowHalves(head[0]));
   }
 };
 
@@ -153,7 +170,7 @@ struct PanelQ4_K : PanelFormat<Isa, 4, kMinimums, 1, 8> {
     // 32 bytes hold sub-block 2k in the low and 2k + 1 in the high nibbles.
     for (int piece = 0; piece < 8; ++piece) {
       typename Base::Bytes packed[4];
-      Isa::LoadCodes(rows, offsetof(Block, qs) + 16 * static_cast<std::size_t>(piece), packed);
+      Base::LoadCodes(rows, offsetof(Block, qs) + 16 * static_cast<std::size_t>(piece), packed);
       for (int i = 0; i < 4; ++i) {
         const int step = 4 * (piece % 2) + i;
         Isa::StoreBytes(panels[piece / 2 * 2].codes[step], Isa::And(packed[i], Isa::Set1(15)));
@@ -171,11 +188,11 @@ struct PanelQ5_K : PanelFormat<Isa, 5, kMinimums, 1, 8> {
     Base::SetSubScales(panels, rows);
     // As Q4_K; bit j of qh[column] is the fifth bit in sub-block j.
     typename Base::Bytes fifth[8];
-    Isa::LoadCodes(rows, offsetof(Block, qh), fifth);
-    Isa::LoadCodes(rows, offsetof(Block, qh) + 16, fifth + 4);
+    Base::LoadCodes(rows, offsetof(Block, qh), fifth);
+    Base::LoadCodes(rows, offsetof(Block, qh) + 16, fifth + 4);
     for (int piece = 0; piece < 8; ++piece) {
       typename Base::Bytes packed[4];
-      Isa::LoadCodes(rows, offsetof(Block, qs) + 16 * static_cast<std::size_t>(piece), packed);
+      Base::LoadCodes(rows, offsetof(Block, qs) + 16 * static_cast<std::size_t>(piece), packed);
       for (int i = 0; i < 4; ++i) {
         const int step = 4 * (piece % 2) + i;
         const int pair = piece / 2 * 2;
@@ -193,8 +210,10 @@ struct PanelQ6_K : PanelFormat<Isa, 6, 32, 2, 8> {
   using Block = BlockQ6_K;
   static void Unpack(typename Base::Rows rows, typename Base::Panel* panels) {
     typename Base::Bytes scales[4];
-    Isa::LoadColumns(rows, offsetof(Block, scales), scales);
-    const auto d = Isa::LoadHalves(rows, offsetof(Block, d));
+    Base::LoadColumns(rows, offsetof(Block, scales), scales);
+    typename Base::Bytes tail[4];  // the last 16 bytes, of which d is the end
+    Base::LoadColumns(rows, sizeof(Block) - 16, tail);
+    const auto d = Isa::HighHalves(tail[3]);
     for (int j = 0; j < 16; ++j) {
       Isa::Store(panels[j / 2].scales[j % 2], Isa::Mul(d, Isa::SignedByte(scales[j / 4], j % 4)));
     }
@@ -204,9 +223,9 @@ struct PanelQ6_K : PanelFormat<Isa, 6, 32, 2, 8> {
       const int half = piece / 2;
       const std::size_t column = 16 * static_cast<std::size_t>(piece % 2);
       typename Base::Bytes first[4], second[4], high[4];
-      Isa::LoadCodes(rows, offsetof(Block, ql) + 64 * static_cast<std::size_t>(half) + column, first);
-      Isa::LoadCodes(rows, offsetof(Block, ql) + 64 * static_cast<std::size_t>(half) + 32 + column, second);
-      Isa::LoadCodes(rows, offsetof(Block, qh) + 32 * static_cast<std::size_t>(half) + column, high);
+      Base::LoadCodes(rows, offsetof(Block, ql) + 64 * static_cast<std::size_t>(half) + column, first);
+      Base::LoadCodes(rows, offsetof(Block, ql) + 64 * static_cast<std::size_t>(half) + 32 + column, second);
+      Base::LoadCodes(rows, offsetof(Block, qh) + 32 * static_cast<std::size_t>(half) + column, high);
       const auto bits45 = Isa::Set1(0x30);
       for (int i = 0; i < 4; ++i) {
         const int step = 4 * (piece % 2) + i;
