@@ -84,34 +84,35 @@ struct PanelRows {
   }
 };
 
-// Asks for kBytes of memory `ahead` bytes from here, which one row panel later will be read. Side by side the rows are
-// too many streams for the processor to see that together they are one. The number of lines is fixed: a loop over those
-// that the bytes really touch would be mispredicted.
+// Asks for memory that will be read one row panel later. Side by side the rows are too many streams for the processor
+// to see that together they are one. The number of lines is fixed: a loop over those that the bytes really touch would
+// be mispredicted.
 template <std::size_t kBytes>
-[[gnu::always_inline]] inline void PrefetchAhead(const std::uint8_t* at, std::size_t ahead) {
-  const auto begin = reinterpret_cast<std::uintptr_t>(at) + ahead;
-#pragma GCC unroll 64
-  for (std::size_t byte = 0; byte < kBytes; byte += 64) __builtin_prefetch(reinterpret_cast<const void*>(begin + byte));
+[[gnu::always_inline]] inline void Prefetch(const std::uint8_t* at) {
+#pragma GCC unroll 16
+  for (std::size_t byte = 0; byte < kBytes; byte += 64) __builtin_prefetch(at + byte);
 }
 
 // kTokens tokens at once, blocks unpacked as they come.
 template <class Isa, class PanelFormat, int kTokens>
 void MultiplyUnpacking(const MatMulTask& task) {
   const auto* activations = static_cast<const ActivationBlock*>(task.activations);
-  constexpr std::size_t kPanelBytes = Isa::kRows * sizeof(typename PanelFormat::Block);
+  // What is read for one panel, asked for little by little.
+  constexpr std::size_t kPanelBytes = Isa::kRows * sizeof(typename PanelFormat::Block) / PanelFormat::kBlocks;
+  const std::size_t ahead = Isa::kRows * task.row_bytes;
   const std::int64_t blocks = task.columns / (32 * PanelFormat::kBlocks);
   for (std::int64_t row = task.row_begin; row < task.row_end; row += Isa::kRows) {
     PanelRows<Isa> rows(task, row);
-    const std::uint8_t* panel_rows = rows.at[0];
+    const std::uint8_t* next = rows.at[0] + ahead;
     typename Isa::Floats sums[1][kTokens];
     for (auto& sum : sums[0]) sum = Isa::Zero();
     const ActivationBlock* x = activations;
     for (std::int64_t block = 0; block < blocks; ++block) {
-      PrefetchAhead<kPanelBytes>(panel_rows,
-                                 Isa::kRows * task.row_bytes + static_cast<std::size_t>(block) * kPanelBytes);
       typename PanelFormat::Panel panels[PanelFormat::kBlocks];
       PanelFormat::Unpack({rows.at, static_cast<std::size_t>(block) * sizeof(typename PanelFormat::Block)}, panels);
       for (const auto& panel : panels) {
+        Prefetch<kPanelBytes>(next);
+        next += kPanelBytes;
         const auto* one = &panel;
         AddBlock<Isa, PanelFormat, 1, kTokens>(&one, x++, task.activation_stride, sums);
       }
