@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <ctime>
 #include <numeric>
 #include <thread>
 #include <vector>
@@ -112,6 +113,43 @@ TEST(TeamTest, RunOrdersMemoryAtBothEnds) {
       ++value;
     }
   }
+}
+
+double ProcessSeconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
+
+// Waiting is a bounded spin, then sleep: between runs nobody computes (llama.cpp issues 13079 and 13758: idle workers
+// burnt all cores after the answer).
+TEST(TeamTest, IdleThreadsUseNoProcessor) {
+  Team team(3);
+  team.Run([](Worker& worker) {
+    for (int step = 0; step < 50; ++step) worker.ForEach(6, [](std::int64_t) {});
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  const double before = ProcessSeconds();
+  std::this_thread::sleep_for(std::chrono::milliseconds(1000));
+  EXPECT_LT(ProcessSeconds() - before, 0.010);
+}
+
+// With twice as many threads as processors, work takes about as long as with as many. The bound is generous, for busy
+// machines: what it excludes is the collapse to a hundredth that spinning at barriers leads to.
+TEST(TeamTest, TooManyThreadsDoNotCollapse) {
+  const auto seconds = [](int threads) {
+    Team team(threads);
+    const auto start = std::chrono::steady_clock::now();
+    for (int run = 0; run < 20; ++run) {
+      team.Run([&](Worker& worker) {
+        for (int step = 0; step < 100; ++step) {
+          worker.ForEach(8, [](std::int64_t chunk) {
+            volatile std::int64_t sum = 0;
+            for (std::int64_t i = 0; i < 10000; ++i) sum = sum + chunk * i;
+          });
+        }
+      });
+    }
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
+  const int processors = static_cast<int>(std::thread::hardware_concurrency());
+  EXPECT_LT(seconds(2 * processors), 10 * seconds(processors));
 }
 
 }  // namespace

@@ -1,0 +1,94 @@
+// Session::Profile: every operation of every layer, with what it computes and reads.
+
+#include "slm/profile.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "infer/fixture.h"
+
+namespace slm::test {
+namespace {
+
+class ProfileTest : public testing::Test {
+ protected:
+  Session Make(bool profile) const {
+    return SessionOrThrow(model_, {.context_length = 100, .threads = 2, .profile = profile});
+  }
+  void Append(Session& session, std::span<const Token> tokens) const { ASSERT_TRUE(session.Append(tokens).ok()); }
+
+  const Model model_ = OpenOrThrow(FindFixture("gemma3").model());
+  const std::vector<Token> prompt_ = FindFixture("gemma3").Prompt();
+};
+
+TEST_F(ProfileTest, IsEmptyUnlessAskedFor) {
+  Session session = Make(false);
+  Append(session, prompt_);
+  EXPECT_TRUE(session.Profile().empty());
+}
+
+TEST_F(ProfileTest, HoldsEveryOperationOfEveryLayer) {
+  Session session = Make(true);
+  Append(session, prompt_);
+  Append(session, std::span(prompt_).first(1));
+  std::map<std::int32_t, std::set<std::string>> operations;
+  for (const ProfileEntry& entry : session.Profile()) {
+    operations[entry.layer].insert(std::string(entry.operation));
+    EXPECT_EQ(entry.calls, 2u) << entry.operation;
+    EXPECT_GT(entry.seconds, 0) << entry.operation;
+  }
+  const std::set<std::string> kLayer = {"attn_qkv",      "rope_store",  "attention", "attn_output",
+                                        "attn_add_norm", "ffn_gate_up", "ffn_down",  "ffn_add_norm"};
+  EXPECT_EQ(operations.size(), static_cast<std::size_t>(model_.layer_count()) + 1);
+  for (std::int32_t layer = 0; layer < model_.layer_count(); ++layer) EXPECT_EQ(operations[layer], kLayer) << layer;
+  EXPECT_EQ(operations[-1], (std::set<std::string>{"embed", "output_head"}));
+
+  session.ClearProfile();
+  EXPECT_TRUE(session.Profile().empty());
+}
+
+// What all products together read for one token is what the model says it reads.
+TEST_F(ProfileTest, CountsTheWeightsOfTheModel) {
+  Session session = Make(true);
+  Append(session, std::span(prompt_).first(1));
+  double bytes = 0;
+  double multiply_adds = 0;
+  for (const ProfileEntry& entry : session.Profile()) {
+    if (entry.operation == "attention") continue;
+    bytes += entry.bytes;
+    multiply_adds += entry.multiply_adds;
+  }
+  double matrices = 0;
+  double weights = 0;
+  for (const TensorInfo& tensor : model_.tensors()) {
+    if (tensor.shape.size() != 2) continue;
+    matrices += static_cast<double>(tensor.size);  // token_embd is the output head too
+    weights += static_cast<double>(tensor.shape[0] * tensor.shape[1]);
+  }
+  EXPECT_EQ(bytes, matrices);
+  EXPECT_EQ(multiply_adds, weights);
+}
+
+// Token i of a text looks at i + 1 keys, or at the window's; a prompt and single tokens come to the same.
+TEST_F(ProfileTest, CountsTheKeysOfAttention) {
+  const auto attention = [](const Session& session) {
+    double multiply_adds = 0;
+    for (const ProfileEntry& entry : session.Profile()) {
+      if (entry.operation == "attention") multiply_adds += entry.multiply_adds;
+    }
+    return multiply_adds;
+  };
+  Session whole = Make(true);
+  Append(whole, prompt_);
+  Session singly = Make(true);
+  for (std::size_t i = 0; i < prompt_.size(); ++i) Append(singly, std::span(prompt_).subspan(i, 1));
+  EXPECT_GT(attention(whole), 0);
+  EXPECT_EQ(attention(whole), attention(singly));
+}
+
+}  // namespace
+}  // namespace slm::test
