@@ -14,6 +14,7 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "dispatch.h"
@@ -130,8 +131,8 @@ constexpr std::int64_t kDepths[] = {512, 4096};
 void BenchAttention(State& state, const KernelSet& set, const AttentionShape& shape, CacheFormat cache,
                     std::int64_t depth, std::int64_t rows) {
   const std::int64_t cells = depth + rows;
-  const std::size_t element = cache == CacheFormat::kF16 ? sizeof(Half) : sizeof(float);
-  const std::vector<std::byte> keys = RandomBlocks(static_cast<std::size_t>(cells * shape.head_dim) * element);
+  const std::size_t cell_bytes = CacheBytes(cache, shape.head_dim);
+  const std::vector<std::byte> keys = RandomBlocks(static_cast<std::size_t>(cells) * cell_bytes);
   const std::vector<std::byte> values = RandomBlocks(keys.size());
   const std::vector<float> queries = RandomFloats(rows * shape.heads * shape.head_dim);
   std::vector<float> out(queries.size());
@@ -147,7 +148,7 @@ void BenchAttention(State& state, const KernelSet& set, const AttentionShape& sh
   task.first_position = depth;
   task.keys = keys.data();
   task.values = values.data();
-  task.key_stride = task.value_stride = shape.head_dim;
+  task.key_stride = task.value_stride = static_cast<std::int64_t>(cell_bytes);
   task.cells = cells;
   task.cache_format = cache;
   task.scale = 0.0625f;
@@ -200,14 +201,15 @@ void RegisterRows(const KernelSet& set) {
 
 void RegisterAttention(const KernelSet& set) {
   for (const AttentionShape& shape : kAttentionShapes) {
-    for (const CacheFormat cache : {CacheFormat::kF16, CacheFormat::kF32}) {
+    for (const auto& [cache, cache_name] : {std::pair(CacheFormat::kF16, "f16"), std::pair(CacheFormat::kF32, "f32"),
+                                            std::pair(CacheFormat::kQ8_0, "q8_0")}) {
       for (const std::int64_t depth : kDepths) {
         for (const std::int64_t rows : {1, 64}) {
-          const std::string name = std::string(set.name) + "/attention/" + shape.model +
-                                   (cache == CacheFormat::kF16 ? "/f16" : "/f32") + "/depth:" + std::to_string(depth) +
-                                   "/rows:" + std::to_string(rows);
-          benchmark::RegisterBenchmark(
-              name.c_str(), [=, &set, &shape](State& state) { BenchAttention(state, set, shape, cache, depth, rows); });
+          const std::string name = std::string(set.name) + "/attention/" + shape.model + "/" + cache_name +
+                                   "/depth:" + std::to_string(depth) + "/rows:" + std::to_string(rows);
+          benchmark::RegisterBenchmark(name.c_str(), [=, &set, &shape, format = cache](State& state) {
+            BenchAttention(state, set, shape, format, depth, rows);
+          });
         }
       }
     }

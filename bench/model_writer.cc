@@ -1,6 +1,7 @@
 #include "model_writer.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cmath>
 #include <cstdio>
@@ -24,6 +25,7 @@ namespace slm::bench {
 namespace {
 
 constexpr std::uint64_t kAlignment = 32;
+constexpr std::array<std::byte, kAlignment> kZeros = {};
 constexpr std::size_t kPieceBytes = 1 << 20;
 
 std::uint64_t PaddedBytes(const MadeTensor& tensor) {
@@ -178,8 +180,7 @@ Result<WrittenModel> WriteModel(const ModelRecipe& recipe, const std::string& pa
         WriteWeights(tensor, random, file, [&] { progress(file.written(), total); });
         break;
     }
-    const std::vector<std::byte> padding(static_cast<std::size_t>(PaddedBytes(tensor) - tensor.bytes()));
-    file.Write(padding);
+    file.Write(std::span(kZeros).first(static_cast<std::size_t>(PaddedBytes(tensor) - tensor.bytes())));
   }
   if (const Status status = file.Finish(); !status.ok()) return status;
   return WrittenModel{file.written(), tensors.size()};

@@ -69,11 +69,11 @@ class Slm:
     def __init__(self, program, kernels, peaks):
         self.program = program
         self.options = ["--kernels", kernels] if kernels else []
-        self.peaks = peaks
+        self.peaks = [] if peaks else ["--no-peaks"]
 
     def rates(self, args, model, depth):
         command = [self.program, model, "-p", str(args.prompt), "-n", str(args.generate), "-d", str(depth), "-r", "1"]
-        command += ["-t", str(args.threads), "--json", "--peaks" if self.peaks else "--no-peaks", *self.options]
+        command += ["-t", str(args.threads), "--json", *self.options, *self.peaks]
         return run_parsed(command, self.parse)[0]
 
     @staticmethod

@@ -10,6 +10,7 @@
 #include <new>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "slm/model.h"
 #include "slm/session.h"
@@ -82,16 +83,33 @@ struct ComputeOptions {
   std::string kernels;
   std::string kv = "f16";
   std::int32_t threads = 0;
+  std::int32_t prompt_threads = 0;
 };
 
 inline void AddComputeOptions(CLI::App& app, ComputeOptions* options) {
   AddKernelsOption(app, &options->kernels);
   app.add_option("--kv", options->kv, "Storage of keys and values")
-      ->check(CLI::IsMember({"f32", "f16"}))
-      ->option_text("f32|f16 (" + options->kv + ")");
-  app.add_option("-t,--threads", options->threads, "Threads (default: one per processor this process may use)")
-      ->check(CLI::Range(0, 1024))
-      ->option_text("N");
+      ->check(CLI::IsMember({"f16", "f32", "q8_0"}))
+      ->option_text("f16|f32|q8_0 (" + options->kv + ")");
+  const auto add_threads = [&app](const char* name, std::int32_t* threads, const char* text) {
+    app.add_option(name, *threads, text)->check(CLI::Range(0, 1024))->option_text("N");
+  };
+  add_threads("-t,--threads", &options->threads, "Threads (default: one per fast core this process may use)");
+  add_threads("--prompt-threads", &options->prompt_threads, "Threads to read prompts with (default: as --threads)");
+}
+
+inline KvType KvTypeNamed(std::string_view name) {
+  if (name == "f32") return KvType::kF32;
+  return name == "q8_0" ? KvType::kQ8_0 : KvType::kF16;
+}
+
+inline SessionOptions ToSessionOptions(const ComputeOptions& compute, std::int32_t tokens,
+                                       SessionOptions options = {}) {
+  options.context_length = tokens;
+  options.kv_type = KvTypeNamed(compute.kv);
+  options.threads = compute.threads;
+  options.prompt_threads = compute.prompt_threads;
+  return options;
 }
 
 // A session that holds `tokens` tokens, even where the model was trained for fewer: that is only warned about.
@@ -104,10 +122,7 @@ inline Result<Session> CreateSession(std::string_view program, const Model& mode
     PrintMessage(program, "warning: the model was trained for " + std::to_string(model.context_length()) +
                               " tokens of context; " + std::to_string(tokens) + " are asked for");
   }
-  options.context_length = static_cast<std::int32_t>(tokens);
-  options.kv_type = compute.kv == "f32" ? KvType::kF32 : KvType::kF16;
-  options.threads = compute.threads;
-  return Session::Create(model, options);
+  return Session::Create(model, ToSessionOptions(compute, static_cast<std::int32_t>(tokens), std::move(options)));
 }
 
 }  // namespace slm::tools

@@ -10,19 +10,25 @@ import unittest
 
 COMPARE = pathlib.Path(__file__).resolve().parents[2] / "bench" / "compare"
 
-# Each call logs its name and takes its next figure from a list, so that medians and ratios are known.
+# Each call logs its name and takes its next figure from a list, so that medians and ratios are known. It also logs its
+# arguments.
 FAKE = """#!{python}
 import json, pathlib, sys
 log = pathlib.Path({log!r})
 calls = log.read_text().split() if log.exists() else []
 figure = {figures!r}[calls.count({name!r})]
 log.write_text(" ".join(calls + [{name!r}]))
-generates = "-n 0" not in " ".join(sys.argv)
+with open(log.with_name("commands"), "a") as commands:
+    commands.write(" ".join([{name!r}] + sys.argv[1:]) + "\\n")
+arguments = " ".join(sys.argv)
+tests = ["prompt"] * ("-p 0" not in arguments) + ["generate"] * ("-n 0" not in arguments)
+rates = dict(prompt=figure * 10, generate=figure)
 if {name!r} == "slm":
-    print(json.dumps({{"prompt_tps": figure * 10, "generate_tps": figure if generates else None}}))
+    shares = (None, None) if "--no-peaks" in sys.argv else (0.5, 0.75)
+    results = [dict(test=test, tps=rates[test], int8_share=shares[0], read_share=shares[1]) for test in tests]
+    print(json.dumps(dict(peak_rss_bytes=123000000, results=results)))
 else:
-    results = [{{"n_prompt": 512, "n_gen": 0, "avg_ts": figure * 10}}]
-    print(json.dumps(results + [{{"n_prompt": 0, "n_gen": 64, "avg_ts": figure}}] * generates))
+    print(json.dumps([dict(n_prompt=512 * (test == "prompt"), n_gen=0, avg_ts=rates[test]) for test in tests]))
 """
 
 
@@ -40,12 +46,13 @@ class CompareTest(unittest.TestCase):
         return str(path)
 
     def compare(self, *arguments):
-        command = [sys.executable, str(COMPARE), *arguments]
+        command = [sys.executable, "-B", str(COMPARE), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     def compare_fakes(self, *arguments, slm=(20,), llama=(10,)):
         programs = ["--slm", self.fake("slm", slm), "--llama", self.fake("llama", llama)]
-        done = self.compare(*programs, "model.gguf", "-r", str(len(slm)), *arguments)
+        runs = len(slm) // 2 if "--busy" in arguments else len(slm)
+        done = self.compare(*programs, "model.gguf", "-r", str(runs), *arguments)
         self.assertEqual(done.returncode, 0, done.stderr)
         return done.stdout
 
@@ -53,20 +60,73 @@ class CompareTest(unittest.TestCase):
         result = json.loads(self.compare_fakes("--json", slm=(30, 10, 20), llama=(10, 20, 5)))
         self.assertEqual(self.log.read_text().split(), ["slm", "llama"] * 3)
         self.assertEqual([row["test"] for row in result["rows"]], ["prompt", "generate"])
-        pairs = result["pairs"]["model.gguf"]
-        self.assertEqual([pair["slm"]["generate"] for pair in pairs], [30, 10, 20])
-        self.assertEqual([pair["llama"]["generate"] for pair in pairs], [10, 20, 5])
+        self.assertEqual([(run["model"], run["depth"]) for run in result["runs"]], [("model.gguf", 0)])
+        pairs = result["runs"][0]["pairs"]
+        self.assertEqual([pair["idle"]["libslm"]["generate"] for pair in pairs], [30, 10, 20])
+        self.assertEqual([pair["idle"]["llama.cpp"]["generate"] for pair in pairs], [10, 20, 5])
         generate = result["rows"][1]
         self.assertEqual(generate["pairs"], 3)
         self.assertEqual(generate["noisy"], sum(pair["noisy"] for pair in pairs))
         if generate["noisy"] in (0, 3):  # of a quiet or a busy machine; between them some pairs are left out
-            self.assertEqual((generate["slm"], generate["llama"], generate["ratio"]), (20, 10, 2))
+            self.assertEqual((generate["slm"], generate["peer"], generate["ratio"]), (20, 10, 2))
             self.assertEqual((generate["ratio_min"], generate["ratio_max"]), (0.5, 4))
 
     def test_table(self):
-        out = self.compare_fakes()
-        figures = "| 200.0 (200.0 to 200.0) | 100.0 (100.0 to 100.0) | 2.00 (2.00 to 2.00) | 1"
-        self.assertIn("| model.gguf | prompt | tokens/s " + figures, out)
+        lines = self.compare_fakes().splitlines()
+        self.assertIn("| model.gguf | prompt | tokens/s | 200.0 (200.0 to 200.0) | llama.cpp | 100.0 (100.0 to 100.0) "
+                      "| 2.00 (2.00 to 2.00) | 50% int8 | 123 | ", lines[2])
+        self.assertIn("| model.gguf | generate |", lines[3])
+        self.assertIn("| 75% read | 123 |", lines[3])
+        for line in lines[:4]:
+            self.assertEqual(line.count("|"), lines[0].count("|"))
+
+    def test_no_peaks(self):
+        rows = json.loads(self.compare_fakes("--json", "--no-peaks"))["rows"]
+        self.assertEqual([row["slm_share"] for row in rows], [None, None])
+
+    def test_several_peers_take_turns(self):
+        programs = ["--slm", self.fake("slm", [20, 20])]
+        programs += ["--llama", "old=" + self.fake("one", [10, 10]), "--llama", "new=" + self.fake("two", [40, 40])]
+        done = self.compare(*programs, "model.gguf", "-r", "2", "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(self.log.read_text().split(), ["slm", "one", "two"] * 2)
+        rows = json.loads(done.stdout)["rows"]
+        self.assertEqual([(row["test"], row["peer_name"], row["ratio"]) for row in rows],
+                         [("prompt", "old", 2), ("prompt", "new", 0.5), ("generate", "old", 2), ("generate", "new", 0.5)])
+
+    def test_ik_llama_runs_in_its_own_python(self):
+        done = self.compare("--slm", self.fake("slm", [20]), "--ik", self.fake("python", [10]), "model.gguf", "-r", "1",
+                            "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(json.loads(done.stdout)["rows"][0]["peer_name"], "ik_llama.cpp")
+        command = self.folder.joinpath("commands").read_text().splitlines()[1].split()
+        self.assertEqual(command[:2], ["python", str(COMPARE.with_name("ik_bench.py"))])
+        self.assertTrue(pathlib.Path(command[1]).exists())
+
+    def test_depths(self):
+        programs = ["--slm", self.fake("slm", [20, 10]), "--llama", self.fake("llama", [10, 10])]
+        done = self.compare(*programs, "model.gguf", "-r", "1", "--json", "-d", "4096,0", "-p", "0")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        rows = json.loads(done.stdout)["rows"]
+        self.assertEqual([(row["depth"], row["ratio"]) for row in rows], [(0, 2), (4096, 1)])
+        commands = self.folder.joinpath("commands").read_text().splitlines()
+        self.assertEqual([command.split()[0] for command in commands], ["slm", "llama"] * 2)
+        self.assertEqual([" -d 4096 " in command for command in commands], [False, False, True, True])
+
+    def test_beside_a_busy_process(self):
+        result = json.loads(self.compare_fakes("--json", "--busy", "1", slm=(20, 16), llama=(10, 5)))
+        self.assertEqual(self.log.read_text().split(), ["slm", "slm", "llama", "llama"])
+        row = result["rows"][1]
+        self.assertEqual((row["slm"], row["peer"], row["ratio"]), (20, 10, 2))
+        self.assertEqual((row["slm_kept"], row["peer_kept"]), (0.8, 0.5))
+        pair = result["runs"][0]["pairs"][0]
+        self.assertEqual(pair["busy"]["libslm"]["generate"], 16)
+
+    def test_memory_of_a_process_is_its_own(self):
+        rows = json.loads(self.compare_fakes("--json", "--first-token"))["rows"]
+        for key in ("slm_peak_bytes", "peer_peak_bytes"):  # a Python that does little, not the script's 256 MiB probe
+            self.assertGreater(rows[0][key], 1e6)
+            self.assertLess(rows[0][key], 100e6)
 
     def test_a_part_can_be_skipped(self):
         rows = json.loads(self.compare_fakes("--json", "-n", "0"))["rows"]
@@ -76,7 +136,7 @@ class CompareTest(unittest.TestCase):
         rows = json.loads(self.compare_fakes("--json", "--first-token"))["rows"]
         self.assertEqual([(row["test"], row["unit"]) for row in rows], [("first token", "s")])
         self.assertGreater(rows[0]["slm"], 0)
-        self.assertAlmostEqual(rows[0]["ratio"], rows[0]["llama"] / rows[0]["slm"])
+        self.assertAlmostEqual(rows[0]["ratio"], rows[0]["peer"] / rows[0]["slm"])
 
     def test_failures_are_sentences(self):
         good = self.fake("llama", [1])
@@ -95,6 +155,10 @@ class CompareTest(unittest.TestCase):
 
     def test_usage(self):
         self.assertEqual(self.compare("model.gguf").returncode, 2)
+        self.assertEqual(self.compare("--slm", "a", "m.gguf").returncode, 2)
+        self.assertEqual(self.compare("--slm", "a", "--llama", "b", "--llama", "c", "m.gguf").returncode, 2)
+        self.assertEqual(self.compare("--slm", "a", "--ik", "b", "m.gguf", "--first-token").returncode, 2)
+        self.assertEqual(self.compare("--slm", "a", "--llama", "b", "m.gguf", "-d", "0,-1").returncode, 2)
         self.assertEqual(self.compare("--slm", "a", "--llama", "b", "m.gguf", "-p", "0", "-n", "0").returncode, 2)
 
 

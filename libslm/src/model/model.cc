@@ -1,12 +1,11 @@
 #include "slm/model.h"
 
-#include <cstdlib>
 #include <optional>
 #include <utility>
 
 #include "base/format.h"
+#include "base/kernel_choice.h"
 #include "base/status_macros.h"
-#include "dispatch.h"
 #include "model/model_impl.h"
 #include "text/tokenizer_load.h"
 
@@ -16,29 +15,6 @@ namespace {
 
 Status WithSource(const Status& status, const std::filesystem::path& path) {
   return Status(status.code(), Cat(path.string(), ": ", status.message()));
-}
-
-std::string KernelSetNames() {
-  std::string names;
-  for (const KernelSet* set : AllKernelSets())
-    names += Cat(names.empty() ? "" : ", ", set->name, CanRun(*set) ? "" : " (not on this processor)");
-  return names;
-}
-
-Result<const KernelSet*> ChooseKernels(const std::string& option) {
-  const char* environment = std::getenv("SLM_KERNELS");
-  const std::string name = !option.empty() ? option : environment != nullptr ? environment : "";
-  if (name.empty()) return &BestKernelSet();
-  const KernelSet* set = FindKernelSet(name);
-  const char* origin = option.empty() ? " (from SLM_KERNELS)" : "";
-  if (set == nullptr)
-    return Status(StatusCode::kInvalidArgument,
-                  Cat("kernel set \"", name, "\"", origin, " does not exist; there are: ", KernelSetNames()));
-  if (!CanRun(*set))
-    return Status(StatusCode::kInvalidArgument,
-                  Cat("kernel set \"", name, "\"", origin,
-                      " needs instructions this processor lacks; there are: ", KernelSetNames()));
-  return set;
 }
 
 std::string_view StringOr(const GgufFile& file, std::string_view key, std::string_view fallback) {

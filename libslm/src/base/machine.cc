@@ -1,0 +1,288 @@
+// What /proc and /sys of Linux say about the processors. Where they are missing or make no sense, the plain assumptions
+// of Machine hold.
+
+#include "slm/machine.h"
+
+#ifdef __linux__
+#include <sched.h>
+#endif
+
+#include <algorithm>
+#include <array>
+#include <bitset>
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace slm {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::int32_t kMaxProcessors = 8192;  // of Linux
+using ProcessorSet = std::bitset<kMaxProcessors>;
+
+// Calls f(number) for each member, in ascending order.
+template <class F>
+void ForEach(const ProcessorSet& set, const F& f) {
+  for (std::int32_t i = 0; i < kMaxProcessors; ++i) {
+    if (set[static_cast<std::size_t>(i)]) f(i);
+  }
+}
+
+// `set` must not be empty.
+std::int32_t Lowest(const ProcessorSet& set) {
+  std::int32_t lowest = 0;
+  while (!set[static_cast<std::size_t>(lowest)]) ++lowest;
+  return lowest;
+}
+
+std::string_view Trim(std::string_view text) {
+  constexpr std::string_view kSpace = " \t\n";
+  const std::size_t begin = std::min(text.find_first_not_of(kSpace), text.size());
+  return text.substr(begin, text.find_last_not_of(kSpace) + 1 - begin);
+}
+
+// Cuts off and returns what is before the next `separator`; all of it if there is none.
+std::string_view Next(std::string_view* text, char separator) {
+  const std::size_t end = text->find(separator);
+  const std::string_view part = text->substr(0, end);
+  text->remove_prefix(end == std::string_view::npos ? text->size() : end + 1);
+  return part;
+}
+
+std::optional<std::int64_t> ParseNumber(std::string_view text) {
+  std::int64_t number = 0;
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || stop != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+// "0-3,8,10-11", not empty.
+std::optional<ProcessorSet> ParseProcessors(std::string_view text) {
+  ProcessorSet set;
+  while (!text.empty()) {
+    const std::string_view range = Next(&text, ',');
+    const std::size_t dash = range.find('-');
+    const std::optional<std::int64_t> first = ParseNumber(range.substr(0, dash));
+    const std::optional<std::int64_t> last =
+        dash == std::string_view::npos ? first : ParseNumber(range.substr(dash + 1));
+    if (!first || !last || *first < 0 || *last < *first || *last >= kMaxProcessors) return std::nullopt;
+    for (std::int64_t i = *first; i <= *last; ++i) set.set(static_cast<std::size_t>(i));
+  }
+  return set.any() ? std::optional(set) : std::nullopt;
+}
+
+// The beginning of a file, without space around it; "" if it can't be read.
+std::string ReadText(const fs::path& path) {
+  constexpr std::size_t kMaxBytes = 1 << 16;
+  std::string text(kMaxBytes, '\0');
+  std::ifstream file(path, std::ios::binary);
+  file.read(text.data(), kMaxBytes);
+  text.resize(static_cast<std::size_t>(file.gcount()));
+  return std::string(Trim(text));
+}
+
+fs::path ProcessorFolder(const fs::path& root, std::int32_t processor) {
+  return root / "sys/devices/system/cpu" / ("cpu" + std::to_string(processor));
+}
+
+// --- Which processors ---
+
+std::optional<ProcessorSet> AskAffinity() {
+#ifdef __linux__
+  std::array<cpu_set_t, kMaxProcessors / CPU_SETSIZE> mask = {};
+  if (sched_getaffinity(0, sizeof(mask), mask.data()) != 0) return std::nullopt;
+  ProcessorSet set;
+  for (std::size_t i = 0; i < kMaxProcessors; ++i) set[i] = CPU_ISSET_S(i, sizeof(mask), mask.data());
+  return set;
+#else
+  return std::nullopt;
+#endif
+}
+
+ProcessorSet AllowedProcessors(const std::vector<std::int32_t>& numbers) {
+  ProcessorSet set;
+  for (const std::int32_t number : numbers) {
+    if (number >= 0 && number < kMaxProcessors) set.set(static_cast<std::size_t>(number));
+  }
+  if (!numbers.empty()) return set;
+  if (const std::optional<ProcessorSet> asked = AskAffinity()) return *asked;
+  const std::size_t count = std::min<std::size_t>(std::thread::hardware_concurrency(), kMaxProcessors);
+  for (std::size_t i = 0; i < count; ++i) set.set(i);
+  return set;
+}
+
+// --- Cores ---
+
+// The same for the processors of one core.
+using CoreId = std::pair<std::int64_t, std::int64_t>;
+
+CoreId CoreOf(const fs::path& root, std::int32_t processor) {
+  constexpr std::int64_t kBySibling = -1, kAlone = -2;  // packages are counted from 0
+  const fs::path topology = ProcessorFolder(root, processor) / "topology";
+  const std::optional<ProcessorSet> siblings = ParseProcessors(ReadText(topology / "thread_siblings_list"));
+  if (siblings && siblings->test(static_cast<std::size_t>(processor))) return {kBySibling, Lowest(*siblings)};
+  const std::optional<std::int64_t> package = ParseNumber(ReadText(topology / "physical_package_id"));
+  const std::optional<std::int64_t> core = ParseNumber(ReadText(topology / "core_id"));
+  if (package && core && *package >= 0 && *core >= 0) return {*package, *core};
+  return {kAlone, processor};
+}
+
+// One processor of each core that has any among the allowed.
+ProcessorSet OneOfEachCore(const fs::path& root, const ProcessorSet& allowed) {
+  ProcessorSet cores;
+  std::set<CoreId> seen;
+  ForEach(allowed, [&](std::int32_t processor) {
+    if (seen.insert(CoreOf(root, processor)).second) cores.set(static_cast<std::size_t>(processor));
+  });
+  return cores;
+}
+
+// The faster ones by the number each processor has in `file`, if they fall into classes by it. Processors of one class
+// differ a little too, favoured ones by up to a tenth from the next: where the numbers drop by more, another class
+// begins. Of several drops the steepest counts: a phone's one prime core is not to work alone.
+ProcessorSet FasterBy(const fs::path& root, const ProcessorSet& cores, const char* file) {
+  constexpr double kSameClass = 0.87;
+  std::vector<std::pair<double, std::int32_t>> speeds;
+  ForEach(cores, [&](std::int32_t processor) {
+    const std::int64_t speed = ParseNumber(ReadText(ProcessorFolder(root, processor) / file)).value_or(0);
+    if (speed > 0) speeds.emplace_back(static_cast<double>(speed), processor);
+  });
+  if (speeds.size() != cores.count()) return cores;
+
+  std::sort(speeds.begin(), speeds.end(), std::greater<>());
+  std::size_t fast = speeds.size();
+  double steepest = kSameClass;
+  for (std::size_t i = 1; i < speeds.size(); ++i) {
+    const double drop = speeds[i].first / speeds[i - 1].first;
+    if (drop >= steepest) continue;
+    steepest = drop;
+    fast = i;
+  }
+  ProcessorSet faster;
+  for (std::size_t i = 0; i < fast; ++i) faster.set(static_cast<std::size_t>(speeds[i].second));
+  return faster;
+}
+
+ProcessorSet PerformanceCores(const fs::path& root, const ProcessorSet& cores) {
+  // Hybrid processors of Intel have a performance counter device for each class.
+  const std::optional<ProcessorSet> fast = ParseProcessors(ReadText(root / "sys/devices/cpu_core/cpus"));
+  const std::optional<ProcessorSet> slow = ParseProcessors(ReadText(root / "sys/devices/cpu_atom/cpus"));
+  if (fast && slow) return (cores & *fast).any() ? cores & *fast : cores;
+  for (const char* file : {"cpu_capacity", "acpi_cppc/highest_perf", "cpufreq/cpuinfo_max_freq"}) {
+    const ProcessorSet faster = FasterBy(root, cores, file);
+    if (faster != cores) return faster;
+  }
+  return cores;
+}
+
+// --- The control group's quota ---
+
+constexpr double kNoQuota = 0;
+
+double Smaller(double quota, double other) {
+  if (quota == kNoQuota || other == kNoQuota) return std::max(quota, other);
+  return std::min(quota, other);
+}
+
+double QuotaOf(std::string_view time, std::string_view period) {
+  const std::int64_t granted = ParseNumber(time).value_or(0);  // "max" and -1: no limit
+  const std::int64_t of = ParseNumber(period).value_or(0);
+  return granted > 0 && of > 0 ? static_cast<double>(granted) / static_cast<double>(of) : kNoQuota;
+}
+
+double QuotaAt(const fs::path& group) {
+  const std::string both = ReadText(group / "cpu.max");
+  std::string_view period = both;
+  const std::string_view time = Next(&period, ' ');
+  return Smaller(QuotaOf(time, period),
+                 QuotaOf(ReadText(group / "cpu.cfs_quota_us"), ReadText(group / "cpu.cfs_period_us")));
+}
+
+// The least of a group and all above it. In a container the path can be the host's: then only some of it is there, and
+// the top is the container's own group.
+double QuotaAlong(const fs::path& top, std::string_view path) {
+  constexpr std::size_t kMaxDepth = 64;
+  fs::path group = top;
+  double quota = QuotaAt(group);
+  for (std::size_t depth = 0; depth < kMaxDepth && !path.empty(); ++depth) {
+    const std::string_view name = Next(&path, '/');
+    if (name == "..") break;
+    if (name.empty()) continue;
+    group /= name;
+    quota = Smaller(quota, QuotaAt(group));
+  }
+  return quota;
+}
+
+bool HasController(std::string_view controllers, std::string_view name) {
+  while (!controllers.empty()) {
+    if (Next(&controllers, ',') == name) return true;
+  }
+  return false;
+}
+
+double Quota(const fs::path& root) {
+  const fs::path groups = root / "sys/fs/cgroup";
+  const std::string text = ReadText(root / "proc/self/cgroup");
+  double quota = kNoQuota;
+  for (std::string_view rest = text; !rest.empty();) {
+    std::string_view path = Next(&rest, '\n');  // "number:controllers:path"; version 2 names no controllers
+    Next(&path, ':');
+    const std::string_view controllers = Next(&path, ':');
+    if (controllers.empty()) {
+      quota = Smaller(quota, QuotaAlong(groups, path));
+    } else if (HasController(controllers, "cpu")) {
+      quota = Smaller(quota, QuotaAlong(groups / "cpu", path));
+    }
+  }
+  return quota;
+}
+
+std::string ProcessorName(const fs::path& root) {
+  constexpr std::size_t kMaxLength = 128;
+  const std::string text = ReadText(root / "proc/cpuinfo");
+  for (std::string_view rest = text; !rest.empty();) {
+    std::string_view value = Next(&rest, '\n');
+    if (Trim(Next(&value, ':')) != "model name") continue;
+    const std::string_view name = Trim(value).substr(0, kMaxLength);
+    const bool printable = std::all_of(name.begin(), name.end(), [](char c) { return c >= ' ' && c <= '~'; });
+    return printable ? std::string(name) : "";
+  }
+  return "";
+}
+
+std::int32_t Count(const ProcessorSet& set) { return std::max(static_cast<std::int32_t>(set.count()), 1); }
+
+}  // namespace
+
+Machine DescribeMachine(const MachineQuery& query) {
+  const ProcessorSet allowed = AllowedProcessors(query.allowed);
+  const ProcessorSet cores = OneOfEachCore(query.root, allowed);
+  Machine machine;
+  machine.processor = ProcessorName(query.root);
+  machine.processors = Count(allowed);
+  machine.cores = Count(cores);
+  machine.performance_cores = Count(PerformanceCores(query.root, cores));
+  machine.quota = Quota(query.root);
+  machine.default_threads = machine.performance_cores;
+  if (machine.quota > 0 && machine.quota < machine.performance_cores) {
+    machine.default_threads = std::max(static_cast<std::int32_t>(machine.quota), 1);
+  }
+  return machine;
+}
+
+}  // namespace slm
