@@ -9,6 +9,10 @@
 #elif defined(__aarch64__) && defined(__linux__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
+#elif defined(__aarch64__) && defined(__APPLE__)
+#include <sys/sysctl.h>
+
+#include <cstddef>
 #endif
 
 namespace slm {
@@ -101,6 +105,21 @@ std::uint32_t DetectCpuFeatures() {
   std::uint32_t features = 0;
   if ((getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0) features |= kCpuNeonDotProd;
   if ((getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0) features |= kCpuNeonI8mm;
+  return features;
+}
+
+#elif defined(__aarch64__) && defined(__APPLE__)
+
+bool HasFeature(const char* name) {
+  int value = 0;
+  std::size_t size = sizeof(value);
+  return sysctlbyname(name, &value, &size, nullptr, 0) == 0 && value != 0;
+}
+
+std::uint32_t DetectCpuFeatures() {
+  std::uint32_t features = 0;
+  if (HasFeature("hw.optional.arm.FEAT_DotProd")) features |= kCpuNeonDotProd;
+  if (HasFeature("hw.optional.arm.FEAT_I8MM")) features |= kCpuNeonI8mm;
   return features;
 }
 

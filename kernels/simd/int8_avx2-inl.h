@@ -98,8 +98,8 @@ struct Int8Ymm {
     const __m256i bits = And(step % 2 == 0 ? copies : _mm256_srli_epi32(copies, 4), _mm256_set1_epi32(0x08040201));
     // Looked up: the bit is 1, 2, 4 or 8.
     const char v = static_cast<char>(value);
-    const __m256i values = _mm256_setr_epi8(0, v, v, 0, v, 0, 0, 0, v, 0, 0, 0, 0, 0, 0, 0, 0, v, v, 0, v, 0, 0, 0, v, 0,
-                                            0, 0, 0, 0, 0, 0);
+    const __m256i values = _mm256_setr_epi8(0, v, v, 0, v, 0, 0, 0, v, 0, 0, 0, 0, 0, 0, 0, 0, v, v, 0, v, 0, 0, 0, v,
+                                            0, 0, 0, 0, 0, 0, 0);
     return _mm256_shuffle_epi8(values, bits);
   }
 
@@ -171,6 +171,7 @@ struct Int8Ymm {
   // vpmaddubsw and an addition of 16 bits, as in Dot; see KernelSet::int8_peak.
   static std::uint64_t Peak(std::uint64_t rounds) {
     __m256i codes = Set1(3), q = Set1(5), sums[8];
+#pragma GCC unroll 8
     for (__m256i& sum : sums) sum = _mm256_setzero_si256();
     for (std::uint64_t round = 0; round < rounds; ++round) {
 #pragma GCC unroll 8

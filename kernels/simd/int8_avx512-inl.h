@@ -142,6 +142,7 @@ struct Int8Avx512 {
   // vpdpbusd.
   static std::uint64_t Peak(std::uint64_t rounds) {
     __m512i codes = Set1(3), q = Set1(5), sums[16];
+#pragma GCC unroll 16
     for (__m512i& sum : sums) sum = _mm512_setzero_si512();
     for (std::uint64_t round = 0; round < rounds; ++round) {
 #pragma GCC unroll 16

@@ -54,6 +54,7 @@ struct Int8AvxVnni : Int8Ymm<AvxVnniPairs> {
   // vpdpbusd; see KernelSet::int8_peak.
   static std::uint64_t Peak(std::uint64_t rounds) {
     __m256i codes = Set1(3), q = Set1(5), sums[8];
+#pragma GCC unroll 8
     for (__m256i& sum : sums) sum = _mm256_setzero_si256();
     for (std::uint64_t round = 0; round < rounds; ++round) {
 #pragma GCC unroll 8
