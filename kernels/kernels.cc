@@ -13,10 +13,31 @@ std::size_t MatMulScratchBytes(std::int64_t columns) {
   return RoundUpToCacheLine(96 * static_cast<std::size_t>(columns) + 4096);
 }
 
-// A tile of 64 keys and 64 values and as many queries and accumulators as floats, and the tile's scores.
+std::size_t CacheBytes(CacheFormat format, std::int64_t n) {
+  const auto elements = static_cast<std::size_t>(n);
+  switch (format) {
+    case CacheFormat::kF32:
+      return elements * sizeof(float);
+    case CacheFormat::kF16:
+      return elements * sizeof(Half);
+    case CacheFormat::kQ8_0:
+      break;
+  }
+  return elements / 32 * sizeof(BlockQ8_0);
+}
+
+std::int64_t AttentionSumsFloats(std::int64_t value_dim) {
+  return static_cast<std::int64_t>(sizeof(AttentionSums) / sizeof(float)) + (value_dim + 31) / 32 * 32;
+}
+
+// Queries (in whole tiles of up to 12) and a panel of 32 keys, a panel of 32 dimensions of a part's values, a part's
+// weights and the sums of all queries; as floats.
 std::size_t AttentionScratchBytes(std::int64_t head_dim, std::int64_t value_dim) {
-  const std::size_t tile = (64 + 64) * static_cast<std::size_t>(head_dim + value_dim) * sizeof(float);
-  return RoundUpToCacheLine(tile + 65536);
+  constexpr std::int64_t kQueries = kAttentionQueries + 12;
+  const std::int64_t key_width = (head_dim + 31) / 32 * 32;
+  const std::int64_t floats =
+      (kQueries + 32) * key_width + kAttentionPart * 32 + kQueries * (kAttentionPart + AttentionSumsFloats(value_dim));
+  return RoundUpToCacheLine(static_cast<std::size_t>(floats) * sizeof(float));
 }
 
 }  // namespace slm

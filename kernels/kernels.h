@@ -56,13 +56,27 @@ struct MatMulTask {
 // Enough scratch for any set and format.
 std::size_t MatMulScratchBytes(std::int64_t columns);
 
-// How a cache stores keys and values.
-enum class CacheFormat : std::uint8_t { kF32, kF16 };
+// How a cache stores keys and values: the row of a head as floats, halves, or BlockQ8_0 of 32.
+enum class CacheFormat : std::uint8_t { kF32, kF16, kQ8_0 };
+
+// Bytes of n elements, a multiple of 32 for kQ8_0.
+std::size_t CacheBytes(CacheFormat format, std::int64_t n);
+
+// Keys are taken in parts of this many positions, part i from position i * kAttentionPart on.
+inline constexpr std::int64_t kAttentionPart = 128;
+
+// Query heads (rows times heads) that share the work of reading keys and values. Of a larger task groups of as many are
+// computed one after the other.
+inline constexpr std::int64_t kAttentionQueries = 64;
 
 // Attention of consecutive positions of one sequence, for the query heads that share one key/value head.
 //   score[p] = softcap(scale * dot(query, key[p])), p in max(0, position - window + 1) .. position
 //   out      = sum over p of softmax(score)[p] * value[p]
 // Keys and values live in rings: position p is cell p % cells. Every position the queries look at must be in its cell.
+//
+// A part of the keys gives an AttentionSums for each query head, and these are merged in ascending order. So the parts
+// of one row can be computed on several threads (attention_part), and once merged (attention_merge) give the bits that
+// `attention` does.
 struct AttentionTask {
   // Query head h of row r at queries + r * query_stride + h * head_dim; out likewise. Row r is at first_position + r.
   const float* queries = nullptr;
@@ -75,9 +89,9 @@ struct AttentionTask {
   std::int64_t value_dim = 0;  // of values and out; out of head h begins at h * value_dim
   std::int64_t first_position = 0;
   std::int64_t window = 0;  // positions a query sees, itself included; 0: all before it
-  // Cell c of this key/value head at keys + c * key_stride; strides in elements of the cache format.
-  const void* keys = nullptr;
-  const void* values = nullptr;
+  // Cell c of this key/value head at keys + c * key_stride; strides in bytes.
+  const std::byte* keys = nullptr;
+  const std::byte* values = nullptr;
   std::int64_t key_stride = 0;
   std::int64_t value_stride = 0;
   std::int64_t cells = 0;
@@ -88,6 +102,18 @@ struct AttentionTask {
 };
 
 std::size_t AttentionScratchBytes(std::int64_t head_dim, std::int64_t value_dim);
+
+// What some of the keys add to a query head: `max` of their scores, `total` of exp(score - max), and after this header
+// the sum of exp(score - max) * value, padded. AttentionSumsFloats(value_dim) floats in all, 64-byte aligned.
+struct alignas(64) AttentionSums {
+  float max;
+  float total;
+
+  float* values() { return reinterpret_cast<float*>(this + 1); }
+  const float* values() const { return reinterpret_cast<const float*>(this + 1); }
+};
+
+std::int64_t AttentionSumsFloats(std::int64_t value_dim);
 
 // Where the two members of a rotated pair sit in a head.
 enum class RopePairs : std::uint8_t {
@@ -118,6 +144,12 @@ struct KernelSet {
   void (*quantize)(const float* x, std::int64_t n, ActivationBlock* out);
 
   void (*attention)(const AttentionTask&);
+  // One part of the keys of a task of one row, which looks at some of them. The sums of head h go to
+  // sums + h * AttentionSumsFloats(value_dim).
+  void (*attention_part)(const AttentionTask&, std::int64_t part, float* sums);
+  // Merges the sums of `parts` parts, part i at sums + i * stride, into those of the first, and writes what they give
+  // to the task's out. More parts can be merged to these later.
+  void (*attention_merge)(const AttentionTask&, float* sums, std::int64_t stride, std::int64_t parts);
 
   // out[i] = x[i] / sqrt(mean(x^2) + eps) * weight[i]; weight may be nullptr (all ones); out may be x.
   void (*rms_norm)(const float* x, const float* weight, std::int64_t n, float eps, float* out);
@@ -134,6 +166,9 @@ struct KernelSet {
   void (*rope)(float* head, const float* cos, const float* sin, std::int64_t n, RopePairs pairs);
   // Rounds to nearest even.
   void (*to_half)(const float* x, std::int64_t n, Half* out);
+  // n values, a multiple of 32, as blocks; those that hold infinity or NaN get a scale that is not finite.
+  // Bit-identical in every set; the steps are written down in scalar/quantize.cc.
+  void (*to_q8_0)(const float* x, std::int64_t n, BlockQ8_0* out);
 
   // Keeps the set's fastest int8 multiply-add instruction busy for `rounds` rounds, on registers alone, and returns how
   // many multiply-adds that were: what products are measured against.

@@ -55,4 +55,21 @@ void Quantize(const float* x, std::int64_t n, ActivationBlock* out) {
   }
 }
 
+// With amax the largest |x| of a block:
+//  - d is amax / 127, rounded to a half. It is infinite where amax is too large for a half, NaN where x has a NaN.
+//  - inverse is 1 / d, or 0 where d is 0 or not finite.
+//  - q is x * inverse, rounded half to even and clamped to -127..127 (a small d is not exact). It is 0 where inverse
+//  is.
+void ToQ8_0(const float* x, std::int64_t n, BlockQ8_0* out) {
+  for (std::int64_t begin = 0; begin < n; begin += 32, x += 32, ++out) {
+    out->d = FloatToHalf(LargestMagnitude(x, 32) / 127);
+    const float d = HalfToFloat(out->d);
+    const float inverse = d > 0 && std::isfinite(d) ? 1 / d : 0.0f;
+    for (int i = 0; i < 32; ++i) {
+      const float q = inverse == 0 ? 0.0f : std::nearbyint(x[i] * inverse);
+      out->qs[i] = static_cast<std::int8_t>(std::clamp(q, -127.0f, 127.0f));
+    }
+  }
+}
+
 }  // namespace slm::scalar

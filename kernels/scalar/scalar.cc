@@ -25,6 +25,8 @@ constexpr KernelSet MakeScalarKernels() {
   matmul(Format::kQ6_K) = scalar::MatMulQ6_K;
   set.quantize = scalar::Quantize;
   set.attention = scalar::Attention;
+  set.attention_part = scalar::AttentionPart;
+  set.attention_merge = scalar::AttentionMerge;
   set.rms_norm = scalar::RmsNorm;
   set.add = scalar::Add;
   set.scale = scalar::Scale;
@@ -33,6 +35,7 @@ constexpr KernelSet MakeScalarKernels() {
   set.softcap = scalar::Softcap;
   set.rope = scalar::Rope;
   set.to_half = scalar::ToHalf;
+  set.to_q8_0 = scalar::ToQ8_0;
   set.int8_peak = scalar::Int8Peak;
   return set;
 }

@@ -113,13 +113,6 @@ struct Int8NeonBase {
   static void StoreBytes(std::uint8_t* to, Bytes a) { vst1q_u8(to, a); }
 
  protected:
-  template <class T>
-  static T From(const void* from) {
-    T value;
-    std::memcpy(&value, from, sizeof(value));
-    return value;
-  }
-
   static int8x16_t LoadSigned(const std::uint8_t* codes) { return vreinterpretq_s8_u8(vld1q_u8(codes)); }
 
   // The factors of 2 or 4 groups of 8, a lane each; `offset` counts bytes.
@@ -195,7 +188,11 @@ struct Int8Neon : Int8NeonBase {
 
  private:
   // Four bytes, in every lane.
-  static int8x16_t Word(const std::int8_t* from) { return vreinterpretq_s8_s32(vdupq_n_s32(From<std::int32_t>(from))); }
+  static int8x16_t Word(const std::int8_t* from) {
+    std::int32_t word;
+    std::memcpy(&word, from, sizeof(word));
+    return vreinterpretq_s8_s32(vdupq_n_s32(word));
+  }
 };
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "simd/matmul_float-inl.h"
 #include "simd/matmul_int8-inl.h"
 #include "simd/ops-inl.h"
+#include "simd/store_q8_0-inl.h"
 
 namespace slm {
 namespace {
@@ -38,6 +39,8 @@ constexpr KernelSet MakeKernelSet(const char* name, std::uint32_t needs,
   matmul(Format::kQ6_K) = MatMulInt8<Isa, PanelQ6_K<Isa>>;
   set.quantize = quantize;
   set.attention = Attention<Widen>;
+  set.attention_part = AttentionPart<Widen>;
+  set.attention_merge = AttentionMerge<Widen>;
   set.rms_norm = Ops<Widen>::RmsNorm;
   set.add = Ops<Widen>::Add;
   set.scale = Ops<Widen>::Scale;
@@ -46,6 +49,7 @@ constexpr KernelSet MakeKernelSet(const char* name, std::uint32_t needs,
   set.softcap = Ops<Widen>::Softcap;
   set.rope = Ops<Widen>::Rope;
   set.to_half = Ops<Widen>::ToHalf;
+  set.to_q8_0 = StoreQ8_0;
   set.int8_peak = Isa::Peak;
   return set;
 }

@@ -197,6 +197,29 @@ TEST_F(DescribeMachineTest, FavouredCoresAreNoClass) {
   EXPECT_EQ(Describe(Range(0, 12)).performance_cores, 12);
 }
 
+TEST_F(DescribeMachineTest, FavouredClustersAreNoClass) {
+  WriteSpeeds("cpufreq/cpuinfo_max_freq", {3417600, 3417600, 3417600, 3417600, 4012800, 4012800, 4012800, 4012800});
+  EXPECT_EQ(Describe(Range(0, 8)).performance_cores, 8);
+}
+
+TEST_F(DescribeMachineTest, NoCoreWorksAlone) {
+  WriteSpeeds("cpu_capacity", {400, 400, 400, 400, 600, 600, 600, 1024});
+  EXPECT_EQ(Describe(Range(0, 8)).performance_cores, 4);
+  EXPECT_EQ(Describe(Range(4, 8)).performance_cores, 4);
+  EXPECT_EQ(Describe({7}).performance_cores, 1);
+}
+
+// Beside the efficient cores of some laptops there are slower ones still, counted by the same device.
+TEST_F(DescribeMachineTest, SlowestCoresAreLeftOutAmongEfficientOnes) {
+  WriteHybrid("0-3", "4-13");
+  std::vector<int> frequencies(14, 3800000);
+  std::fill_n(frequencies.begin(), 4, 4800000);
+  std::fill_n(frequencies.end() - 2, 2, 2500000);
+  WriteSpeeds("cpufreq/cpuinfo_max_freq", frequencies);
+  EXPECT_EQ(Describe(Range(0, 14)).performance_cores, 4);
+  EXPECT_EQ(Describe(Range(4, 14)).performance_cores, 8);
+}
+
 TEST_F(DescribeMachineTest, SpeedsThatAreNotToldForAllSayNothing) {
   WriteSpeeds("cpu_capacity", {1024, 400, 400});
   EXPECT_EQ(Describe(Range(0, 4)).performance_cores, 4);
@@ -248,6 +271,21 @@ TEST_F(DescribeMachineTest, QuotaOfVersionOne) {
   Write("sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000");
   EXPECT_EQ(Describe(Range(0, 8)).quota, 3);
   EXPECT_EQ(Describe(Range(0, 8)).default_threads, 3);
+}
+
+TEST_F(DescribeMachineTest, QuotaOfVersionOneMountedUnderBothNames) {
+  Write("proc/self/cgroup", "4:cpu,cpuacct:/box");
+  Write("sys/fs/cgroup/cpu,cpuacct/box/cpu.cfs_quota_us", "200000");
+  Write("sys/fs/cgroup/cpu,cpuacct/box/cpu.cfs_period_us", "100000");
+  EXPECT_EQ(Describe(Range(0, 8)).default_threads, 2);
+}
+
+TEST_F(DescribeMachineTest, QuotasAreRoundedDown) {
+  Write("proc/self/cgroup", "0::/box");
+  Write("sys/fs/cgroup/box/cpu.max", "150000 100000");
+  EXPECT_EQ(Describe(Range(0, 8)).default_threads, 1);
+  Write("sys/fs/cgroup/box/cpu.max", "299999 100000");
+  EXPECT_EQ(Describe(Range(0, 8)).default_threads, 2);
 }
 
 // A container sees its own group at the top, but may be told the host's path.
@@ -343,6 +381,8 @@ TEST_F(DescribeMachineTest, NameOfTheProcessor) {
   EXPECT_EQ(Describe({0}).processor, "AMD Ryzen 7 7840U w/ Radeon");
   Write("proc/cpuinfo", "processor\t: 0\nCPU implementer\t: 0x41\n");
   EXPECT_EQ(Describe({0}).processor, "");
+  Write("proc/device-tree/model", std::string_view("Raspberry Pi 5 Model B Rev 1.0\0", 31));
+  EXPECT_EQ(Describe({0}).processor, "Raspberry Pi 5 Model B Rev 1.0");
   Write("proc/cpuinfo", "model name : a\x1b[31mb");
   EXPECT_EQ(Describe({0}).processor, "");
   Write("proc/cpuinfo", "model name : " + std::string(100000, 'x'));

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "infer/fixture.h"
@@ -52,13 +53,14 @@ TEST_P(DeterminismTest, ThreadsSplitsAndBatches) {
       {.threads = 2}, {.threads = 3}, {.batch_size = 1},          {.batch_size = 7},
       {.split = 7},   {.split = 1},   {.threads = 2, .split = 1}, {.threads = 3, .batch_size = 20, .split = 29},
   };
-  for (const KvType kv_type : {KvType::kF16, KvType::kF32}) {
+  for (const auto& [kv_type, name] :
+       {std::pair(KvType::kF16, "f16"), std::pair(KvType::kF32, "f32"), std::pair(KvType::kQ8_0, "q8_0")}) {
+    if (kv_type == KvType::kQ8_0 && model_.impl().config.key_length % 32 != 0) continue;
     const std::vector<float> expected = Logits({.kv_type = kv_type, .threads = 1}, 0);
     for (const Way& way : kWays) {
       const SessionOptions options = {.kv_type = kv_type, .threads = way.threads, .batch_size = way.batch_size};
       EXPECT_TRUE(SameBits(Logits(options, way.split), expected))
-          << (kv_type == KvType::kF32 ? "f32" : "f16") << " cache, threads: " << way.threads
-          << ", batch: " << way.batch_size << ", split: " << way.split;
+          << name << " cache, threads: " << way.threads << ", batch: " << way.batch_size << ", split: " << way.split;
     }
   }
 }
@@ -161,21 +163,37 @@ INSTANTIATE_TEST_SUITE_P(, LongTextDeterminismTest, RunnableSets(), KernelSetNam
 
 // Attention takes keys in blocks, and rows of one task begin their windows in different ones.
 TEST_P(LongTextDeterminismTest, WindowsAcrossBlocksOfKeys) {
-  TinyModel tiny({.architecture = "gemma3", .layers = 3, .context = 512});
+  TinyModel tiny({.architecture = "gemma3", .layers = 3, .head_dim = 32, .context = 512});
   tiny.Set("gemma3.attention.sliding_window", 70u).Set("gemma3.attention.sliding_window_pattern", 3u);
   const Model model = tiny.Open({.kernels = kernels()}).value();
   std::vector<Token> text;
   for (int i = 0; i < 300; ++i) text.push_back(3 + i * i % 37);
-  constexpr Way kWays[] = {{.split = 1},      {.split = 7},      {.split = 64},
-                           {.split = 65},     {.threads = 2},    {.threads = 3, .batch_size = 33},
-                           {.batch_size = 1}, {.batch_size = 71}};
-  for (const KvType kv_type : {KvType::kF16, KvType::kF32}) {
+  constexpr Way kWays[] = {{.split = 1},      {.split = 7},       {.split = 64},
+                           {.split = 65},     {.threads = 2},     {.threads = 3, .batch_size = 33},
+                           {.batch_size = 1}, {.batch_size = 71}, {.threads = 3, .split = 1}};
+  for (const KvType kv_type : {KvType::kF16, KvType::kF32, KvType::kQ8_0}) {
     const std::vector<float> expected = AllLogits(model, {.kv_type = kv_type, .threads = 1}, text);
     for (const Way& way : kWays) {
       const SessionOptions options = {.kv_type = kv_type, .threads = way.threads, .batch_size = way.batch_size};
       EXPECT_TRUE(SameBits(AllLogits(model, options, text, way.split), expected))
           << "threads: " << way.threads << ", batch: " << way.batch_size << ", split: " << way.split;
     }
+  }
+}
+
+// A row that comes alone takes its keys in more parts than are merged at once.
+TEST_P(LongTextDeterminismTest, OneRowAfterThousands) {
+  const TinyModel tiny({.layers = 1, .heads = 2, .kv_heads = 1, .context = 8192});
+  const Model model = tiny.Open({.kernels = kernels()}).value();
+  std::vector<Token> text;
+  for (int i = 0; i < 4300; ++i) text.push_back(3 + i * i % 37);
+  for (const std::int32_t threads : {1, 3}) {
+    Session session = SessionOrThrow(model, {.context_length = 8192, .threads = threads});
+    const std::span<const float> logits = session.Append(text).value();
+    const std::vector<float> expected(logits.begin(), logits.end());
+    const std::span<const Token> last = std::span(text).last(1);
+    ASSERT_TRUE(session.Rewind(static_cast<std::int32_t>(text.size()) - 1).ok());
+    EXPECT_TRUE(SameBits(session.Append(last).value(), expected)) << "threads: " << threads;
   }
 }
 

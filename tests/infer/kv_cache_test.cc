@@ -21,8 +21,8 @@ namespace {
 constexpr std::uint32_t kWindow = 4;
 
 // Two layers, the first sliding.
-Model SlidingModel() {
-  return TinyModel({.architecture = "gemma3", .context = 64})
+Model SlidingModel(std::uint32_t head_dim = 16) {
+  return TinyModel({.architecture = "gemma3", .head_dim = head_dim, .context = 64})
       .Set("gemma3.attention.sliding_window", kWindow)
       .Set("gemma3.attention.sliding_window_pattern", 2u)
       .Open()
@@ -48,19 +48,48 @@ TEST(KvCacheTest, SlidingLayersHaveCellsForTheWindowAndABatch) {
 }
 
 TEST(KvCacheTest, BytesAreTheCellsOfAllLayers) {
-  const Model model = SlidingModel();
-  // 2 key/value heads of 16, for keys and for values.
-  constexpr std::uint64_t kPerCell = 2 * 16 * 2;
-  for (const auto& [format, bytes] : {std::pair(CacheFormat::kF16, 2), std::pair(CacheFormat::kF32, 4)}) {
-    const KvCache cache = KvCache::Create(model.impl().config, 40, 3, format).value();
-    const std::uint64_t expected = (kWindow + 3 - 1 + 40) * kPerCell * static_cast<std::uint64_t>(bytes);
+  const Model model = SlidingModel(32);
+  // Keys and values of 2 heads of 32, which in Q8_0 are a block of 34 bytes each.
+  struct Case {
+    CacheFormat format;
+    KvType type;
+    std::uint64_t head_bytes;
+  };
+  constexpr Case kCases[] = {{CacheFormat::kF32, KvType::kF32, 128},
+                             {CacheFormat::kF16, KvType::kF16, 64},
+                             {CacheFormat::kQ8_0, KvType::kQ8_0, 34}};
+  for (const Case& c : kCases) {
+    const KvCache cache = KvCache::Create(model.impl().config, 40, 3, c.format).value();
+    const std::uint64_t expected = (kWindow + 3 - 1 + 40) * 2 * 2 * c.head_bytes;
     EXPECT_GE(cache.bytes(), expected);
     EXPECT_LE(cache.bytes(), expected + 4 * 64);  // each part may be padded to 64 bytes
-    const KvType type = format == CacheFormat::kF16 ? KvType::kF16 : KvType::kF32;
     const Session session =
-        SessionOrThrow(model, {.context_length = 40, .kv_type = type, .threads = 1, .batch_size = 3});
+        SessionOrThrow(model, {.context_length = 40, .kv_type = c.type, .threads = 1, .batch_size = 3});
     EXPECT_EQ(session.kv_bytes(), cache.bytes());
   }
+}
+
+TEST(KvCacheTest, CellsOfAHeadAreNextToEachOther) {
+  const Model model = SlidingModel(32);
+  for (const CacheFormat format : {CacheFormat::kF32, CacheFormat::kF16, CacheFormat::kQ8_0}) {
+    const KvCache cache = KvCache::Create(model.impl().config, 40, 3, format).value();
+    const KvCache::Layer& layer = cache.layer(1);
+    const auto bytes = static_cast<std::ptrdiff_t>(CacheBytes(format, 32));
+    EXPECT_EQ(layer.Key(0, 1) - layer.Key(0, 0), bytes);
+    EXPECT_EQ(layer.Key(1, 0) - layer.Key(0, 0), 40 * bytes);
+    EXPECT_EQ(layer.Value(1, 39) - layer.Value(0, 0), 79 * bytes);
+    EXPECT_GE(layer.Value(0, 0) - layer.Key(1, 39), bytes);
+  }
+}
+
+TEST(KvCacheTest, Q8NeedsHeadsOfWholeBlocks) {
+  const Model model = SlidingModel(16);
+  const Result<Session> session = Session::Create(model, {.kv_type = KvType::kQ8_0, .threads = 1});
+  ASSERT_FALSE(session.ok());
+  EXPECT_EQ(session.status().code(), StatusCode::kUnsupported);
+  EXPECT_THAT(session.status().message(),
+              testing::AllOf(testing::HasSubstr("heads of 16 dimensions"), testing::HasSubstr("multiples of 32"),
+                             testing::HasSubstr("f16")));
 }
 
 TEST(KvCacheTest, FirstRewindPositionFollowsTheOldestCell) {

@@ -10,6 +10,7 @@
 
 #include "infer/fixture.h"
 #include "kernels.h"
+#include "model/model_impl.h"
 #include "support/test_data.h"
 
 namespace slm::test {
@@ -22,6 +23,8 @@ constexpr double kMaxFloatDeviation = 1e-4;
 constexpr double kMaxTimesLlamaCpp = 1.25;
 // Keys and values rounded to f16, by up to 2^-12 of their size; for quantized models that is lost in the bound above.
 constexpr double kMaxHalfCacheDeviation = 1e-2;
+// Rounded to half of 1/127 of the largest of 32, by up to 2^-8 of it.
+constexpr double kMaxQ8CacheDeviation = 16 * kMaxHalfCacheDeviation;
 
 // What of `fixture` must hold with keys and values in F32.
 Deviation Bound(const Fixture& fixture) {
@@ -58,6 +61,12 @@ TEST_P(ReferenceTest, Logits) {
 TEST_P(ReferenceTest, LogitsWithHalfCache) {
   const Deviation deviation = DeviationFromReference(model_, fixture(), KvType::kF16);
   EXPECT_LE(deviation.max_abs, fixture().quantized ? Bound(fixture()).max_abs : kMaxHalfCacheDeviation);
+}
+
+TEST_P(ReferenceTest, LogitsWithQ8Cache) {
+  if (model_.impl().config.key_length % 32 != 0) GTEST_SKIP() << "q8_0 can't store heads of this length";
+  EXPECT_LE(DeviationFromReference(model_, fixture(), KvType::kQ8_0).max_abs,
+            Bound(fixture()).max_abs + kMaxQ8CacheDeviation);
 }
 
 TEST_P(ReferenceTest, GreedyContinuation) {

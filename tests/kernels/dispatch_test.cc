@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <set>
 #include <string>
@@ -67,6 +68,17 @@ TEST(Dispatch, FeaturesAgreeWithTheCompilersRuntime) {
                       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
                       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
   EXPECT_EQ((CpuFeatures() & kCpuAvx512Vnni) != 0, avx512);
+}
+#endif
+
+#if defined(__aarch64__) && defined(__linux__)
+// Linux lets programs read the identification registers, too.
+TEST(Dispatch, FeaturesAgreeWithTheIdRegisters) {
+  std::uint64_t isar0 = 0, isar1 = 0;
+  asm("mrs %0, id_aa64isar0_el1" : "=r"(isar0));
+  asm("mrs %0, id_aa64isar1_el1" : "=r"(isar1));
+  EXPECT_EQ((CpuFeatures() & kCpuNeonDotProd) != 0, (isar0 >> 44 & 15) != 0);
+  EXPECT_EQ((CpuFeatures() & kCpuNeonI8mm) != 0, (isar1 >> 52 & 15) != 0);
 }
 #endif
 

@@ -152,10 +152,12 @@ ProcessorSet OneOfEachCore(const fs::path& root, const ProcessorSet& allowed) {
 }
 
 // The faster ones by the number each processor has in `file`, if they fall into classes by it. Processors of one class
-// differ a little too, favoured ones by up to a tenth from the next: where the numbers drop by more, another class
-// begins. Of several drops the steepest counts: a phone's one prime core is not to work alone.
+// differ a little too, favoured ones by up to a sixth from the next: where the numbers drop by more than a fifth,
+// another class begins. Of several drops the steepest counts, but none that would leave a single core: neither a
+// favoured core nor a phone's prime core is to work alone.
 ProcessorSet FasterBy(const fs::path& root, const ProcessorSet& cores, const char* file) {
-  constexpr double kSameClass = 0.87;
+  constexpr double kSameClass = 0.8;
+  constexpr std::size_t kLeastClass = 2;
   std::vector<std::pair<double, std::int32_t>> speeds;
   ForEach(cores, [&](std::int32_t processor) {
     const std::int64_t speed = ParseNumber(ReadText(ProcessorFolder(root, processor) / file)).value_or(0);
@@ -166,7 +168,7 @@ ProcessorSet FasterBy(const fs::path& root, const ProcessorSet& cores, const cha
   std::sort(speeds.begin(), speeds.end(), std::greater<>());
   std::size_t fast = speeds.size();
   double steepest = kSameClass;
-  for (std::size_t i = 1; i < speeds.size(); ++i) {
+  for (std::size_t i = kLeastClass; i < speeds.size(); ++i) {
     const double drop = speeds[i].first / speeds[i - 1].first;
     if (drop >= steepest) continue;
     steepest = drop;
@@ -181,7 +183,7 @@ ProcessorSet PerformanceCores(const fs::path& root, const ProcessorSet& cores) {
   // Hybrid processors of Intel have a performance counter device for each class.
   const std::optional<ProcessorSet> fast = ParseProcessors(ReadText(root / "sys/devices/cpu_core/cpus"));
   const std::optional<ProcessorSet> slow = ParseProcessors(ReadText(root / "sys/devices/cpu_atom/cpus"));
-  if (fast && slow) return (cores & *fast).any() ? cores & *fast : cores;
+  if (fast && slow && (cores & *fast).any()) return cores & *fast;
   for (const char* file : {"cpu_capacity", "acpi_cppc/highest_perf", "cpufreq/cpuinfo_max_freq"}) {
     const ProcessorSet faster = FasterBy(root, cores, file);
     if (faster != cores) return faster;
@@ -246,23 +248,29 @@ double Quota(const fs::path& root) {
     if (controllers.empty()) {
       quota = Smaller(quota, QuotaAlong(groups, path));
     } else if (HasController(controllers, "cpu")) {
-      quota = Smaller(quota, QuotaAlong(groups / "cpu", path));
+      for (const char* mount : {"cpu", "cpu,cpuacct"}) quota = Smaller(quota, QuotaAlong(groups / mount, path));
     }
   }
   return quota;
 }
 
-std::string ProcessorName(const fs::path& root) {
+// "" if it holds anything but plain characters.
+std::string PlainName(std::string_view text) {
   constexpr std::size_t kMaxLength = 128;
+  const std::string_view name = Trim(text).substr(0, kMaxLength);
+  const bool printable = std::all_of(name.begin(), name.end(), [](char c) { return c >= ' ' && c <= '~'; });
+  return printable ? std::string(name) : "";
+}
+
+std::string ProcessorName(const fs::path& root) {
   const std::string text = ReadText(root / "proc/cpuinfo");
   for (std::string_view rest = text; !rest.empty();) {
     std::string_view value = Next(&rest, '\n');
-    if (Trim(Next(&value, ':')) != "model name") continue;
-    const std::string_view name = Trim(value).substr(0, kMaxLength);
-    const bool printable = std::all_of(name.begin(), name.end(), [](char c) { return c >= ' ' && c <= '~'; });
-    return printable ? std::string(name) : "";
+    if (Trim(Next(&value, ':')) == "model name") return PlainName(value);
   }
-  return "";
+  // ARM's has numbers only; what board it is says more. The text ends with a zero byte.
+  const std::string board = ReadText(root / "proc/device-tree/model");
+  return PlainName(board.c_str());
 }
 
 std::int32_t Count(const ProcessorSet& set) { return std::max(static_cast<std::int32_t>(set.count()), 1); }
@@ -279,6 +287,8 @@ Machine DescribeMachine(const MachineQuery& query) {
   machine.performance_cores = Count(PerformanceCores(query.root, cores));
   machine.quota = Quota(query.root);
   machine.default_threads = machine.performance_cores;
+  // Rounded down: a group that uses up its time early stands still for the rest of the period, all threads of it, and
+  // the threads of a step wait for each other.
   if (machine.quota > 0 && machine.quota < machine.performance_cores) {
     machine.default_threads = std::max(static_cast<std::int32_t>(machine.quota), 1);
   }

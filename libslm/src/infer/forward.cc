@@ -11,14 +11,14 @@ namespace slm {
 
 namespace {
 
-constexpr std::int64_t kBlock = 32;          // values of an ActivationBlock
-constexpr std::int64_t kAttentionRows = 16;  // rows of one attention task while a prompt is read
+constexpr std::int64_t kBlock = 32;           // values of an ActivationBlock
+constexpr std::int64_t kAttentionParts = 32;  // of a single row's keys, computed before they are merged
 
 // Weight rows are dealt out in multiples of the first, so that kernels see whole panels and activations whole blocks,
 // and not more than the second at once, so that workers finish at about the same time.
 constexpr std::int64_t kRowGranule = 32;
 constexpr std::int64_t kMaxChunkRows = 512;
-constexpr std::int64_t kChunksPerThread = 4;         // of a single row
+constexpr std::int64_t kChunksPerThread = 2;        // of a single row: a chunk begins with memory nobody asked for
 constexpr std::int64_t kPromptChunksPerThread = 8;  // of many rows, where a chunk takes as long as several rows' steps
 
 constexpr std::int64_t kActivationRows = 8;  // rows of activations in a chunk of row-wise work
@@ -65,6 +65,7 @@ bool Forward::AllocateInput(Input& input, std::int64_t columns) {
 
 bool Forward::Allocate() {
   for (const LayerConfig& layer : config_->layers) {
+    heads_ = std::max(heads_, std::int64_t{layer.heads});
     query_width_ = std::max(query_width_, std::int64_t{layer.heads} * config_->key_length);
     key_width_ = std::max(key_width_, std::int64_t{layer.kv_heads} * config_->key_length);
     value_width_ = std::max(value_width_, std::int64_t{layer.kv_heads} * config_->value_length);
@@ -82,6 +83,8 @@ bool Forward::Allocate() {
   return stream_.Allocate(rows(d)) && AllocateInput(normed_, d) && queries_.Allocate(rows(query_width_)) &&
          keys_.Allocate(rows(key_width_)) && values_.Allocate(rows(value_width_)) &&
          AllocateInput(attended_, attention_width_) && AllocateInput(activated_, ffn_width_) &&
+         attention_sums_.Allocate(
+             static_cast<std::size_t>(kAttentionParts * heads_ * AttentionSumsFloats(config_->value_length))) &&
          product_.Allocate(rows(d)) && AllocateInput(head_input_, d) && rope_global_.cos.Allocate(rows(angles)) &&
          rope_global_.sin.Allocate(rows(angles)) && rope_sliding_.cos.Allocate(rows(angles)) &&
          rope_sliding_.sin.Allocate(rows(angles)) &&
@@ -93,8 +96,8 @@ std::uint64_t Forward::scratch_bytes() const {
   const auto input = [](const Input& buffers) { return buffers.values.bytes() + buffers.blocks.bytes(); };
   const auto rope = [](const RopeTable& table) { return table.cos.bytes() + table.sin.bytes(); };
   return stream_.bytes() + queries_.bytes() + keys_.bytes() + values_.bytes() + gate_up_.bytes() + product_.bytes() +
-         scratch_.bytes() + input(normed_) + input(attended_) + input(activated_) + input(head_input_) +
-         rope(rope_global_) + rope(rope_sliding_);
+         attention_sums_.bytes() + scratch_.bytes() + input(normed_) + input(attended_) + input(activated_) +
+         input(head_input_) + rope(rope_global_) + rope(rope_sliding_);
 }
 
 void Forward::PlanRope() {
@@ -178,8 +181,7 @@ Cost Forward::CostOfAttention(std::size_t index) const {
     }
     const auto cells = static_cast<double>(std::min(segment.position, window - 1) + segment.rows);
     const KvCache::Layer& layer = segment.cache->layer(index);
-    cost.bytes += cells * static_cast<double>(layer.key_stride + layer.value_stride) *
-                  static_cast<double>(segment.cache->element_bytes());
+    cost.bytes += cells * static_cast<double>(layer.heads * (layer.key_bytes + layer.value_bytes));
   }
   return cost;
 }
@@ -299,8 +301,6 @@ void Forward::StoreRow(std::size_t index, const Segment& segment, std::int64_t r
   const RopeTable& rope = shape.sliding ? rope_sliding_ : rope_global_;
   const std::int64_t hd = config_->key_length;
   const std::int64_t pairs = config_->rope_dimensions / 2;
-  const std::int64_t key_width = shape.kv_heads * hd;
-  const std::int64_t value_width = std::int64_t{shape.kv_heads} * config_->value_length;
   const std::int64_t row = segment.first_row + row_in_segment;
 
   const auto turn = [&](float* head, const Vector& norm) {
@@ -309,71 +309,113 @@ void Forward::StoreRow(std::size_t index, const Segment& segment, std::int64_t r
                    config_->architecture->rope_pairs);
   };
   float* queries = queries_.data() + row * shape.heads * hd;
-  float* keys = keys_.data() + row * key_width;
+  float* keys = keys_.data() + row * shape.kv_heads * hd;
+  const float* values = values_.data() + row * shape.kv_heads * config_->value_length;
   for (std::int64_t head = 0; head < shape.heads; ++head) turn(queries + head * hd, layer.attn_q_norm);
-  for (std::int64_t head = 0; head < shape.kv_heads; ++head) turn(keys + head * hd, layer.attn_k_norm);
 
   const KvCache::Layer& cells = segment.cache->layer(index);
-  const auto element = static_cast<std::int64_t>(segment.cache->element_bytes());
   const std::int64_t cell = (segment.position + row_in_segment) % cells.cells;
   const auto store = [&](const float* from, std::int64_t n, std::byte* to) {
-    if (segment.cache->format() == CacheFormat::kF16) {
-      kernels_->to_half(from, n, reinterpret_cast<Half*>(to));
-    } else {
-      std::copy_n(from, n, reinterpret_cast<float*>(to));
+    switch (segment.cache->format()) {
+      case CacheFormat::kF32:
+        std::copy_n(from, n, reinterpret_cast<float*>(to));
+        break;
+      case CacheFormat::kF16:
+        kernels_->to_half(from, n, reinterpret_cast<Half*>(to));
+        break;
+      case CacheFormat::kQ8_0:
+        kernels_->to_q8_0(from, n, reinterpret_cast<BlockQ8_0*>(to));
+        break;
     }
   };
-  store(keys, key_width, cells.keys + cell * cells.key_stride * element);
-  store(values_.data() + row * value_width, value_width, cells.values + cell * cells.value_stride * element);
+  for (std::int64_t head = 0; head < shape.kv_heads; ++head) {
+    turn(keys + head * hd, layer.attn_k_norm);
+    store(keys + head * hd, hd, cells.Key(head, cell));
+    store(values + head * config_->value_length, config_->value_length, cells.Value(head, cell));
+  }
 }
 
 void Forward::Attend(Worker& worker, std::size_t index) {
   ProfileScope scope = Measure(worker, Operation::kAttention, index);
   if (scope.active()) scope.AddCost(CostOfAttention(index));
-  const LayerConfig& shape = config_->layers[index];
   for (const Segment& segment : segments_) {
-    // Rows of a prompt share a head group's keys; a single row has nobody to share with, and its heads are spread
-    // instead.
-    const std::int64_t heads = segment.rows == 1 ? 1 : shape.heads / shape.kv_heads;
-    const std::int64_t head_tasks = shape.heads / heads;
-    const std::int64_t row_tasks = DivideUp(segment.rows, kAttentionRows);
-    worker.ForEach(head_tasks * row_tasks, [&](std::int64_t task) {
-      // Later rows look at more keys: the long tasks go first.
-      const std::int64_t first_row = (row_tasks - 1 - task / head_tasks) * kAttentionRows;
-      const Range rows = {first_row, std::min(first_row + kAttentionRows, segment.rows)};
-      AttendHeads(worker, index, segment, rows, task % head_tasks * heads, heads);
-    });
+    if (segment.rows == 1 && segment.position >= kAttentionPart) {
+      AttendRow(worker, index, segment);
+    } else {
+      AttendRows(worker, index, segment);
+    }
   }
   ForEachRow(worker, rows_,
              [&](std::int64_t row) { Quantize(attended_, row, model_->weights.layers[index].attn_output.columns); });
 }
 
-void Forward::AttendHeads(const Worker& worker, std::size_t index, const Segment& segment, Range rows,
-                          std::int64_t first_head, std::int64_t heads) {
+// Rows share what it takes to read keys and values, as many as a task can hold.
+void Forward::AttendRows(Worker& worker, std::size_t index, const Segment& segment) {
+  const LayerConfig& shape = config_->layers[index];
+  const std::int64_t even = DivideUp(segment.rows * shape.kv_heads, running_threads_);
+  const std::int64_t most = std::max<std::int64_t>(1, kAttentionQueries / (shape.heads / shape.kv_heads));
+  const std::int64_t size = std::min(even, most);
+  const std::int64_t row_tasks = DivideUp(segment.rows, size);
+  worker.ForEach(shape.kv_heads * row_tasks, [&](std::int64_t task) {
+    // Later rows look at more keys: the long tasks go first.
+    const std::int64_t first_row = (row_tasks - 1 - task / shape.kv_heads) * size;
+    const Range rows = {first_row, std::min(first_row + size, segment.rows)};
+    kernels_->attention(AttentionOf(worker, index, segment, rows, task % shape.kv_heads));
+  });
+}
+
+// A single row has nobody to share with. Where it has keys of several parts, these are spread instead.
+void Forward::AttendRow(Worker& worker, std::size_t index, const Segment& segment) {
+  const LayerConfig& shape = config_->layers[index];
+  const std::int64_t sums_of_head = AttentionSumsFloats(config_->value_length);
+  const std::int64_t stride = heads_ * sums_of_head;
+  const auto sums = [&](std::int64_t slot, std::int64_t kv_head) {
+    return attention_sums_.data() + slot * stride + kv_head * (shape.heads / shape.kv_heads) * sums_of_head;
+  };
+  const auto task = [&](std::int64_t kv_head) { return AttentionOf(worker, index, segment, {0, 1}, kv_head); };
+  const std::int64_t window = shape.sliding ? config_->window : segment.position + 1;
+  const std::int64_t first = std::max<std::int64_t>(0, segment.position + 1 - window) / kAttentionPart;
+  const std::int64_t end = segment.position / kAttentionPart + 1;
+  for (std::int64_t part = first; part < end;) {
+    const std::int64_t merged = part > first ? 1 : 0;  // slots taken by the parts before
+    const std::int64_t parts = std::min(end - part, kAttentionParts - merged);
+    worker.ForEach(parts * shape.kv_heads, [&](std::int64_t chunk) {
+      const std::int64_t i = chunk / shape.kv_heads, kv_head = chunk % shape.kv_heads;
+      kernels_->attention_part(task(kv_head), part + i, sums(merged + i, kv_head));
+    });
+    worker.ForEach(shape.kv_heads, [&](std::int64_t kv_head) {
+      kernels_->attention_merge(task(kv_head), sums(0, kv_head), stride, merged + parts);
+    });
+    part += parts;
+  }
+}
+
+// Rows of a segment with the query heads of one key/value head.
+AttentionTask Forward::AttentionOf(const Worker& worker, std::size_t index, const Segment& segment, Range rows,
+                                   std::int64_t kv_head) {
   const LayerConfig& shape = config_->layers[index];
   const KvCache::Layer& cells = segment.cache->layer(index);
-  const auto element = static_cast<std::int64_t>(segment.cache->element_bytes());
-  const std::int64_t kv_head = first_head / (shape.heads / shape.kv_heads);
+  const std::int64_t heads = shape.heads / shape.kv_heads;
   const std::int64_t query_width = std::int64_t{shape.heads} * config_->key_length;
   const std::int64_t row = segment.first_row + rows.begin;
-  kernels_->attention({.queries = queries_.data() + row * query_width + first_head * config_->key_length,
-                       .query_stride = query_width,
-                       .out = attended_.values.data() + row * attended_.stride + first_head * config_->value_length,
-                       .out_stride = attended_.stride,
-                       .rows = rows.end - rows.begin,
-                       .heads = heads,
-                       .head_dim = config_->key_length,
-                       .value_dim = config_->value_length,
-                       .first_position = segment.position + rows.begin,
-                       .window = shape.sliding ? config_->window : 0,
-                       .keys = cells.keys + kv_head * config_->key_length * element,
-                       .values = cells.values + kv_head * config_->value_length * element,
-                       .key_stride = cells.key_stride,
-                       .value_stride = cells.value_stride,
-                       .cells = cells.cells,
-                       .cache_format = segment.cache->format(),
-                       .scale = config_->attention_scale,
-                       .scratch = Scratch(worker)});
+  return {.queries = queries_.data() + row * query_width + kv_head * heads * config_->key_length,
+          .query_stride = query_width,
+          .out = attended_.values.data() + row * attended_.stride + kv_head * heads * config_->value_length,
+          .out_stride = attended_.stride,
+          .rows = rows.end - rows.begin,
+          .heads = heads,
+          .head_dim = config_->key_length,
+          .value_dim = config_->value_length,
+          .first_position = segment.position + rows.begin,
+          .window = shape.sliding ? config_->window : 0,
+          .keys = cells.Key(kv_head, 0),
+          .values = cells.Value(kv_head, 0),
+          .key_stride = cells.key_bytes,
+          .value_stride = cells.value_bytes,
+          .cells = cells.cells,
+          .cache_format = segment.cache->format(),
+          .scale = config_->attention_scale,
+          .scratch = Scratch(worker)};
 }
 
 void Forward::AttentionOutput(Worker& worker, std::size_t index) {

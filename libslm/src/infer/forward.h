@@ -107,8 +107,10 @@ class Forward {
   void NormRow(const float* x, const Vector& weight, Input& input, std::int64_t row);
   void Quantize(Input& input, std::int64_t row, std::int64_t columns);
   void StoreRow(std::size_t index, const Segment& segment, std::int64_t row_in_segment);
-  void AttendHeads(const Worker& worker, std::size_t index, const Segment& segment, Range rows, std::int64_t first_head,
-                   std::int64_t heads);
+  void AttendRows(Worker& worker, std::size_t index, const Segment& segment);
+  void AttendRow(Worker& worker, std::size_t index, const Segment& segment);
+  AttentionTask AttentionOf(const Worker& worker, std::size_t index, const Segment& segment, Range rows,
+                            std::int64_t kv_head);
   // Where a product goes: weight row `rows.begin` of token t to out[t * stride].
   struct Output {
     float* out = nullptr;
@@ -135,21 +137,23 @@ class Forward {
   std::vector<Segment> segments_;
 
   // Largest widths over the layers.
+  std::int64_t heads_ = 0;
   std::int64_t query_width_ = 0;
   std::int64_t key_width_ = 0;
   std::int64_t value_width_ = 0;
   std::int64_t attention_width_ = 0;
   std::int64_t ffn_width_ = 0;
 
-  AlignedBuffer<float> stream_;   // [max_rows][embedding_length], the residual stream
-  Input normed_;                  // [max_rows][embedding_length]
-  AlignedBuffer<float> queries_;  // [max_rows][query_width_]
-  AlignedBuffer<float> keys_;     // [max_rows][key_width_]
-  AlignedBuffer<float> values_;   // [max_rows][value_width_]
-  Input attended_;                // [max_rows][attention_width_]
-  Input activated_;               // [max_rows][ffn_width_]
-  AlignedBuffer<float> product_;  // [max_rows][embedding_length], a sub-layer's output
-  Input head_input_;              // [kLogitsRows][embedding_length]
+  AlignedBuffer<float> stream_;          // [max_rows][embedding_length], the residual stream
+  Input normed_;                         // [max_rows][embedding_length]
+  AlignedBuffer<float> queries_;         // [max_rows][query_width_]
+  AlignedBuffer<float> keys_;            // [max_rows][key_width_]
+  AlignedBuffer<float> values_;          // [max_rows][value_width_]
+  Input attended_;                       // [max_rows][attention_width_]
+  Input activated_;                      // [max_rows][ffn_width_]
+  AlignedBuffer<float> attention_sums_;  // [kAttentionParts][heads_][AttentionSumsFloats], of a single row
+  AlignedBuffer<float> product_;         // [max_rows][embedding_length], a sub-layer's output
+  Input head_input_;                     // [kLogitsRows][embedding_length]
   RopeTable rope_global_;
   RopeTable rope_sliding_;
   AlignedBuffer<std::byte> scratch_;  // [threads][scratch_bytes_]

@@ -9,16 +9,26 @@ namespace slm {
 namespace {
 
 constexpr std::size_t kLayerAlignment = 64;
+constexpr std::int64_t kBlock = 32;  // elements of a BlockQ8_0
 // More than processes can address. A layer's part is below 2^57 (2^31 cells, 2^22 elements of 4 bytes, keys and
 // values), so that a total that is checked after each layer can't wrap.
 constexpr std::size_t kMaxBytes = std::size_t{1} << 47;
 
-std::size_t RoundUp(std::size_t bytes) { return (bytes + kLayerAlignment - 1) / kLayerAlignment * kLayerAlignment; }
+std::size_t RoundUp(std::int64_t bytes) {
+  return (static_cast<std::size_t>(bytes) + kLayerAlignment - 1) / kLayerAlignment * kLayerAlignment;
+}
 
 }  // namespace
 
 Result<KvCache> KvCache::Create(const ModelConfig& config, std::int64_t context_length, std::int64_t batch_size,
                                 CacheFormat format) {
+  const std::int32_t lengths[] = {config.key_length, config.value_length};
+  for (const std::int32_t length : lengths) {
+    if (format != CacheFormat::kQ8_0 || length % kBlock == 0) continue;
+    return Status(StatusCode::kUnsupported,
+                  Cat("the model has heads of ", length, " dimensions, and a q8_0 key/value cache takes multiples of ",
+                      kBlock, "; use the default, f16"));
+  }
   KvCache cache;
   cache.format_ = format;
   cache.sliding_cells_ = std::min(context_length, config.window + batch_size - 1);
@@ -26,10 +36,11 @@ Result<KvCache> KvCache::Create(const ModelConfig& config, std::int64_t context_
   for (const LayerConfig& shape : config.layers) {
     Layer layer;
     layer.cells = shape.sliding ? cache.sliding_cells_ : context_length;
-    layer.key_stride = std::int64_t{shape.kv_heads} * config.key_length;
-    layer.value_stride = std::int64_t{shape.kv_heads} * config.value_length;
-    total += RoundUp(static_cast<std::size_t>(layer.cells * layer.key_stride) * cache.element_bytes());
-    total += RoundUp(static_cast<std::size_t>(layer.cells * layer.value_stride) * cache.element_bytes());
+    layer.heads = shape.kv_heads;
+    layer.key_bytes = static_cast<std::int64_t>(CacheBytes(format, config.key_length));
+    layer.value_bytes = static_cast<std::int64_t>(CacheBytes(format, config.value_length));
+    total += RoundUp(layer.heads * layer.cells * layer.key_bytes);
+    total += RoundUp(layer.heads * layer.cells * layer.value_bytes);
     if (shape.sliding) cache.window_ = config.window;
     cache.layers_.push_back(layer);
     if (total > kMaxBytes) break;
@@ -41,9 +52,9 @@ Result<KvCache> KvCache::Create(const ModelConfig& config, std::int64_t context_
   std::byte* at = cache.buffer_.data();
   for (Layer& layer : cache.layers_) {
     layer.keys = at;
-    at += RoundUp(static_cast<std::size_t>(layer.cells * layer.key_stride) * cache.element_bytes());
+    at += RoundUp(layer.heads * layer.cells * layer.key_bytes);
     layer.values = at;
-    at += RoundUp(static_cast<std::size_t>(layer.cells * layer.value_stride) * cache.element_bytes());
+    at += RoundUp(layer.heads * layer.cells * layer.value_bytes);
   }
   return cache;
 }

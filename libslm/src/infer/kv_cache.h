@@ -19,22 +19,27 @@ namespace slm {
 // written before its first row looks back.
 class KvCache {
  public:
-  // Keys (values) of cell c of head h begin at keys + c * key_stride + h * key_length, in elements of the format.
+  // The cells of a head are next to each other, as attention reads them.
   struct Layer {
+    std::byte* Key(std::int64_t head, std::int64_t cell) const { return keys + (head * cells + cell) * key_bytes; }
+    std::byte* Value(std::int64_t head, std::int64_t cell) const {
+      return values + (head * cells + cell) * value_bytes;
+    }
+
     std::byte* keys = nullptr;
     std::byte* values = nullptr;
-    std::int64_t key_stride = 0;
-    std::int64_t value_stride = 0;
+    std::int64_t key_bytes = 0;  // of a cell of one head
+    std::int64_t value_bytes = 0;
+    std::int64_t heads = 0;
     std::int64_t cells = 0;
   };
 
-  // kOutOfMemory says how much was wanted.
+  // kOutOfMemory says how much was wanted; kUnsupported that the format can't hold heads of the model's length.
   static Result<KvCache> Create(const ModelConfig& config, std::int64_t context_length, std::int64_t batch_size,
                                 CacheFormat format);
 
   const Layer& layer(std::size_t index) const { return layers_[index]; }
   CacheFormat format() const { return format_; }
-  std::size_t element_bytes() const { return format_ == CacheFormat::kF16 ? sizeof(Half) : sizeof(float); }
   std::uint64_t bytes() const { return buffer_.bytes(); }
 
   // Tells the cache that positions below `end` have been written since the last Clear.

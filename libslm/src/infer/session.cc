@@ -25,6 +25,18 @@ constexpr std::int32_t kDefaultContext = 4096;
 constexpr std::int32_t kMaxThreads = 1024;
 constexpr std::int32_t kMaxBatch = 1 << 16;
 
+CacheFormat ToCacheFormat(KvType type) {
+  switch (type) {
+    case KvType::kF32:
+      return CacheFormat::kF32;
+    case KvType::kQ8_0:
+      return CacheFormat::kQ8_0;
+    case KvType::kF16:
+      break;
+  }
+  return CacheFormat::kF16;
+}
+
 // Without branches or float sums, so that compilers vectorize it.
 bool AllFinite(std::span<const float> values) {
   constexpr std::uint32_t kExponent = 0x7F800000;
@@ -147,7 +159,7 @@ Result<Session> Session::Create(const Model& model, const SessionOptions& option
   const std::int32_t prompt_threads = options.prompt_threads != 0 ? options.prompt_threads : threads;
   auto impl = std::make_unique<SessionImpl>(model, threads, prompt_threads, context);
   if (options.profile) impl->profiler.emplace(model.impl().config.layers.size());
-  SLM_RETURN_IF_ERROR(impl->Init(batch, options.kv_type == KvType::kF16 ? CacheFormat::kF16 : CacheFormat::kF32));
+  SLM_RETURN_IF_ERROR(impl->Init(batch, ToCacheFormat(options.kv_type)));
   return Session(std::move(impl));
 }
 
