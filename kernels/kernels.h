@@ -67,7 +67,7 @@ inline constexpr std::int64_t kAttentionPart = 128;
 
 // Query heads (rows times heads) that share the work of reading keys and values. Of a larger task groups of as many are
 // computed one after the other.
-inline constexpr std::int64_t kAttentionQueries = 64;
+inline constexpr std::int64_t kAttentionQueries = 96;
 
 // Attention of consecutive positions of one sequence, for the query heads that share one key/value head.
 //   score[p] = softcap(scale * dot(query, key[p])), p in max(0, position - window + 1) .. position

@@ -296,7 +296,7 @@ TEST_P(AttentionTest, EveryNumberOfRowsAndHeads) {
       Check({.rows = rows, .heads = heads, .head_dim = 16, .value_dim = 16, .first_position = 61}, random);
     }
   }
-  Check({.rows = 2, .heads = 71, .head_dim = 16, .value_dim = 16, .first_position = 5}, random);
+  Check({.rows = 2, .heads = 103, .head_dim = 16, .value_dim = 16, .first_position = 5}, random);
 }
 
 TEST_P(AttentionTest, EveryPositionFromTheFirst) {
