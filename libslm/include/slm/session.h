@@ -66,7 +66,8 @@ class SessionImpl;  // private to the library
 
 class Session {
  public:
-  // `model` may go out of scope: the session keeps the mapping alive. Fails with kInvalidArgument or kOutOfMemory.
+  // `model` may go out of scope: the session keeps the mapping alive. Fails with kInvalidArgument, kOutOfMemory or
+  // kUnsupported (a q8_0 cache for heads whose length is no multiple of 32).
   static Result<Session> Create(const Model& model, const SessionOptions& options = {});
   ~Session();
   Session(Session&&) noexcept;
