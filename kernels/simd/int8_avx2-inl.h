@@ -35,6 +35,10 @@ struct Int8Ymm {
   // The code of 0 in a format of signed bytes: instructions here take codes unsigned. 0 where they take them signed.
   static constexpr int kByteZero = 128;
 
+  // What a few tokens are computed with, by the number of PanelBlocks in a block: this.
+  template <int>
+  using Few = Int8Ymm;
+
   // A tile is kPanels x TileTokens products, which fit into registers beside each other. Both share loads: a panel's
   // codes meet each token, and a token's activations each panel. FewTokens are computed without keeping panels.
   static constexpr int kPanels = 2;

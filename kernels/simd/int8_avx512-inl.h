@@ -10,9 +10,18 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
+
+#include "simd/int8_avx2-inl.h"
 
 namespace slm {
 namespace {
+
+struct Avx512VnniPairs {
+  static __m256i AddProducts(__m256i sums, __m256i lanes, __m256i factors) {
+    return _mm256_dpwssd_epi32(sums, lanes, factors);
+  }
+};
 
 struct Int8Avx512 {
   static constexpr int kRows = 16;
@@ -24,9 +33,14 @@ struct Int8Avx512 {
 
   static constexpr int kByteZero = 128;
 
+  // Rows in blocks of 256 columns are long: of 16 of them, what is prefetched does not fit into the L1 cache, of 8 it
+  // does.
+  template <int kBlocks>
+  using Few = std::conditional_t<(kBlocks > 1), Int8Ymm<Avx512VnniPairs>, Int8Avx512>;
+  static constexpr int FewTokens(int bits) { return bits == 8 ? 4 : 8; }
+
   static constexpr int kPanels = 2;
   static constexpr int TileTokens(int) { return 4; }
-  static constexpr int FewTokens(int bits) { return bits == 8 ? 4 : 8; }
 
   static Bytes Set1(int byte) { return _mm512_set1_epi8(static_cast<char>(byte)); }
   static Bytes And(Bytes a, Bytes b) { return _mm512_and_si512(a, b); }

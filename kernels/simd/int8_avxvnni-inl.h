@@ -22,6 +22,8 @@ struct AvxVnniPairs {
 
 struct Int8AvxVnni : Int8Ymm<AvxVnniPairs> {
   using Base = Int8Ymm<AvxVnniPairs>;
+  template <int>
+  using Few = Int8AvxVnni;
 
   static constexpr int TileTokens(int bits) { return bits == 8 ? 2 : 3; }
 

@@ -129,6 +129,8 @@ struct Int8NeonBase {
 };
 
 struct Int8Neon : Int8NeonBase {
+  template <int>
+  using Few = Int8Neon;
   static constexpr int kPanels = 2;
   static constexpr int TileTokens(int) { return 3; }
   static constexpr int FewTokens(int) { return 4; }

@@ -9,6 +9,8 @@ namespace slm {
 namespace {
 
 struct Int8NeonDotProd : Int8NeonBase {
+  template <int>
+  using Few = Int8NeonDotProd;
   static constexpr int kPanels = 4;
   static constexpr int TileTokens(int) { return 2; }
   static constexpr int FewTokens(int) { return 4; }

@@ -11,6 +11,8 @@ namespace {
 // smmla multiplies 2 rows by 2 tokens over 8 columns, which are just the group that has a factor. So vectors of codes
 // are [2 rows][8 columns] here: even ones hold rows 0 and 1, odd ones rows 2 and 3.
 struct Int8NeonI8mm : Int8NeonBase {
+  template <int>
+  using Few = Int8NeonI8mm;
   static constexpr int kPanels = 4;
   static constexpr int TileTokens(int) { return 2; }
   static constexpr int FewTokens(int) { return 4; }

@@ -166,12 +166,15 @@ inline void WithCount(std::int64_t n, const F& f) {
   f(std::integral_constant<int, kMax>());
 }
 
-template <class Isa, class PanelFormat>
+// PanelOf<Isa> is one of the formats of unpack-inl.h. A few tokens are computed with the vocabulary Isa::Few.
+template <class Isa, template <class> class PanelOf>
 void MatMulInt8(const MatMulTask& task) {
-  constexpr int kFewTokens = Isa::FewTokens(PanelFormat::kBits);
+  using PanelFormat = PanelOf<Isa>;
+  using Few = typename Isa::template Few<PanelFormat::kBlocks>;
+  constexpr int kFewTokens = Few::FewTokens(PanelFormat::kBits);
   if (task.tokens <= kFewTokens) {
     if (task.tokens > 0)
-      WithCount<kFewTokens>(task.tokens, [&](auto tokens) { MultiplyUnpacking<Isa, PanelFormat, tokens>(task); });
+      WithCount<kFewTokens>(task.tokens, [&](auto tokens) { MultiplyUnpacking<Few, PanelOf<Few>, tokens>(task); });
     return;
   }
   constexpr int kTile = Isa::TileTokens(PanelFormat::kBits);
