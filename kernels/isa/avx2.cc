@@ -10,6 +10,7 @@
 namespace slm {
 
 extern const KernelSet kAvx2Kernels;
-constinit const KernelSet kAvx2Kernels = MakeKernelSet<Int8Avx2, WidenAvx2>("avx2", kCpuAvx2, QuantizeAvx2::Quantize);
+constinit const KernelSet kAvx2Kernels =
+    MakeKernelSet<Int8Avx2, WidenAvx2>("avx2", kCpuAvx2, QuantizeRow<QuantizeAvx2>);
 
 }  // namespace slm

@@ -11,6 +11,6 @@ namespace slm {
 
 extern const KernelSet kAvx512VnniKernels;
 constinit const KernelSet kAvx512VnniKernels =
-    MakeKernelSet<Int8Avx512, WidenAvx512>("avx512vnni", kCpuAvx2 | kCpuAvx512Vnni, QuantizeAvx2::Quantize);
+    MakeKernelSet<Int8Avx512, WidenAvx512>("avx512vnni", kCpuAvx2 | kCpuAvx512Vnni, QuantizeRow<QuantizeAvx2>);
 
 }  // namespace slm

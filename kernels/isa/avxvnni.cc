@@ -1,5 +1,5 @@
-// The kernel set for x86-64 processors with AVX2 and AVX-VNNI. Compiled with those instructions: nothing here may be used
-// before dispatch.cc has found them.
+// The kernel set for x86-64 processors with AVX2 and AVX-VNNI. Compiled with those instructions: nothing here may be
+// used before dispatch.cc has found them.
 
 #include "dispatch.h"
 #include "simd/int8_avxvnni-inl.h"
@@ -11,6 +11,6 @@ namespace slm {
 
 extern const KernelSet kAvxVnniKernels;
 constinit const KernelSet kAvxVnniKernels =
-    MakeKernelSet<Int8AvxVnni, WidenAvx2>("avxvnni", kCpuAvx2 | kCpuAvxVnni, QuantizeAvx2::Quantize);
+    MakeKernelSet<Int8AvxVnni, WidenAvx2>("avxvnni", kCpuAvx2 | kCpuAvxVnni, QuantizeRow<QuantizeAvx2>);
 
 }  // namespace slm

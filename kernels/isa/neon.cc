@@ -9,6 +9,6 @@
 namespace slm {
 
 extern const KernelSet kNeonKernels;
-constinit const KernelSet kNeonKernels = MakeKernelSet<Int8Neon, WidenNeon>("neon", 0, QuantizeNeon::Quantize);
+constinit const KernelSet kNeonKernels = MakeKernelSet<Int8Neon, WidenNeon>("neon", 0, QuantizeRow<QuantizeNeon>);
 
 }  // namespace slm

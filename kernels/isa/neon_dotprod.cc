@@ -11,6 +11,6 @@ namespace slm {
 
 extern const KernelSet kNeonDotProdKernels;
 constinit const KernelSet kNeonDotProdKernels =
-    MakeKernelSet<Int8NeonDotProd, WidenNeon>("neon_dotprod", kCpuNeonDotProd, QuantizeNeon::Quantize);
+    MakeKernelSet<Int8NeonDotProd, WidenNeon>("neon_dotprod", kCpuNeonDotProd, QuantizeRow<QuantizeNeon>);
 
 }  // namespace slm

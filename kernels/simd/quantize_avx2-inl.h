@@ -6,33 +6,15 @@
 #include <immintrin.h>
 
 #include <cstdint>
-#include <limits>
 
 #include "kernels.h"
+#include "simd/quantize-inl.h"
 
 namespace slm {
 namespace {
 
+// For QuantizeRow.
 struct QuantizeAvx2 {
-  static void Quantize(const float* x, std::int64_t n, ActivationBlock* out) {
-    const float amax = LargestMagnitude(x, n);
-    const float inverse = kSteps * kFactors / amax;
-    if (!Finite(amax) || !Finite(inverse)) {
-      for (std::int64_t block = 0; block < n / 32; ++block) {
-        out[block] = {};
-        if (!Finite(amax)) out[block].scale = std::numeric_limits<float>::quiet_NaN();
-      }
-      return;
-    }
-    for (std::int64_t i = 0; i < n; i += 32) QuantizeBlock(x + i, amax, inverse, *out++);
-  }
-
- private:
-  static constexpr float kSteps = 127;
-  static constexpr float kFactors = 4095;
-
-  static bool Finite(float magnitude) { return magnitude <= std::numeric_limits<float>::max(); }
-
   // As integers, which order as the floats do, with infinity and NaN above all others.
   static __m256i Magnitudes(const float* x) {
     return _mm256_and_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)), _mm256_set1_epi32(0x7FFFFFFF));
@@ -65,7 +47,7 @@ struct QuantizeAvx2 {
     __m256i magnitudes[4];
     for (int g = 0; g < 4; ++g) magnitudes[g] = Magnitudes(x + 8 * g);
     const __m128 ratio = _mm_div_ps(_mm_castsi128_ps(Across(magnitudes, Max)), _mm_set1_ps(amax));
-    const __m128 factors = _mm_max_ps(_mm_set1_ps(1), _mm_ceil_ps(_mm_mul_ps(ratio, _mm_set1_ps(kFactors))));
+    const __m128 factors = _mm_max_ps(_mm_set1_ps(1), _mm_ceil_ps(_mm_mul_ps(ratio, _mm_set1_ps(kQuantizeFactors))));
     alignas(16) float inverses[4];
     _mm_store_ps(inverses, _mm_div_ps(_mm_set1_ps(inverse), factors));
     __m256i codes[4];
@@ -80,7 +62,7 @@ struct QuantizeAvx2 {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(out.factors),
                      _mm_or_si128(int_factors, _mm_slli_epi32(int_factors, 16)));
     const __m128i sums = _mm_mullo_epi32(int_factors, Across(codes, Add));
-    out.scale = amax / (kSteps * kFactors);
+    out.scale = amax / (kQuantizeSteps * kQuantizeFactors);
     out.half_sum[0] = _mm_extract_epi32(sums, 0) + _mm_extract_epi32(sums, 1);
     out.half_sum[1] = _mm_extract_epi32(sums, 2) + _mm_extract_epi32(sums, 3);
     out.sum = out.half_sum[0] + out.half_sum[1];

@@ -7,33 +7,15 @@
 
 #include <cstdint>
 #include <cstring>
-#include <limits>
 
 #include "kernels.h"
+#include "simd/quantize-inl.h"
 
 namespace slm {
 namespace {
 
+// For QuantizeRow.
 struct QuantizeNeon {
-  static void Quantize(const float* x, std::int64_t n, ActivationBlock* out) {
-    const float amax = LargestMagnitude(x, n);
-    const float inverse = kSteps * kFactors / amax;
-    if (!Finite(amax) || !Finite(inverse)) {
-      for (std::int64_t block = 0; block < n / 32; ++block) {
-        out[block] = {};
-        if (!Finite(amax)) out[block].scale = std::numeric_limits<float>::quiet_NaN();
-      }
-      return;
-    }
-    for (std::int64_t i = 0; i < n; i += 32) QuantizeBlock(x + i, amax, inverse, *out++);
-  }
-
- private:
-  static constexpr float kSteps = 127;
-  static constexpr float kFactors = 4095;
-
-  static bool Finite(float magnitude) { return magnitude <= std::numeric_limits<float>::max(); }
-
   // The largest magnitudes among 8 floats, as integers: those order as the floats do, with infinity and NaN above all
   // others.
   static uint32x4_t Magnitudes(const float* x) {
@@ -63,7 +45,7 @@ struct QuantizeNeon {
     const uint32x4_t second = vpmaxq_u32(Magnitudes(x + 16), Magnitudes(x + 24));
     const float32x4_t group_max = vreinterpretq_f32_u32(vpmaxq_u32(first, second));
     const float32x4_t ratio = vdivq_f32(group_max, vdupq_n_f32(amax));
-    const float32x4_t factors = vmaxq_f32(vdupq_n_f32(1), vrndpq_f32(vmulq_n_f32(ratio, kFactors)));
+    const float32x4_t factors = vmaxq_f32(vdupq_n_f32(1), vrndpq_f32(vmulq_n_f32(ratio, kQuantizeFactors)));
     const float32x4_t inverses = vdivq_f32(vdupq_n_f32(inverse), factors);
     const int8x16_t low =
         vcombine_s8(GroupCodes(x, vgetq_lane_f32(inverses, 0)), GroupCodes(x + 8, vgetq_lane_f32(inverses, 1)));
@@ -78,7 +60,7 @@ struct QuantizeNeon {
     const int32x4_t code_sums = vpaddlq_s16(vpaddq_s16(vpaddlq_s8(low), vpaddlq_s8(high)));
     const int32x4_t sums = vmulq_s32(code_sums, int_factors);
     const int32x2_t half_sums = vpadd_s32(vget_low_s32(sums), vget_high_s32(sums));
-    out.scale = amax / (kSteps * kFactors);
+    out.scale = amax / (kQuantizeSteps * kQuantizeFactors);
     vst1_s32(out.half_sum, half_sums);
     out.sum = vaddv_s32(half_sums);
   }
