@@ -222,7 +222,7 @@ TEST(SlmChatConversation, ATurnALine) {
 
 TEST(SlmChatOutput, ClosedPipesAndFullDisks) {
   if (IsEmulated()) GTEST_SKIP() << "the shell can't start an emulated program";
-  const ProgramResult closed = Shell("\"$CHAT\" --temp 0 Hi </dev/null | head -c 3");
+  const ProgramResult closed = Shell("\"$CHAT\" --temp 0 Hi </dev/null | true");  // gone before the first word
   EXPECT_EQ(closed.exit_code, 0);
   EXPECT_EQ(closed.err, "") << "a reader that leaves is nothing to talk about";
   const ProgramResult full = Shell("\"$CHAT\" --temp 0 Hi </dev/null >/dev/full");
