@@ -3,6 +3,7 @@
 #include "slm/machine.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstddef>
@@ -34,7 +35,7 @@ class DescribeMachineTest : public testing::Test {
  protected:
   void SetUp() override {
     const auto* test = testing::UnitTest::GetInstance()->current_test_info();
-    root_ = fs::path(testing::TempDir()) / ("slm_machine_" + std::string(test->name()));
+    root_ = fs::path(testing::TempDir()) / ("slm_machine_" + std::to_string(::getpid()) + test->name());
     fs::remove_all(root_);
     fs::create_directories(root_);
   }

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <array>
 #include <cmath>
@@ -50,7 +51,7 @@ class ModelWriter : public testing::Test {
  protected:
   void SetUp() override {
     const testing::TestInfo& info = *testing::UnitTest::GetInstance()->current_test_info();
-    folder_ = fs::path(testing::TempDir()) / ("slm_model_writer_" + std::string(info.name()));
+    folder_ = fs::path(testing::TempDir()) / ("slm_model_writer_" + std::to_string(::getpid()) + info.name());
     fs::remove_all(folder_);
     fs::create_directories(folder_);
   }
