@@ -44,7 +44,7 @@ struct SessionOptions {
   // Storage of keys and values. kQ8_0 takes 17/32 of the memory of kF16 and costs a little accuracy (docs/numerics.md);
   // kF32 is for comparing numbers.
   KvType kv_type = KvType::kF16;
-  // Threads to generate with, a few tokens at a time. 0: what suits the machine (Machine::default_threads).
+  // Threads to generate with, one token at a time. 0: what suits the machine (Machine::default_threads).
   std::int32_t threads = 0;
   // Threads to read prompts with. 0: as `threads`.
   std::int32_t prompt_threads = 0;

@@ -19,7 +19,7 @@ constexpr std::int64_t kAttentionParts = 32;  // of a single row's keys, compute
 constexpr std::int64_t kRowGranule = 32;
 constexpr std::int64_t kMaxChunkRows = 512;
 constexpr std::int64_t kChunksPerThread = 2;        // of a single row: a chunk begins with memory nobody asked for
-constexpr std::int64_t kPromptChunksPerThread = 8;  // of many rows, where a chunk takes as long as several rows' steps
+constexpr std::int64_t kPromptChunksPerThread = 8;  // of many rows: threads finish together
 
 constexpr std::int64_t kActivationRows = 8;  // rows of activations in a chunk of row-wise work
 
