@@ -13,6 +13,9 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels.h"
+#include "simd/rows_avx2-inl.h"
+
 namespace slm {
 namespace {
 
@@ -30,20 +33,19 @@ struct Int8Ymm {
   using Ints = __m256i;   // [8 rows]
   using Floats = __m256;  // [8 rows]
 
-  using Codes = const std::uint8_t (*)[32];  // see PanelBlock
+  using Codes = const std::uint8_t (*)[32];  // see PanelRun
 
-  // The code of 0 in a format of signed bytes: instructions here take codes unsigned. 0 where they take them signed.
+  // What is left of the zero point of 8-bit codes in Dot's products.
   static constexpr int kByteZero = 128;
 
-  // What a few tokens are computed with, by the number of PanelBlocks in a block: this.
-  template <int>
-  using Few = Int8Ymm;
+  // With what a single token is multiplied: the rows as they lie, and the lanes of their scales.
+  using Rows = RowsAvx2;
+  using One = Int8Ymm;
 
   // A tile is kPanels x TileTokens products, which fit into registers beside each other. Both share loads: a panel's
-  // codes meet each token, and a token's activations each panel. FewTokens are computed without keeping panels.
+  // codes meet each token, and a token's activations each panel.
   static constexpr int kPanels = 2;
   static constexpr int TileTokens(int bits) { return bits == 8 ? 1 : 3; }
-  static constexpr int FewTokens(int bits) { return bits == 8 ? 3 : 4; }
 
   static Bytes Set1(int byte) { return _mm256_set1_epi8(static_cast<char>(byte)); }
   static Bytes And(Bytes a, Bytes b) { return _mm256_and_si256(a, b); }
@@ -66,18 +68,21 @@ struct Int8Ymm {
       const __m128i high = _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows[row + 4] + offset));
       return _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
     };
-    const __m256i a = pair(0), b = pair(1), c = pair(2), d = pair(3);
-    const __m256i ab_low = _mm256_unpacklo_epi32(a, b), ab_high = _mm256_unpackhi_epi32(a, b);
-    const __m256i cd_low = _mm256_unpacklo_epi32(c, d), cd_high = _mm256_unpackhi_epi32(c, d);
-    out[0] = _mm256_unpacklo_epi64(ab_low, cd_low);
-    out[1] = _mm256_unpackhi_epi64(ab_low, cd_low);
-    out[2] = _mm256_unpacklo_epi64(ab_high, cd_high);
-    out[3] = _mm256_unpackhi_epi64(ab_high, cd_high);
+    const __m256i pairs[4] = {pair(0), pair(1), pair(2), pair(3)};
+    Transpose(pairs, out);
   }
 
-  // The same, in the order in which Dot takes codes: two vectors for each 8 columns.
-  static void LoadCodes(const std::uint8_t* const* rows, std::size_t offset, Bytes out[4]) {
-    LoadColumns(rows, offset, out);
+  // Turns [8 rows][32 columns] of codes into 8 vectors of four columns of all rows, two for each step of Dot.
+  template <int kBits>
+  static void StoreCodes(const Bytes rows[8], std::uint8_t out[8][32]) {
+    // [low, high half of the columns][4 rows]: four columns each.
+    __m256i halves[2][4];
+    Transpose(rows, halves[0]);
+    Transpose(rows + 4, halves[1]);
+    for (int i = 0; i < 4; ++i) {
+      StoreBytes(out[i], _mm256_permute2x128_si256(halves[0][i], halves[1][i], 0x20));
+      StoreBytes(out[i + 4], _mm256_permute2x128_si256(halves[0][i], halves[1][i], 0x31));
+    }
   }
 
   // The low, or high, half of each 32-bit lane as a number.
@@ -87,31 +92,6 @@ struct Int8Ymm {
     return _mm256_cvtph_ps(_mm256_castsi256_si128(packed));
   }
   static Floats HighHalves(Bytes lanes) { return LowHalves(_mm256_srli_epi32(lanes, 16)); }
-  // The high half of each lane of a, and above it the low half of b's.
-  static Bytes JoinHalves(Bytes a, Bytes b) {
-    return _mm256_or_si256(_mm256_srli_epi32(a, 16), _mm256_slli_epi32(b, 16));
-  }
-
-  // For vector `step` of 32 columns of codes, the bits of these columns in 32-bit lanes, one a byte: `value` where the
-  // bit is set, else 0.
-  static Bytes SpreadBits(Bytes lanes, int step, int value) {
-    // Byte step / 2 of lane i, four times: indices 4 * i + step / 2 within each 128-bit half.
-    const __m256i lane_starts = _mm256_setr_epi32(0x00000000, 0x04040404, 0x08080808, 0x0C0C0C0C, 0x00000000,
-                                                  0x04040404, 0x08080808, 0x0C0C0C0C);
-    const __m256i copies = _mm256_shuffle_epi8(lanes, _mm256_add_epi8(lane_starts, Set1(step / 2)));
-    const __m256i bits = And(step % 2 == 0 ? copies : _mm256_srli_epi32(copies, 4), _mm256_set1_epi32(0x08040201));
-    // Looked up: the bit is 1, 2, 4 or 8.
-    const char v = static_cast<char>(value);
-    const __m256i values = _mm256_setr_epi8(0, v, v, 0, v, 0, 0, 0, v, 0, 0, 0, 0, 0, 0, 0, 0, v, v, 0, v, 0, 0, 0, v,
-                                            0, 0, 0, 0, 0, 0, 0);
-    return _mm256_shuffle_epi8(values, bits);
-  }
-
-  // All ones in each byte whose bit `bit` is set, else 0.
-  static Bytes HasBit(Bytes bytes, int bit) {
-    const __m256i mask = Set1(1 << bit);
-    return _mm256_cmpeq_epi8(And(bytes, mask), mask);
-  }
 
   // Byte `index` of each 32-bit lane as a number.
   static Floats UnsignedByte(Bytes lanes, int index) {
@@ -188,6 +168,16 @@ struct Int8Ymm {
   }
 
  protected:
+  // The 4 x 4 lanes of each 128-bit half.
+  static void Transpose(const __m256i rows[4], __m256i out[4]) {
+    const __m256i ab_low = _mm256_unpacklo_epi32(rows[0], rows[1]), ab_high = _mm256_unpackhi_epi32(rows[0], rows[1]);
+    const __m256i cd_low = _mm256_unpacklo_epi32(rows[2], rows[3]), cd_high = _mm256_unpackhi_epi32(rows[2], rows[3]);
+    out[0] = _mm256_unpacklo_epi64(ab_low, cd_low);
+    out[1] = _mm256_unpackhi_epi64(ab_low, cd_low);
+    out[2] = _mm256_unpacklo_epi64(ab_high, cd_high);
+    out[3] = _mm256_unpackhi_epi64(ab_high, cd_high);
+  }
+
   // Four bytes, in every lane.
   template <class T>
   static __m256i Word(const T* from) {

@@ -10,18 +10,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <type_traits>
 
 #include "simd/int8_avx2-inl.h"
+#include "simd/rows_avx512-inl.h"
 
 namespace slm {
 namespace {
-
-struct Avx512VnniPairs {
-  static __m256i AddProducts(__m256i sums, __m256i lanes, __m256i factors) {
-    return _mm256_dpwssd_epi32(sums, lanes, factors);
-  }
-};
 
 struct Int8Avx512 {
   static constexpr int kRows = 16;
@@ -33,11 +27,9 @@ struct Int8Avx512 {
 
   static constexpr int kByteZero = 128;
 
-  // Rows in blocks of 256 columns are long: of 16 of them, what is prefetched does not fit into the L1 cache, of 8 it
-  // does.
-  template <int kBlocks>
-  using Few = std::conditional_t<(kBlocks > 1), Int8Ymm<Avx512VnniPairs>, Int8Avx512>;
-  static constexpr int FewTokens(int bits) { return bits == 8 ? 4 : 8; }
+  // Of 16 rows, what is prefetched for a single token would not fit into the L1 cache; of 8 it does.
+  using Rows = RowsAvx512;
+  using One = Int8Ymm<Avx2Pairs>;
 
   static constexpr int kPanels = 2;
   static constexpr int TileTokens(int) { return 4; }
@@ -64,34 +56,24 @@ struct Int8Avx512 {
       all = _mm512_inserti32x4(all, load(row + 8), 2);
       return _mm512_inserti32x4(all, load(row + 12), 3);
     };
-    const __m512i a = quad(0), b = quad(1), c = quad(2), d = quad(3);
-    const __m512i ab_low = _mm512_unpacklo_epi32(a, b), ab_high = _mm512_unpackhi_epi32(a, b);
-    const __m512i cd_low = _mm512_unpacklo_epi32(c, d), cd_high = _mm512_unpackhi_epi32(c, d);
-    out[0] = _mm512_unpacklo_epi64(ab_low, cd_low);
-    out[1] = _mm512_unpackhi_epi64(ab_low, cd_low);
-    out[2] = _mm512_unpacklo_epi64(ab_high, cd_high);
-    out[3] = _mm512_unpackhi_epi64(ab_high, cd_high);
+    const __m512i quads[4] = {quad(0), quad(1), quad(2), quad(3)};
+    Transpose(quads, out);
   }
 
-  static void LoadCodes(const std::uint8_t* const* rows, std::size_t offset, Bytes out[4]) {
-    LoadColumns(rows, offset, out);
+  template <int kBits>
+  static void StoreCodes(const Bytes rows[8], std::uint8_t out[8][64]) {
+    // rows[i] is [rows r, r + 4][32 columns] of r = i, or i + 4 in the second half.
+    __m512i halves[2][4];  // [4 rows of the first][low, high half of the columns][the 4 rows after them][halves]
+    Transpose(rows, halves[0]);
+    Transpose(rows + 4, halves[1]);
+    for (int i = 0; i < 4; ++i) {
+      StoreBytes(out[i], _mm512_shuffle_i64x2(halves[0][i], halves[1][i], 0x88));
+      StoreBytes(out[i + 4], _mm512_shuffle_i64x2(halves[0][i], halves[1][i], 0xDD));
+    }
   }
 
   static Floats LowHalves(Bytes lanes) { return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(lanes)); }
   static Floats HighHalves(Bytes lanes) { return LowHalves(_mm512_srli_epi32(lanes, 16)); }
-  static Bytes JoinHalves(Bytes a, Bytes b) {
-    return _mm512_or_si512(_mm512_srli_epi32(a, 16), _mm512_slli_epi32(b, 16));
-  }
-
-  static Bytes SpreadBits(Bytes lanes, int step, int value) {
-    const __m512i lane_starts = _mm512_broadcast_i32x4(_mm_setr_epi32(0x00000000, 0x04040404, 0x08080808, 0x0C0C0C0C));
-    const __m512i copies = _mm512_shuffle_epi8(lanes, _mm512_add_epi8(lane_starts, Set1(step / 2)));
-    const __m512i bits = _mm512_set1_epi32(step % 2 == 0 ? 0x08040201 : static_cast<int>(0x80402010u));
-    return _mm512_maskz_mov_epi8(_mm512_test_epi8_mask(copies, bits), Set1(value));
-  }
-
-  static Bytes HasBit(Bytes bytes, int bit) { return _mm512_movm_epi8(_mm512_test_epi8_mask(bytes, Set1(1 << bit))); }
-
   static Floats UnsignedByte(Bytes lanes, int index) {
     return _mm512_cvtepi32_ps(
         _mm512_and_si512(_mm512_srli_epi32(lanes, static_cast<unsigned>(8 * index)), _mm512_set1_epi32(0xFF)));
@@ -169,6 +151,15 @@ struct Int8Avx512 {
   }
 
  private:
+  static void Transpose(const __m512i rows[4], __m512i out[4]) {
+    const __m512i ab_low = _mm512_unpacklo_epi32(rows[0], rows[1]), ab_high = _mm512_unpackhi_epi32(rows[0], rows[1]);
+    const __m512i cd_low = _mm512_unpacklo_epi32(rows[2], rows[3]), cd_high = _mm512_unpackhi_epi32(rows[2], rows[3]);
+    out[0] = _mm512_unpacklo_epi64(ab_low, cd_low);
+    out[1] = _mm512_unpackhi_epi64(ab_low, cd_low);
+    out[2] = _mm512_unpacklo_epi64(ab_high, cd_high);
+    out[3] = _mm512_unpackhi_epi64(ab_high, cd_high);
+  }
+
   template <class T>
   static __m512i Word(const T* from) {
     int value;

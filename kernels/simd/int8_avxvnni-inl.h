@@ -22,9 +22,6 @@ struct AvxVnniPairs {
 
 struct Int8AvxVnni : Int8Ymm<AvxVnniPairs> {
   using Base = Int8Ymm<AvxVnniPairs>;
-  template <int>
-  using Few = Int8AvxVnni;
-
   static constexpr int TileTokens(int bits) { return bits == 8 ? 2 : 3; }
 
   // 8-bit codes don't fit 16-bit sums: vpdpbusd adds four products in 32 bits, and a 32-bit product applies the factor.

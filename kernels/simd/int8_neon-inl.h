@@ -13,21 +13,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <type_traits>
-#include <utility>
+
+#include "kernels.h"
+#include "simd/rows_neon-inl.h"
+#include "simd/unroll-inl.h"
 
 namespace slm {
 namespace {
-
-// Calls f with std::integral_constant<int, i> for 0 <= i < kCount: instructions take the number of a lane as a
-// constant.
-template <int kCount, class F>
-[[gnu::always_inline]] inline void ForEach(const F& f) {
-  [&]<int... i>(std::integer_sequence<int, i...>) __attribute__((always_inline)) {
-    (f(std::integral_constant<int, i>()), ...);
-  }
-  (std::make_integer_sequence<int, kCount>());
-}
 
 struct Int8NeonBase {
   static constexpr int kRows = 4;
@@ -37,7 +29,7 @@ struct Int8NeonBase {
 
   using Codes = const std::uint8_t (*)[16];
 
-  // Products here take both operands signed.
+  // Products here take both operands signed; see SignedCodes.
   static constexpr int kByteZero = 0;
 
   static Bytes Set1(int byte) { return vdupq_n_u8(static_cast<std::uint8_t>(byte)); }
@@ -54,37 +46,19 @@ struct Int8NeonBase {
   }
 
   static void LoadColumns(const std::uint8_t* const* rows, std::size_t offset, Bytes out[4]) {
-    const auto load = [&](int row) { return vreinterpretq_u32_u8(vld1q_u8(rows[row] + offset)); };
-    const uint32x4_t a = load(0), b = load(1), c = load(2), d = load(3);
-    const uint64x2_t ab_even = vreinterpretq_u64_u32(vtrn1q_u32(a, b)),
-                     ab_odd = vreinterpretq_u64_u32(vtrn2q_u32(a, b));
-    const uint64x2_t cd_even = vreinterpretq_u64_u32(vtrn1q_u32(c, d)),
-                     cd_odd = vreinterpretq_u64_u32(vtrn2q_u32(c, d));
-    out[0] = vreinterpretq_u8_u64(vzip1q_u64(ab_even, cd_even));
-    out[1] = vreinterpretq_u8_u64(vzip1q_u64(ab_odd, cd_odd));
-    out[2] = vreinterpretq_u8_u64(vzip2q_u64(ab_even, cd_even));
-    out[3] = vreinterpretq_u8_u64(vzip2q_u64(ab_odd, cd_odd));
+    Transpose(vld1q_u8(rows[0] + offset), vld1q_u8(rows[1] + offset), vld1q_u8(rows[2] + offset),
+              vld1q_u8(rows[3] + offset), out);
   }
-  static void LoadCodes(const std::uint8_t* const* rows, std::size_t offset, Bytes out[4]) {
-    LoadColumns(rows, offset, out);
+  template <int kBits>
+  static void StoreCodes(const RowsNeonBase::Bytes rows[4], std::uint8_t out[8][16]) {
+    Bytes columns[8];
+    Transpose(rows[0].low, rows[1].low, rows[2].low, rows[3].low, columns);
+    Transpose(rows[0].high, rows[1].high, rows[2].high, rows[3].high, columns + 4);
+    for (int i = 0; i < 8; ++i) StoreBytes(out[i], SignedCodes<kBits>(columns[i]));
   }
 
   static Floats LowHalves(Bytes lanes) { return Widen(vmovn_u32(vreinterpretq_u32_u8(lanes))); }
   static Floats HighHalves(Bytes lanes) { return Widen(vshrn_n_u32(vreinterpretq_u32_u8(lanes), 16)); }
-  static Bytes JoinHalves(Bytes a, Bytes b) {
-    const uint32x4_t low = vshrq_n_u32(vreinterpretq_u32_u8(a), 16);
-    return vreinterpretq_u8_u32(vsliq_n_u32(low, vreinterpretq_u32_u8(b), 16));
-  }
-
-  static Bytes SpreadBits(Bytes lanes, int step, int value) {
-    const Bytes lane_starts = {0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12};
-    const Bytes copies = vqtbl1q_u8(lanes, vaddq_u8(lane_starts, Set1(step / 2)));
-    const Bytes bits = vreinterpretq_u8_u32(vdupq_n_u32(step % 2 == 0 ? 0x08040201u : 0x80402010u));
-    return And(vtstq_u8(copies, bits), Set1(value));
-  }
-
-  static Bytes HasBit(Bytes bytes, int bit) { return vtstq_u8(bytes, Set1(1 << bit)); }
-
   // A shift to the left by a negative number is one to the right.
   static Floats UnsignedByte(Bytes lanes, int index) {
     const uint32x4_t shifted = vshlq_u32(vreinterpretq_u32_u8(lanes), vdupq_n_s32(-8 * index));
@@ -113,6 +87,12 @@ struct Int8NeonBase {
   static void StoreBytes(std::uint8_t* to, Bytes a) { vst1q_u8(to, a); }
 
  protected:
+  // 0..255 becomes -128..127; fewer bits are either.
+  template <int kBits>
+  static Bytes SignedCodes(Bytes codes) {
+    return kBits == 8 ? Xor(codes, Set1(128)) : codes;
+  }
+
   static int8x16_t LoadSigned(const std::uint8_t* codes) { return vreinterpretq_s8_u8(vld1q_u8(codes)); }
 
   // The factors of 2 or 4 groups of 8, a lane each; `offset` counts bytes.
@@ -125,15 +105,26 @@ struct Int8NeonBase {
   }
 
  private:
+  static void Transpose(Bytes row0, Bytes row1, Bytes row2, Bytes row3, Bytes out[4]) {
+    const uint32x4_t a = vreinterpretq_u32_u8(row0), b = vreinterpretq_u32_u8(row1);
+    const uint32x4_t c = vreinterpretq_u32_u8(row2), d = vreinterpretq_u32_u8(row3);
+    const uint64x2_t ab_even = vreinterpretq_u64_u32(vtrn1q_u32(a, b)),
+                     ab_odd = vreinterpretq_u64_u32(vtrn2q_u32(a, b));
+    const uint64x2_t cd_even = vreinterpretq_u64_u32(vtrn1q_u32(c, d)),
+                     cd_odd = vreinterpretq_u64_u32(vtrn2q_u32(c, d));
+    out[0] = vreinterpretq_u8_u64(vzip1q_u64(ab_even, cd_even));
+    out[1] = vreinterpretq_u8_u64(vzip1q_u64(ab_odd, cd_odd));
+    out[2] = vreinterpretq_u8_u64(vzip2q_u64(ab_even, cd_even));
+    out[3] = vreinterpretq_u8_u64(vzip2q_u64(ab_odd, cd_odd));
+  }
   static Floats Widen(uint16x4_t halves) { return vcvt_f32_f16(vreinterpret_f16_u16(halves)); }
 };
 
 struct Int8Neon : Int8NeonBase {
-  template <int>
-  using Few = Int8Neon;
+  using Rows = RowsNeon;
+  using One = Int8Neon;
   static constexpr int kPanels = 2;
   static constexpr int TileTokens(int) { return 3; }
-  static constexpr int FewTokens(int) { return 4; }
 
   // Two products of 8 bits (127 * 128 at most) fit into 16 bits; of up to 6 bits, four.
   template <int kBits, int kGroups, int kPanels, int kTokens>

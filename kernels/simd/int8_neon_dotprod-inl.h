@@ -4,16 +4,16 @@
 #define SLM_KERNELS_SIMD_INT8_NEON_DOTPROD_INL_H_
 
 #include "simd/int8_neon-inl.h"
+#include "simd/rows_neon_dotprod-inl.h"
 
 namespace slm {
 namespace {
 
 struct Int8NeonDotProd : Int8NeonBase {
-  template <int>
-  using Few = Int8NeonDotProd;
+  using Rows = RowsNeonDotProd;
+  using One = Int8NeonDotProd;
   static constexpr int kPanels = 4;
   static constexpr int TileTokens(int) { return 2; }
-  static constexpr int FewTokens(int) { return 4; }
 
   // sdot multiplies 4 columns of 4 rows by any 4 bytes of a vector of activations.
   template <int kBits, int kGroups, int kPanels, int kTokens>

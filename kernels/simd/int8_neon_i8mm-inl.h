@@ -4,6 +4,7 @@
 #define SLM_KERNELS_SIMD_INT8_NEON_I8MM_INL_H_
 
 #include "simd/int8_neon-inl.h"
+#include "simd/rows_neon_dotprod-inl.h"
 
 namespace slm {
 namespace {
@@ -11,27 +12,23 @@ namespace {
 // smmla multiplies 2 rows by 2 tokens over 8 columns, which are just the group that has a factor. So vectors of codes
 // are [2 rows][8 columns] here: even ones hold rows 0 and 1, odd ones rows 2 and 3.
 struct Int8NeonI8mm : Int8NeonBase {
-  template <int>
-  using Few = Int8NeonI8mm;
+  using Rows = RowsNeonDotProd;
+  using One = Int8NeonI8mm;
   static constexpr int kPanels = 4;
   static constexpr int TileTokens(int) { return 2; }
-  static constexpr int FewTokens(int) { return 4; }
 
-  static void LoadCodes(const std::uint8_t* const* rows, std::size_t offset, Bytes out[4]) {
-    const auto load = [&](int row) { return vreinterpretq_u64_u8(vld1q_u8(rows[row] + offset)); };
-    const uint64x2_t a = load(0), b = load(1), c = load(2), d = load(3);
-    out[0] = vreinterpretq_u8_u64(vzip1q_u64(a, b));
-    out[1] = vreinterpretq_u8_u64(vzip1q_u64(c, d));
-    out[2] = vreinterpretq_u8_u64(vzip2q_u64(a, b));
-    out[3] = vreinterpretq_u8_u64(vzip2q_u64(c, d));
-  }
-
-  // For the vector of codes that has this number: byte step / 2 of two lanes, a byte of the result for each bit.
-  static Bytes SpreadBits(Bytes lanes, int step, int value) {
-    const Bytes lane_starts = {0, 0, 0, 0, 0, 0, 0, 0, 4, 4, 4, 4, 4, 4, 4, 4};
-    const Bytes copies = vqtbl1q_u8(lanes, vaddq_u8(lane_starts, Set1(step % 2 * 8 + step / 2)));
-    const Bytes bits = vreinterpretq_u8_u64(vdupq_n_u64(0x8040201008040201u));
-    return And(vtstq_u8(copies, bits), Set1(value));
+  template <int kBits>
+  static void StoreCodes(const RowsNeonBase::Bytes rows[4], std::uint8_t out[8][16]) {
+    const auto store = [&](Bytes row0, Bytes row1, Bytes row2, Bytes row3, std::uint8_t(*to)[16]) {
+      const uint64x2_t a = vreinterpretq_u64_u8(row0), b = vreinterpretq_u64_u8(row1);
+      const uint64x2_t c = vreinterpretq_u64_u8(row2), d = vreinterpretq_u64_u8(row3);
+      StoreBytes(to[0], SignedCodes<kBits>(vreinterpretq_u8_u64(vzip1q_u64(a, b))));
+      StoreBytes(to[1], SignedCodes<kBits>(vreinterpretq_u8_u64(vzip1q_u64(c, d))));
+      StoreBytes(to[2], SignedCodes<kBits>(vreinterpretq_u8_u64(vzip2q_u64(a, b))));
+      StoreBytes(to[3], SignedCodes<kBits>(vreinterpretq_u8_u64(vzip2q_u64(c, d))));
+    };
+    store(rows[0].low, rows[1].low, rows[2].low, rows[3].low, out);
+    store(rows[0].high, rows[1].high, rows[2].high, rows[3].high, out + 4);
   }
 
   // Tokens in pairs; an odd one is paired with itself.

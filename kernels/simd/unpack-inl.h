@@ -1,7 +1,11 @@
-// The quantized formats as panels: one short routine each. A new format needs its routine here and a line in the kernel
-// tables; the products follow.
+// The quantized formats taken apart, a short struct each. A new format needs one here and a line in the kernel tables;
+// the products follow.
 //
-// Isa is one of the int8_*-inl.h vocabularies.
+// A format is columns in runs of 32, kRuns of them in a block:
+//   weight[row][column] = scale[row][group] * (code[row][column] - kZero) + minimum[row][group]
+// with unsigned codes of kBits bits and groups of 32 / kGroups columns. A format has a zero point or minimums, not
+// both. Each struct says where these are, with the words of an instruction set: Codes with those of a Rows
+// (rows_*-inl.h: a row's columns side by side), Scales with those of a Lanes (int8_*-inl.h: a lane for each row).
 
 #ifndef SLM_KERNELS_SIMD_UNPACK_INL_H_
 #define SLM_KERNELS_SIMD_UNPACK_INL_H_
@@ -10,234 +14,186 @@
 #include <cstdint>
 
 #include "formats.h"
+#include "simd/unroll-inl.h"
 
 namespace slm {
 namespace {
 
-// 32 columns of Isa::kRows weight rows, ready to be multiplied:
-//   weight[row][column] = scales[group][row] * (code - kZero) + minimums[group][row]
-// with groups of 32 / kGroups columns. A format has a zero point or minimums, not both.
-template <class Isa, int kGroups>
-struct alignas(64) PanelBlock {
-  std::uint8_t codes[8][4 * Isa::kRows];  // two vectors for each 8 columns, in the order of Isa::LoadCodes
-  float scales[kGroups][Isa::kRows];
-  float minimums[kGroups][Isa::kRows];  // left alone where there is a zero point
+// Of Lanes::kRows rows, and 32 columns.
+template <class Lanes, int kGroups>
+struct alignas(64) RunScales {
+  float scales[kGroups][Lanes::kRows];
+  float minimums[kGroups][Lanes::kRows];  // left alone where there is a zero point
+};
+
+// The blocks of some rows that are `offset` bytes from where the rows begin.
+struct BlocksOfRows {
+  const std::uint8_t* const* rows;
+  std::size_t offset;
 };
 
 // In place of a zero point: the codes are multiplied as they are, and there are minimums.
 inline constexpr int kMinimums = -1;
+// That of formats of signed bytes, where an instruction set wants codes unsigned and where it wants them signed.
+inline constexpr int kByteZero = 128;
 
-// What the formats below share: kBits of a code, its zero point or kMinimums, kGroups with an own scale in 32 columns,
-// and PanelBlocks in a block.
-template <class Isa, int kBitsOfCode, int kZeroPoint, int kGroupsOfBlock, int kBlocksOfFormat>
-struct PanelFormat {
+// What the formats below share. Codes gives kRunsOfPiece runs at a time, kRuns / kRunsOfPiece times: out[i] is run
+// RunOf(piece, i) of the block.
+template <class BlockOfFormat, int kBitsOfCode, int kZeroPoint, int kGroupsOfRun, int kRunsOfBlock,
+          int kRunsAtOnce = (kRunsOfBlock > 1 ? 2 : 1)>
+struct QuantFormat {
+  using Block = BlockOfFormat;
   static constexpr int kBits = kBitsOfCode;
   static constexpr int kZero = kZeroPoint;
-  static constexpr int kGroups = kGroupsOfBlock;
-  static constexpr int kBlocks = kBlocksOfFormat;
-  using Panel = PanelBlock<Isa, kGroups>;
-  using Bytes = typename Isa::Bytes;
-  using Floats = typename Isa::Floats;
-  // A block of each of kRows rows, `offset` bytes from where the rows begin.
-  struct Rows {
-    const std::uint8_t* const* begin;
-    std::size_t offset;
-  };
+  static constexpr int kGroups = kGroupsOfRun;
+  static constexpr int kRuns = kRunsOfBlock;
+  static constexpr int kRunsOfPiece = kRunsAtOnce;
+  static constexpr int RunOf(int piece, int i) { return piece * kRunsOfPiece + i; }
+};
 
-  // 16 bytes of each row's block.
-  static void LoadColumns(Rows rows, std::size_t offset, Bytes out[4]) {
-    Isa::LoadColumns(rows.begin, rows.offset + offset, out);
-  }
-  static void LoadCodes(Rows rows, std::size_t offset, Bytes out[4]) {
-    Isa::LoadCodes(rows.begin, rows.offset + offset, out);
-  }
+// A half at the beginning of the block, the scale; and another after it, the minimum.
+template <class Lanes, class Out>
+void ScaleAtFront(BlocksOfRows blocks, const Out& out) {
+  typename Lanes::Bytes head[4];
+  Lanes::LoadColumns(blocks.rows, blocks.offset, head);
+  Lanes::Store(out(0).scales[0], Lanes::LowHalves(head[0]));
+}
+template <class Lanes, class Out>
+void ScaleAndMinimumAtFront(BlocksOfRows blocks, const Out& out) {
+  typename Lanes::Bytes head[4];
+  Lanes::LoadColumns(blocks.rows, blocks.offset, head);
+  Lanes::Store(out(0).scales[0], Lanes::LowHalves(head[0]));
+  Lanes::Store(out(0).minimums[0], Lanes::HighHalves(head[0]));
+}
 
-  static void SetScaleAndMinimum(Panel& panel, Floats scale, Floats minimum) {
-    Isa::Store(panel.scales[0], scale);
-    Isa::Store(panel.minimums[0], minimum);
+struct RunsQ4_0 : QuantFormat<BlockQ4_0, 4, 8, 1, 1> {
+  template <class Rows, int kPiece>
+  static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[1]) {
+    out[0] = Rows::LoadNibbles(blocks.rows, blocks.offset + offsetof(Block, qs));
   }
-
-  // 16 bytes a row with columns 0..15 in the low and 16..31 in the high nibbles.
-  static void SetNibbles(Panel& panel, Rows rows, std::size_t offset) {
-    Bytes packed[4];
-    LoadCodes(rows, offset, packed);
-    for (int i = 0; i < 4; ++i) {
-      Isa::StoreBytes(panel.codes[i], Isa::And(packed[i], Isa::Set1(15)));
-      Isa::StoreBytes(panel.codes[i + 4], Isa::template ShiftRight<4>(packed[i]));
-    }
-  }
-
-  // As above, with the fifth bits in 32 bits of their own.
-  static void SetNibblesAndFifthBits(Panel& panel, Rows rows, std::size_t offset, Bytes fifth) {
-    Bytes packed[4];
-    LoadCodes(rows, offset, packed);
-    for (int i = 0; i < 4; ++i) {
-      Isa::StoreBytes(panel.codes[i], Isa::Or(Isa::And(packed[i], Isa::Set1(15)), Isa::SpreadBits(fifth, i, 16)));
-      Isa::StoreBytes(panel.codes[i + 4],
-                      Isa::Or(Isa::template ShiftRight<4>(packed[i]), Isa::SpreadBits(fifth, i + 4, 16)));
-    }
-  }
-
-  // d and dmin, then eight 6-bit scales and minimums in 12 bytes: the beginning of Q4_K and Q5_K.
-  static void SetSubScales(Panel* panels, Rows rows) {
-    Bytes head[4];
-    LoadColumns(rows, 0, head);
-    const Floats d = Isa::LowHalves(head[0]);
-    const Floats minus_dmin = Isa::Mul(Isa::HighHalves(head[0]), Isa::SetAll(-1));
-    const Bytes low6 = Isa::Set1(63), low4 = Isa::Set1(15), bits45 = Isa::Set1(0x30);
-    const auto top = [&](Bytes packed) { return Isa::And(Isa::template ShiftRight<2>(packed), bits45); };
-    const Bytes scales[2] = {Isa::And(head[1], low6), Isa::Or(Isa::And(head[3], low4), top(head[1]))};
-    const Bytes minimums[2] = {Isa::And(head[2], low6), Isa::Or(Isa::template ShiftRight<4>(head[3]), top(head[2]))};
-    for (int j = 0; j < 8; ++j) {
-      SetScaleAndMinimum(panels[j], Isa::Mul(d, Isa::UnsignedByte(scales[j / 4], j % 4)),
-                         Isa::Mul(minus_dmin, Isa::UnsignedByte(minimums[j / 4], j % 4)));
-    }
+  template <class Lanes, class Out>
+  static void Scales(BlocksOfRows blocks, const Out& out) {
+    ScaleAtFront<Lanes>(blocks, out);
   }
 };
 
-template <class Isa>
-struct PanelQ4_0 : PanelFormat<Isa, 4, 8, 1, 1> {
-  using Base = PanelFormat<Isa, 4, 8, 1, 1>;
-  using Block = BlockQ4_0;
-  static void Unpack(typename Base::Rows rows, typename Base::Panel* panel) {
-    Base::SetNibbles(*panel, rows, offsetof(Block, qs));
-    typename Base::Bytes head[4];
-    Base::LoadColumns(rows, offsetof(Block, d), head);
-    Isa::Store(panel->scales[0], Isa::LowHalves(head[0]));
+struct RunsQ4_1 : QuantFormat<BlockQ4_1, 4, kMinimums, 1, 1> {
+  template <class Rows, int kPiece>
+  static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[1]) {
+    out[0] = Rows::LoadNibbles(blocks.rows, blocks.offset + offsetof(Block, qs));
+  }
+  template <class Lanes, class Out>
+  static void Scales(BlocksOfRows blocks, const Out& out) {
+    ScaleAndMinimumAtFront<Lanes>(blocks, out);
   }
 };
 
-template <class Isa>
-struct PanelQ4_1 : PanelFormat<Isa, 4, kMinimums, 1, 1> {
-  using Base = PanelFormat<Isa, 4, kMinimums, 1, 1>;
-  using Block = BlockQ4_1;
-  static void Unpack(typename Base::Rows rows, typename Base::Panel* panel) {
-    Base::SetNibbles(*panel, rows, offsetof(Block, qs));
-    typename Base::Bytes head[4];
-    Base::LoadColumns(rows, offsetof(Block, d), head);
-    Base::SetScaleAndMinimum(*panel, Isa::LowHalves(head[0]), Isa::HighHalves(head[0]));
+struct RunsQ5_0 : QuantFormat<BlockQ5_0, 5, 16, 1, 1> {
+  template <class Rows, int kPiece>
+  static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[1]) {
+    out[0] = Rows::Or(Rows::LoadNibbles(blocks.rows, blocks.offset + offsetof(Block, qs)),
+                      Rows::LoadBits(blocks.rows, blocks.offset + offsetof(Block, qh), 16));
+  }
+  template <class Lanes, class Out>
+  static void Scales(BlocksOfRows blocks, const Out& out) {
+    ScaleAtFront<Lanes>(blocks, out);
   }
 };
 
-template <class Isa>
-struct PanelQ5_0 : PanelFormat<Isa, 5, 16, 1, 1> {
-  using Base = PanelFormat<Isa, 5, 16, 1, 1>;
-  using Block = BlockQ5_0;
-  static void Unpack(typename Base::Rows rows, typename Base::Panel* panel) {
-    typename Base::Bytes head[4];  // d, qh and what follows
-    Base::LoadColumns(rows, offsetof(Block, d), head);
-    Base::SetNibblesAndFifthBits(*panel, rows, offsetof(Block, qs), Isa::JoinHalves(head[0], head[1]));
-    Isa::Store(panel->scales[0], Isa::LowHalves(head[0]));
+struct RunsQ5_1 : QuantFormat<BlockQ5_1, 5, kMinimums, 1, 1> {
+  template <class Rows, int kPiece>
+  static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[1]) {
+    out[0] = Rows::Or(Rows::LoadNibbles(blocks.rows, blocks.offset + offsetof(Block, qs)),
+                      Rows::LoadBits(blocks.rows, blocks.offset + offsetof(Block, qh), 16));
+  }
+  template <class Lanes, class Out>
+  static void Scales(BlocksOfRows blocks, const Out& out) {
+    ScaleAndMinimumAtFront<Lanes>(blocks, out);
   }
 };
 
-template <class Isa>
-struct PanelQ5_1 : PanelFormat<Isa, 5, kMinimums, 1, 1> {
-  using Base = PanelFormat<Isa, 5, kMinimums, 1, 1>;
-  using Block = BlockQ5_1;
-  static void Unpack(typename Base::Rows rows, typename Base::Panel* panel) {
-    typename Base::Bytes head[4];  // d and m, qh and what follows
-    Base::LoadColumns(rows, offsetof(Block, d), head);
-    Base::SetNibblesAndFifthBits(*panel, rows, offsetof(Block, qs), head[1]);
-    Base::SetScaleAndMinimum(*panel, Isa::LowHalves(head[0]), Isa::HighHalves(head[0]));
+struct RunsQ8_0 : QuantFormat<BlockQ8_0, 8, kByteZero, 1, 1> {
+  template <class Rows, int kPiece>
+  static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[1]) {
+    // -128..127 becomes 0..255.
+    out[0] = Rows::Xor(Rows::Load(blocks.rows, blocks.offset + offsetof(Block, qs)), Rows::Set1(kByteZero));
+  }
+  template <class Lanes, class Out>
+  static void Scales(BlocksOfRows blocks, const Out& out) {
+    ScaleAtFront<Lanes>(blocks, out);
   }
 };
 
-template <class Isa>
-struct PanelQ8_0 : PanelFormat<Isa, 8, Isa::kByteZero, 1, 1> {
-  using Base = PanelFormat<Isa, 8, Isa::kByteZero, 1, 1>;
-  using Block = BlockQ8_0;
-  static void Unpack(typename Base::Rows rows, typename Base::Panel* panel) {
-    for (int half = 0; half < 2; ++half) {
-      typename Base::Bytes columns[4];
-      Base::LoadCodes(rows, offsetof(Block, qs) + 16 * static_cast<std::size_t>(half), columns);
-      // -128..127 becomes 0..255 where codes are unsigned.
-      for (int i = 0; i < 4; ++i)
-        Isa::StoreBytes(panel->codes[4 * half + i], Isa::Xor(columns[i], Isa::Set1(Isa::kByteZero)));
-    }
-    typename Base::Bytes head[4];
-    Base::LoadColumns(rows, offsetof(Block, d), head);
-    Isa::Store(panel->scales[0], Isa::LowHalves(head[0]));
+// d and dmin, then eight 6-bit scales and minimums in 12 bytes: the beginning of Q4_K and Q5_K.
+template <class Lanes, class Out>
+void PackedScales(BlocksOfRows blocks, const Out& out) {
+  typename Lanes::Bytes head[4];
+  Lanes::LoadColumns(blocks.rows, blocks.offset, head);
+  const auto d = Lanes::LowHalves(head[0]);
+  const auto minus_dmin = Lanes::Mul(Lanes::HighHalves(head[0]), Lanes::SetAll(-1));
+  const auto low6 = Lanes::Set1(63), low4 = Lanes::Set1(15), bits45 = Lanes::Set1(0x30);
+  const auto top = [&](auto packed) { return Lanes::And(Lanes::template ShiftRight<2>(packed), bits45); };
+  const typename Lanes::Bytes scales[2] = {Lanes::And(head[1], low6),
+                                           Lanes::Or(Lanes::And(head[3], low4), top(head[1]))};
+  const typename Lanes::Bytes minimums[2] = {Lanes::And(head[2], low6),
+                                             Lanes::Or(Lanes::template ShiftRight<4>(head[3]), top(head[2]))};
+  ForEach<8>([&](auto j) {
+    Lanes::Store(out(j).scales[0], Lanes::Mul(d, Lanes::UnsignedByte(scales[j / 4], j % 4)));
+    Lanes::Store(out(j).minimums[0], Lanes::Mul(minus_dmin, Lanes::UnsignedByte(minimums[j / 4], j % 4)));
+  });
+}
+
+// 32 bytes hold run 2k in the low and run 2k + 1 in the high nibbles.
+struct RunsQ4_K : QuantFormat<BlockQ4_K, 4, kMinimums, 1, 8> {
+  template <class Rows, int kPiece>
+  static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[2]) {
+    const auto packed = Rows::Load(blocks.rows, blocks.offset + offsetof(Block, qs) + 32 * kPiece);
+    out[0] = Rows::template Bits<0, 15>(packed);
+    out[1] = Rows::template Bits<4, 15>(packed);
+  }
+  template <class Lanes, class Out>
+  static void Scales(BlocksOfRows blocks, const Out& out) {
+    PackedScales<Lanes>(blocks, out);
   }
 };
 
-template <class Isa>
-struct PanelQ4_K : PanelFormat<Isa, 4, kMinimums, 1, 8> {
-  using Base = PanelFormat<Isa, 4, kMinimums, 1, 8>;
-  using Block = BlockQ4_K;
-  static void Unpack(typename Base::Rows rows, typename Base::Panel* panels) {
-    Base::SetSubScales(panels, rows);
-    // 32 bytes hold sub-block 2k in the low and 2k + 1 in the high nibbles.
-    for (int piece = 0; piece < 8; ++piece) {
-      typename Base::Bytes packed[4];
-      Base::LoadCodes(rows, offsetof(Block, qs) + 16 * static_cast<std::size_t>(piece), packed);
-      for (int i = 0; i < 4; ++i) {
-        const int step = 4 * (piece % 2) + i;
-        Isa::StoreBytes(panels[piece / 2 * 2].codes[step], Isa::And(packed[i], Isa::Set1(15)));
-        Isa::StoreBytes(panels[piece / 2 * 2 + 1].codes[step], Isa::template ShiftRight<4>(packed[i]));
-      }
-    }
+// As Q4_K; bit j of qh[column] is the fifth bit in run j.
+struct RunsQ5_K : QuantFormat<BlockQ5_K, 5, kMinimums, 1, 8> {
+  template <class Rows, int kPiece>
+  static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[2]) {
+    const auto packed = Rows::Load(blocks.rows, blocks.offset + offsetof(Block, qs) + 32 * kPiece);
+    const auto fifth = Rows::Load(blocks.rows, blocks.offset + offsetof(Block, qh));
+    out[0] = Rows::Or(Rows::template Bits<0, 15>(packed), Rows::template Bits<2 * kPiece - 4, 16>(fifth));
+    out[1] = Rows::Or(Rows::template Bits<4, 15>(packed), Rows::template Bits<2 * kPiece - 3, 16>(fifth));
+  }
+  template <class Lanes, class Out>
+  static void Scales(BlocksOfRows blocks, const Out& out) {
+    PackedScales<Lanes>(blocks, out);
   }
 };
 
-template <class Isa>
-struct PanelQ5_K : PanelFormat<Isa, 5, kMinimums, 1, 8> {
-  using Base = PanelFormat<Isa, 5, kMinimums, 1, 8>;
-  using Block = BlockQ5_K;
-  static void Unpack(typename Base::Rows rows, typename Base::Panel* panels) {
-    Base::SetSubScales(panels, rows);
-    // As Q4_K; bit j of qh[column] is the fifth bit in sub-block j.
-    typename Base::Bytes fifth[8];
-    Base::LoadCodes(rows, offsetof(Block, qh), fifth);
-    Base::LoadCodes(rows, offsetof(Block, qh) + 16, fifth + 4);
-    for (int piece = 0; piece < 8; ++piece) {
-      typename Base::Bytes packed[4];
-      Base::LoadCodes(rows, offsetof(Block, qs) + 16 * static_cast<std::size_t>(piece), packed);
-      for (int i = 0; i < 4; ++i) {
-        const int step = 4 * (piece % 2) + i;
-        const int pair = piece / 2 * 2;
-        const auto bit = [&](int j) { return Isa::And(Isa::HasBit(fifth[step], j), Isa::Set1(16)); };
-        Isa::StoreBytes(panels[pair].codes[step], Isa::Or(Isa::And(packed[i], Isa::Set1(15)), bit(pair)));
-        Isa::StoreBytes(panels[pair + 1].codes[step], Isa::Or(Isa::template ShiftRight<4>(packed[i]), bit(pair + 1)));
-      }
-    }
+// Each half of 128 columns is four runs. 32 bytes of ql hold run i in the low and run i + 2 in the high nibbles; bits
+// 2i and 2i + 1 of qh[column] are on top of run i.
+struct RunsQ6_K : QuantFormat<BlockQ6_K, 6, 32, 2, 8> {
+  static constexpr int RunOf(int piece, int i) { return piece / 2 * 4 + piece % 2 + 2 * i; }
+  template <class Rows, int kPiece>
+  static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[2]) {
+    constexpr int kRun = kPiece % 2;
+    const auto low = Rows::Load(blocks.rows, blocks.offset + offsetof(Block, ql) + 32 * kPiece);
+    const auto high = Rows::Load(blocks.rows, blocks.offset + offsetof(Block, qh) + 32 * (kPiece / 2));
+    out[0] = Rows::Or(Rows::template Bits<0, 15>(low), Rows::template Bits<2 * kRun - 4, 0x30>(high));
+    out[1] = Rows::Or(Rows::template Bits<4, 15>(low), Rows::template Bits<2 * kRun, 0x30>(high));
   }
-};
-
-template <class Isa>
-struct PanelQ6_K : PanelFormat<Isa, 6, 32, 2, 8> {
-  using Base = PanelFormat<Isa, 6, 32, 2, 8>;
-  using Block = BlockQ6_K;
-  static void Unpack(typename Base::Rows rows, typename Base::Panel* panels) {
-    typename Base::Bytes scales[4];
-    Base::LoadColumns(rows, offsetof(Block, scales), scales);
-    typename Base::Bytes tail[4];  // the last 16 bytes, of which d is the end
-    Base::LoadColumns(rows, sizeof(Block) - 16, tail);
-    const auto d = Isa::HighHalves(tail[3]);
-    for (int j = 0; j < 16; ++j) {
-      Isa::Store(panels[j / 2].scales[j % 2], Isa::Mul(d, Isa::SignedByte(scales[j / 4], j % 4)));
-    }
-    // Each half of 128 columns is four runs of 32: low nibbles of 64 bytes of ql, then the high ones; two bits each of
-    // qh.
-    for (int piece = 0; piece < 4; ++piece) {
-      const int half = piece / 2;
-      const std::size_t column = 16 * static_cast<std::size_t>(piece % 2);
-      typename Base::Bytes first[4], second[4], high[4];
-      Base::LoadCodes(rows, offsetof(Block, ql) + 64 * static_cast<std::size_t>(half) + column, first);
-      Base::LoadCodes(rows, offsetof(Block, ql) + 64 * static_cast<std::size_t>(half) + 32 + column, second);
-      Base::LoadCodes(rows, offsetof(Block, qh) + 32 * static_cast<std::size_t>(half) + column, high);
-      const auto bits45 = Isa::Set1(0x30);
-      for (int i = 0; i < 4; ++i) {
-        const int step = 4 * (piece % 2) + i;
-        const auto store = [&](int run, typename Base::Bytes low, typename Base::Bytes top) {
-          Isa::StoreBytes(panels[4 * half + run].codes[step], Isa::Or(low, Isa::And(top, bits45)));
-        };
-        store(0, Isa::And(first[i], Isa::Set1(15)), Isa::template ShiftLeft<4>(high[i]));
-        store(1, Isa::And(second[i], Isa::Set1(15)), Isa::template ShiftLeft<2>(high[i]));
-        store(2, Isa::template ShiftRight<4>(first[i]), high[i]);
-        store(3, Isa::template ShiftRight<4>(second[i]), Isa::template ShiftRight<2>(high[i]));
-      }
-    }
+  template <class Lanes, class Out>
+  static void Scales(BlocksOfRows blocks, const Out& out) {
+    typename Lanes::Bytes scales[4];
+    Lanes::LoadColumns(blocks.rows, blocks.offset + offsetof(Block, scales), scales);
+    typename Lanes::Bytes tail[4];  // the last 16 bytes, of which d is the end
+    Lanes::LoadColumns(blocks.rows, blocks.offset + sizeof(Block) - 16, tail);
+    const auto d = Lanes::HighHalves(tail[3]);
+    ForEach<16>([&](auto j) {
+      Lanes::Store(out(j / 2).scales[j % 2], Lanes::Mul(d, Lanes::SignedByte(scales[j / 4], j % 4)));
+    });
   }
 };
 

@@ -1,0 +1,119 @@
+// Weight rows as they lie in memory, for AVX-512: a vector holds 32 columns of a row, and of the row four further on.
+// See rows_avx2-inl.h for what each function does.
+
+#ifndef SLM_KERNELS_SIMD_ROWS_AVX512_INL_H_
+#define SLM_KERNELS_SIMD_ROWS_AVX512_INL_H_
+
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "kernels.h"
+
+namespace slm {
+namespace {
+
+struct RowsAvx512 {
+  using Bytes = __m512i;  // [rows r, r + 4][32 columns]
+
+  static constexpr int kRowsOfVector = 2;
+  static constexpr int FirstRow(int v) { return v / 4 * 8 + v % 4; }
+
+  static Bytes Set1(int byte) { return _mm512_set1_epi8(static_cast<char>(byte)); }
+  static Bytes Or(Bytes a, Bytes b) { return _mm512_or_si512(a, b); }
+  static Bytes Xor(Bytes a, Bytes b) { return _mm512_xor_si512(a, b); }
+  template <int kShift, int kMask>
+  static Bytes Bits(Bytes a) {
+    const Bytes moved = kShift < 0 ? _mm512_slli_epi32(a, static_cast<unsigned>(-kShift))
+                                   : _mm512_srli_epi32(a, static_cast<unsigned>(kShift));
+    return _mm512_and_si512(moved, Set1(kMask));
+  }
+
+  static Bytes Load(const std::uint8_t* const* rows, std::size_t offset) {
+    return Join(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(rows[0] + offset)),
+                _mm256_loadu_si256(reinterpret_cast<const __m256i*>(rows[4] + offset)));
+  }
+  static Bytes LoadNibbles(const std::uint8_t* const* rows, std::size_t offset) {
+    const auto twice = [&](int row) {
+      return _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(rows[row] + offset)));
+    };
+    const __m512i shifts = _mm512_setr_epi32(0, 0, 0, 0, 4, 4, 4, 4, 0, 0, 0, 0, 4, 4, 4, 4);
+    return _mm512_and_si512(_mm512_srlv_epi32(Join(twice(0), twice(4)), shifts), Set1(15));
+  }
+  static Bytes LoadBits(const std::uint8_t* const* rows, std::size_t offset, int value) {
+    std::uint32_t bits[2];
+    std::memcpy(&bits[0], rows[0] + offset, sizeof(bits[0]));
+    std::memcpy(&bits[1], rows[4] + offset, sizeof(bits[1]));
+    return _mm512_maskz_mov_epi8(bits[0] | std::uint64_t{bits[1]} << 32, Set1(value));
+  }
+
+  struct Activations {  // twice, for two rows
+    __m512i q;
+    __m512i factors;
+  };
+  template <int kBits>
+  static Activations LoadActivations(const ActivationBlock& x) {
+    const __m256i twice = _mm256_castsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x.factors)));
+    __m512i factors;
+    if constexpr (kBits == 8) {  // 32 bits wide, each two times
+      const __m256i wide = _mm256_srli_epi32(twice, 16);
+      factors = _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 0, 0, 1, 1, 2, 2, 3, 3),
+                                         _mm512_castsi256_si512(wide));
+    } else {
+      factors = _mm512_broadcast_i64x4(_mm256_permute4x64_epi64(twice, 0x50));
+    }
+    return {_mm512_broadcast_i64x4(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x.q))), factors};
+  }
+
+  using Sums = __m512i;  // [rows of the lower, of the upper half][low, high half of the columns][rows][groups]
+
+  static constexpr int kByteZero = 128;
+
+  template <int kBits>
+  static Sums Multiply(Bytes a, Bytes b, const Activations& x) {
+    if constexpr (kBits == 8) {
+      const auto multiply = [&](Bytes codes) {
+        return _mm512_mullo_epi32(_mm512_dpbusd_epi32(_mm512_setzero_si512(), codes, x.q), x.factors);
+      };
+      return Add(multiply(a), multiply(b));
+    } else {
+      const __m512i quads = AddPairs16(_mm512_maddubs_epi16(a, x.q), _mm512_maddubs_epi16(b, x.q));
+      return _mm512_madd_epi16(quads, x.factors);
+    }
+  }
+
+  static Sums Add(Sums a, Sums b) {
+    const __m512 x = _mm512_castsi512_ps(a), y = _mm512_castsi512_ps(b);
+    return _mm512_add_epi32(_mm512_castps_si512(_mm512_shuffle_ps(x, y, 0x88)),
+                            _mm512_castps_si512(_mm512_shuffle_ps(x, y, 0xDD)));
+  }
+
+  static constexpr int kQuads = 1;
+  template <int kGroups>
+  static void Finish(const Sums quads[kQuads], __m256i out[kGroups]) {
+    // [low half of the columns: 8 rows][high half: 8 rows]
+    const __m512i halves = _mm512_shuffle_i64x2(quads[0], quads[0], 0xD8);
+    const __m256i low = _mm512_castsi512_si256(halves), high = _mm512_extracti64x4_epi64(halves, 1);
+    if constexpr (kGroups == 1) {
+      out[0] = _mm256_add_epi32(low, high);
+    } else {
+      out[0] = low;
+      out[1] = high;
+    }
+  }
+
+ private:
+  static __m512i Join(__m256i low, __m256i high) { return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1); }
+  static __m512i AddPairs16(__m512i a, __m512i b) {
+    const __m512 x = _mm512_castsi512_ps(a), y = _mm512_castsi512_ps(b);
+    return _mm512_add_epi16(_mm512_castps_si512(_mm512_shuffle_ps(x, y, 0x88)),
+                            _mm512_castps_si512(_mm512_shuffle_ps(x, y, 0xDD)));
+  }
+};
+
+}  // namespace
+}  // namespace slm
+
+#endif  // SLM_KERNELS_SIMD_ROWS_AVX512_INL_H_
