@@ -85,11 +85,10 @@ void UnpackPanel(const MatMulTask& task, std::int64_t row, PanelRun<Isa, Format:
   constexpr int kVectors = Isa::kRows / Rows::kRowsOfVector;
   constexpr std::size_t kBlockBytes = Isa::kRows * sizeof(typename Format::Block);
   const PanelRows<Isa> rows(task, row);
-  const std::uint8_t* next = rows.at[0] + Isa::kRows * task.row_bytes;
+  PanelPrefetcher prefetcher(rows.at[0], Isa::kRows * task.row_bytes, Isa::kRows, task.row_end - row);
   BlocksOfRows blocks = {rows.at, 0};
   for (std::int64_t run = 0; run < task.columns / 32; run += Format::kRuns) {
-    Prefetch<kBlockBytes>(next);
-    next += kBlockBytes;
+    prefetcher.Advance<kBlockBytes>();
     Format::template Scales<Isa>(
         blocks, [&](int i) -> auto& { return panel[run + i].scales; });
     ForEach<Format::kRuns / Format::kRunsOfPiece>([&](auto piece) {

@@ -55,9 +55,10 @@ void MatVecInt8(const MatMulTask& task) {
   constexpr std::size_t kPieceBytes = Lanes::kRows * sizeof(typename Format::Block) / kPieces;
   const auto* activations = static_cast<const ActivationBlock*>(task.activations);
   const std::int64_t runs = task.columns / 32;
+  const std::size_t panel_bytes = Lanes::kRows * task.row_bytes;
   for (std::int64_t row = task.row_begin; row < task.row_end; row += Lanes::kRows) {
     const PanelRows<Lanes> rows(task, row);
-    const std::uint8_t* next = rows.at[0] + Lanes::kRows * task.row_bytes;
+    PanelPrefetcher prefetcher(rows.at[0], panel_bytes, Lanes::kRows, task.row_end - row);
     BlocksOfRows blocks = {rows.at, 0};
     typename Lanes::Floats sums = Lanes::Zero();
     for (std::int64_t run = 0; run < runs; run += kRuns) {
@@ -67,8 +68,7 @@ void MatVecInt8(const MatMulTask& task) {
           blocks, [&](int i) -> auto& { return scales[i]; });
       typename Lanes::Ints products[kRuns][kGroups];
       ForEach<kPieces>([&](auto piece) __attribute__((always_inline)) {
-        Prefetch<kPieceBytes>(next);
-        next += kPieceBytes;
+        prefetcher.Advance<kPieceBytes>();
         MultiplyPiece<Isa, Format, piece>(blocks, x, products);
       });
       ForEach<kRuns * kGroups>([&](auto i) __attribute__((always_inline)) {
