@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/format.h"
+#include "dispatch.h"
 
 namespace slm {
 
@@ -246,7 +247,7 @@ void Forward::MatMul(const Worker& worker, const Matrix& matrix, const Vector& b
                      std::int64_t tokens, const Output& output) {
   const bool as_float = matrix.format->activation == Activation::kFloat;
   const std::int64_t count = rows.end - rows.begin;
-  kernels_->matmul[static_cast<std::size_t>(matrix.format->format)](
+  FindMatMul(*kernels_, matrix.format->format)(
       {.weights = matrix.data + static_cast<std::size_t>(rows.begin) * matrix.row_bytes,
        .row_bytes = matrix.row_bytes,
        .columns = matrix.columns,
