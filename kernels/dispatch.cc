@@ -3,6 +3,7 @@
 #include "dispatch.h"
 
 #include <algorithm>
+#include <cstddef>
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -11,8 +12,6 @@
 #include <sys/auxv.h>
 #elif defined(__aarch64__) && defined(__APPLE__)
 #include <sys/sysctl.h>
-
-#include <cstddef>
 #endif
 
 namespace slm {
@@ -33,14 +32,10 @@ namespace {
 
 constexpr const KernelSet* kKernelSets[] = {
 #ifdef SLM_HAVE_X86_64_SETS
-    &kAvx512VnniKernels,
-    &kAvxVnniKernels,
-    &kAvx2Kernels,
+    &kAvx512VnniKernels, &kAvxVnniKernels,     &kAvx2Kernels,
 #endif
 #ifdef SLM_HAVE_ARM64_SETS
-    &kNeonI8mmKernels,
-    &kNeonDotProdKernels,
-    &kNeonKernels,
+    &kNeonI8mmKernels,   &kNeonDotProdKernels, &kNeonKernels,
 #endif
     &kScalarKernels,
 };
@@ -144,6 +139,11 @@ const KernelSet* FindKernelSet(std::string_view name) {
 }
 
 bool CanRun(const KernelSet& set) { return (set.needs & ~CpuFeatures()) == 0; }
+
+KernelSet::MatMulFn FindMatMul(const KernelSet& set, Format format) {
+  const auto id = static_cast<std::size_t>(format);
+  return set.matmul[id] != nullptr ? set.matmul[id] : kScalarKernels.matmul[id];
+}
 
 const KernelSet& BestKernelSet() {
   return **std::ranges::find_if(kKernelSets, [](const KernelSet* set) { return CanRun(*set); });

@@ -6,6 +6,8 @@
 #include <cstring>
 
 #include "unpack.h"
+#include "unpack_iq.h"
+#include "unpack_k.h"
 
 namespace slm {
 namespace {
@@ -38,43 +40,77 @@ bool IsFiniteFloat(float x) { return std::isfinite(x); }
 bool IsFiniteHalf(Half x) { return (x & 0x7C00) != 0x7C00; }
 bool IsFiniteBfloat16(Half x) { return (x & 0x7F80) != 0x7F80; }
 
-template <class Element, bool (*IsFinite)(Element)>
-std::int64_t FindBadElement(const void* elements, std::int64_t n) {
+template <class Block, Half Block::*... kScales>
+bool HasFiniteScales(const Block& block) {
+  return (IsFiniteHalf(block.*kScales) && ...);
+}
+
+bool HasFiniteScale(const BlockIQ1_M& block) { return IsFiniteHalf(UnpackIQ1_M::ScaleOf(block)); }
+
+// A scale of MXFP4 is always finite, but the largest make infinite weights.
+bool HasFiniteWeights(const BlockMXFP4& block) {
+  float weights[UnpackMXFP4::kElements];
+  QuantizedToFloat<UnpackMXFP4>(&block, UnpackMXFP4::kElements, weights);
+  return std::ranges::all_of(weights, IsFiniteFloat);
+}
+
+// Element is one of a plain format or a block.
+template <class Element, auto kIsFinite>
+std::int64_t FindBad(const void* elements, std::int64_t n) {
   const auto* begin = static_cast<const Element*>(elements);
-  const auto* bad = std::find_if_not(begin, begin + n, IsFinite);
+  const auto* bad = std::find_if_not(begin, begin + n, kIsFinite);
   return bad == begin + n ? -1 : bad - begin;
 }
 
-template <class Block, Half Block::*... kScales>
-std::int64_t FindBadBlock(const void* blocks, std::int64_t n) {
-  const auto* begin = static_cast<const Block*>(blocks);
-  const auto* bad =
-      std::find_if_not(begin, begin + n, [](const Block& block) { return (IsFiniteHalf(block.*kScales) && ...); });
-  return bad == begin + n ? -1 : bad - begin;
+template <class Element, auto kIsFinite>
+constexpr FormatInfo Plain(Format format, const char* name, void (*to_float)(const void*, std::int64_t, float*)) {
+  return {format, name, 1, sizeof(Element), Activation::kFloat, to_float, FindBad<Element, kIsFinite>};
+}
+
+template <class Unpacker, auto kIsFinite>
+constexpr FormatInfo Checked(Format format, const char* name) {
+  using Block = typename Unpacker::Block;
+  return {format,
+          name,
+          Unpacker::kElements,
+          sizeof(Block),
+          Activation::kInt8,
+          QuantizedToFloat<Unpacker>,
+          FindBad<Block, kIsFinite>};
+}
+
+// A format whose blocks are bad where one of these is not finite.
+template <class Unpacker, Half Unpacker::Block::*... kScales>
+constexpr FormatInfo Scaled(Format format, const char* name) {
+  return Checked<Unpacker, HasFiniteScales<typename Unpacker::Block, kScales...>>(format, name);
 }
 
 constexpr FormatInfo kFormats[] = {
-    {Format::kF32, "F32", 1, sizeof(float), Activation::kFloat, FloatsToFloat, FindBadElement<float, IsFiniteFloat>},
-    {Format::kF16, "F16", 1, sizeof(Half), Activation::kFloat, HalvesToFloat<HalfToFloat>,
-     FindBadElement<Half, IsFiniteHalf>},
-    {Format::kQ4_0, "Q4_0", 32, sizeof(BlockQ4_0), Activation::kInt8, QuantizedToFloat<UnpackQ4_0>,
-     FindBadBlock<BlockQ4_0, &BlockQ4_0::d>},
-    {Format::kQ4_1, "Q4_1", 32, sizeof(BlockQ4_1), Activation::kInt8, QuantizedToFloat<UnpackQ4_1>,
-     FindBadBlock<BlockQ4_1, &BlockQ4_1::d, &BlockQ4_1::m>},
-    {Format::kQ5_0, "Q5_0", 32, sizeof(BlockQ5_0), Activation::kInt8, QuantizedToFloat<UnpackQ5_0>,
-     FindBadBlock<BlockQ5_0, &BlockQ5_0::d>},
-    {Format::kQ5_1, "Q5_1", 32, sizeof(BlockQ5_1), Activation::kInt8, QuantizedToFloat<UnpackQ5_1>,
-     FindBadBlock<BlockQ5_1, &BlockQ5_1::d, &BlockQ5_1::m>},
-    {Format::kQ8_0, "Q8_0", 32, sizeof(BlockQ8_0), Activation::kInt8, QuantizedToFloat<UnpackQ8_0>,
-     FindBadBlock<BlockQ8_0, &BlockQ8_0::d>},
-    {Format::kQ4_K, "Q4_K", 256, sizeof(BlockQ4_K), Activation::kInt8, QuantizedToFloat<UnpackQ4_K>,
-     FindBadBlock<BlockQ4_K, &BlockQ4_K::d, &BlockQ4_K::dmin>},
-    {Format::kQ5_K, "Q5_K", 256, sizeof(BlockQ5_K), Activation::kInt8, QuantizedToFloat<UnpackQ5_K>,
-     FindBadBlock<BlockQ5_K, &BlockQ5_K::d, &BlockQ5_K::dmin>},
-    {Format::kQ6_K, "Q6_K", 256, sizeof(BlockQ6_K), Activation::kInt8, QuantizedToFloat<UnpackQ6_K>,
-     FindBadBlock<BlockQ6_K, &BlockQ6_K::d>},
-    {Format::kBF16, "BF16", 1, sizeof(Half), Activation::kFloat, HalvesToFloat<Bfloat16ToFloat>,
-     FindBadElement<Half, IsFiniteBfloat16>},
+    Plain<float, IsFiniteFloat>(Format::kF32, "F32", FloatsToFloat),
+    Plain<Half, IsFiniteHalf>(Format::kF16, "F16", HalvesToFloat<HalfToFloat>),
+    Scaled<UnpackQ4_0, &BlockQ4_0::d>(Format::kQ4_0, "Q4_0"),
+    Scaled<UnpackQ4_1, &BlockQ4_1::d, &BlockQ4_1::m>(Format::kQ4_1, "Q4_1"),
+    Scaled<UnpackQ5_0, &BlockQ5_0::d>(Format::kQ5_0, "Q5_0"),
+    Scaled<UnpackQ5_1, &BlockQ5_1::d, &BlockQ5_1::m>(Format::kQ5_1, "Q5_1"),
+    Scaled<UnpackQ8_0, &BlockQ8_0::d>(Format::kQ8_0, "Q8_0"),
+    Scaled<UnpackQ2_K, &BlockQ2_K::d, &BlockQ2_K::dmin>(Format::kQ2_K, "Q2_K"),
+    Scaled<UnpackQ3_K, &BlockQ3_K::d>(Format::kQ3_K, "Q3_K"),
+    Scaled<UnpackQ4_K, &BlockQ4_K::d, &BlockQ4_K::dmin>(Format::kQ4_K, "Q4_K"),
+    Scaled<UnpackQ5_K, &BlockQ5_K::d, &BlockQ5_K::dmin>(Format::kQ5_K, "Q5_K"),
+    Scaled<UnpackQ6_K, &BlockQ6_K::d>(Format::kQ6_K, "Q6_K"),
+    Scaled<UnpackIQ2_XXS, &BlockIQ2_XXS::d>(Format::kIQ2_XXS, "IQ2_XXS"),
+    Scaled<UnpackIQ2_XS, &BlockIQ2_XS::d>(Format::kIQ2_XS, "IQ2_XS"),
+    Scaled<UnpackIQ3_XXS, &BlockIQ3_XXS::d>(Format::kIQ3_XXS, "IQ3_XXS"),
+    Scaled<UnpackIQ1_S, &BlockIQ1_S::d>(Format::kIQ1_S, "IQ1_S"),
+    Scaled<UnpackIQ4_NL, &BlockIQ4_NL::d>(Format::kIQ4_NL, "IQ4_NL"),
+    Scaled<UnpackIQ3_S, &BlockIQ3_S::d>(Format::kIQ3_S, "IQ3_S"),
+    Scaled<UnpackIQ2_S, &BlockIQ2_S::d>(Format::kIQ2_S, "IQ2_S"),
+    Scaled<UnpackIQ4_XS, &BlockIQ4_XS::d>(Format::kIQ4_XS, "IQ4_XS"),
+    Checked<UnpackIQ1_M, HasFiniteScale>(Format::kIQ1_M, "IQ1_M"),
+    Plain<Half, IsFiniteBfloat16>(Format::kBF16, "BF16", HalvesToFloat<Bfloat16ToFloat>),
+    Scaled<UnpackTQ1_0, &BlockTQ1_0::d>(Format::kTQ1_0, "TQ1_0"),
+    Scaled<UnpackTQ2_0, &BlockTQ2_0::d>(Format::kTQ2_0, "TQ2_0"),
+    Checked<UnpackMXFP4, HasFiniteWeights>(Format::kMXFP4, "MXFP4"),
 };
 
 struct UnsupportedFormat {
@@ -86,32 +122,18 @@ constexpr UnsupportedFormat kUnsupportedFormats[] = {
     {4, "Q4_2 (removed from GGUF; re-quantise to Q4_0)"},
     {5, "Q4_3 (removed from GGUF; re-quantise to Q4_1)"},
     {9, "Q8_1 (never stored in files; re-quantise to Q8_0)"},
-    {10, "Q2_K"},
-    {11, "Q3_K"},
     {15, "Q8_K (never stored in files; re-quantise to Q8_0)"},
-    {16, "IQ2_XXS"},
-    {17, "IQ2_XS"},
-    {18, "IQ3_XXS"},
-    {19, "IQ1_S"},
-    {20, "IQ4_NL"},
-    {21, "IQ3_S"},
-    {22, "IQ2_S"},
-    {23, "IQ4_XS"},
     {24, "I8"},
     {25, "I16"},
     {26, "I32"},
     {27, "I64"},
     {28, "F64"},
-    {29, "IQ1_M"},
     {31, "Q4_0_4_4 (removed from GGUF; re-quantise to Q4_0)"},
     {32, "Q4_0_4_8 (removed from GGUF; re-quantise to Q4_0)"},
     {33, "Q4_0_8_8 (removed from GGUF; re-quantise to Q4_0)"},
-    {34, "TQ1_0"},
-    {35, "TQ2_0"},
     {36, "IQ4_NL_4_4 (removed from GGUF; re-quantise to Q4_0)"},
     {37, "IQ4_NL_4_8 (removed from GGUF; re-quantise to Q4_0)"},
     {38, "IQ4_NL_8_8 (removed from GGUF; re-quantise to Q4_0)"},
-    {39, "MXFP4"},
     {40, "NVFP4"},
     {41, "Q1_0"},
     {42, "Q2_0"},

@@ -3,6 +3,8 @@
 
 #include "scalar/scalar.h"
 #include "unpack.h"
+#include "unpack_iq.h"
+#include "unpack_k.h"
 
 namespace slm::scalar {
 namespace {
@@ -82,5 +84,19 @@ void MatMulQ8_0(const MatMulTask& task) { MatMulInt8<UnpackQ8_0>(task); }
 void MatMulQ4_K(const MatMulTask& task) { MatMulInt8<UnpackQ4_K>(task); }
 void MatMulQ5_K(const MatMulTask& task) { MatMulInt8<UnpackQ5_K>(task); }
 void MatMulQ6_K(const MatMulTask& task) { MatMulInt8<UnpackQ6_K>(task); }
+void MatMulQ2_K(const MatMulTask& task) { MatMulInt8<UnpackQ2_K>(task); }
+void MatMulQ3_K(const MatMulTask& task) { MatMulInt8<UnpackQ3_K>(task); }
+void MatMulIQ2_XXS(const MatMulTask& task) { MatMulInt8<UnpackIQ2_XXS>(task); }
+void MatMulIQ2_XS(const MatMulTask& task) { MatMulInt8<UnpackIQ2_XS>(task); }
+void MatMulIQ3_XXS(const MatMulTask& task) { MatMulInt8<UnpackIQ3_XXS>(task); }
+void MatMulIQ1_S(const MatMulTask& task) { MatMulInt8<UnpackIQ1_S>(task); }
+void MatMulIQ4_NL(const MatMulTask& task) { MatMulInt8<UnpackIQ4_NL>(task); }
+void MatMulIQ3_S(const MatMulTask& task) { MatMulInt8<UnpackIQ3_S>(task); }
+void MatMulIQ2_S(const MatMulTask& task) { MatMulInt8<UnpackIQ2_S>(task); }
+void MatMulIQ4_XS(const MatMulTask& task) { MatMulInt8<UnpackIQ4_XS>(task); }
+void MatMulIQ1_M(const MatMulTask& task) { MatMulInt8<UnpackIQ1_M>(task); }
+void MatMulTQ1_0(const MatMulTask& task) { MatMulInt8<UnpackTQ1_0>(task); }
+void MatMulTQ2_0(const MatMulTask& task) { MatMulInt8<UnpackTQ2_0>(task); }
+void MatMulMXFP4(const MatMulTask& task) { MatMulInt8<UnpackMXFP4>(task); }
 
 }  // namespace slm::scalar

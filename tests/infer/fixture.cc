@@ -15,17 +15,26 @@ std::vector<Token> Fixture::Tokens(const char* file) const {
   return nlohmann::json::parse(ReadFile(folder / file)).get<std::vector<Token>>();
 }
 
+namespace {
+
+// Adds those below `folder` whose names are new.
+void AddFixtures(const std::filesystem::path& folder, bool quantized, std::vector<Fixture>& fixtures) {
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (!std::filesystem::exists(entry.path() / "model.gguf")) continue;
+    if (std::ranges::find(fixtures, name, &Fixture::name) != fixtures.end()) continue;
+    fixtures.push_back({.name = name, .folder = entry.path(), .quantized = quantized});
+  }
+}
+
+}  // namespace
+
 std::vector<Fixture> AllFixtures() {
   std::vector<Fixture> fixtures;
-  for (const char* parent : {"models", "quantized"}) {
-    for (const auto& entry : std::filesystem::directory_iterator(DataPath(parent))) {
-      if (!std::filesystem::exists(entry.path() / "model.gguf")) continue;
-      fixtures.push_back({.name = entry.path().filename().string(),
-                          .folder = entry.path(),
-                          .quantized = std::string_view(parent) == "quantized"});
-    }
-  }
-  std::ranges::sort(fixtures, {}, &Fixture::folder);
+  AddFixtures(DataPath("models"), false, fixtures);
+  AddFixtures(DataPath("quantized"), true, fixtures);
+  if (const auto shared = SharedFixture("quantized")) AddFixtures(*shared, true, fixtures);
+  std::ranges::sort(fixtures, {}, &Fixture::name);
   return fixtures;
 }
 

@@ -33,7 +33,7 @@ struct Fixture {
   NpyArray Logits() const { return ReadNpy(folder / "logits.npy"); }  // [prompt, vocabulary]
 };
 
-// All below tests/data/models and tests/data/quantized, by name.
+// All below tests/data/models and tests/data/quantized, and the other quantized ones of the shared fixtures, by name.
 std::vector<Fixture> AllFixtures();
 // One of them; throws if there is none.
 Fixture FindFixture(const std::string& name);

@@ -105,7 +105,7 @@ TEST(Formats, RemovedIdsSayWhatToDo) {
   for (const std::uint32_t id : {4u, 5u, 31u, 32u, 33u, 36u, 37u, 38u}) {
     EXPECT_NE(std::string(UnsupportedFormatName(id)).find("re-quantise to Q4_"), std::string::npos) << id;
   }
-  EXPECT_STREQ(UnsupportedFormatName(23), "IQ4_XS");
+  EXPECT_STREQ(UnsupportedFormatName(40), "NVFP4");
 }
 
 // An IEEE number with 5 or 8 bits of exponent and 10 or 7 of mantissa, by its definition.

@@ -9,6 +9,7 @@
 
 #include "base/aligned_buffer.h"
 #include "kernels/kernel_test.h"
+#include "kernels/unit_blocks.h"
 
 namespace slm::test {
 namespace {
@@ -242,51 +243,6 @@ TEST_P(MatMulTest, NanStaysInItsToken) {
         }
       }
     }
-  }
-}
-
-// Blocks with all scales and minimums 1, whose codes are the bits of two bytes in turn.
-template <class Block>
-std::vector<std::byte> UnitBlocks(std::size_t n, std::uint8_t even, std::uint8_t odd) {
-  constexpr Half kOne = 0x3C00;
-  std::uint8_t bytes[sizeof(Block)];
-  for (std::size_t i = 0; i < sizeof(Block); ++i) bytes[i] = i % 2 == 0 ? even : odd;
-  Block block;
-  std::memcpy(&block, bytes, sizeof(Block));
-  block.d = kOne;
-  if constexpr (requires { block.m; }) block.m = kOne;
-  if constexpr (requires { block.dmin; }) {
-    block.dmin = kOne;
-    std::fill_n(block.scales, 8, std::uint8_t{1});
-    std::fill_n(block.scales + 8, 4, std::uint8_t{0x11});
-  } else if constexpr (requires { block.scales; }) {
-    std::fill_n(block.scales, 16, std::int8_t{1});
-  }
-  std::vector<std::byte> blocks(n * sizeof(Block));
-  for (std::size_t i = 0; i < n; ++i) std::memcpy(blocks.data() + i * sizeof(Block), &block, sizeof(Block));
-  return blocks;
-}
-
-std::vector<std::byte> UnitBlocks(Format format, std::size_t n, std::uint8_t even, std::uint8_t odd) {
-  switch (format) {
-    case Format::kQ4_0:
-      return UnitBlocks<BlockQ4_0>(n, even, odd);
-    case Format::kQ4_1:
-      return UnitBlocks<BlockQ4_1>(n, even, odd);
-    case Format::kQ5_0:
-      return UnitBlocks<BlockQ5_0>(n, even, odd);
-    case Format::kQ5_1:
-      return UnitBlocks<BlockQ5_1>(n, even, odd);
-    case Format::kQ8_0:
-      return UnitBlocks<BlockQ8_0>(n, even, odd);
-    case Format::kQ4_K:
-      return UnitBlocks<BlockQ4_K>(n, even, odd);
-    case Format::kQ5_K:
-      return UnitBlocks<BlockQ5_K>(n, even, odd);
-    case Format::kQ6_K:
-      return UnitBlocks<BlockQ6_K>(n, even, odd);
-    default:
-      return {};
   }
 }
 

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/format.h"
+#include "dispatch.h"
 
 namespace slm {
 
@@ -246,18 +247,18 @@ void Forward::MatMul(const Worker& worker, const Matrix& matrix, const Vector& b
                      std::int64_t tokens, const Output& output) {
   const bool as_float = matrix.format->activation == Activation::kFloat;
   const std::int64_t count = rows.end - rows.begin;
-  kernels_->matmul[static_cast<std::size_t>(matrix.format->format)](
-      {.weights = matrix.data + static_cast<std::size_t>(rows.begin) * matrix.row_bytes,
-       .row_bytes = matrix.row_bytes,
-       .columns = matrix.columns,
-       .row_end = count,
-       .activations =
-           as_float ? static_cast<const void*>(input.values.data()) : static_cast<const void*>(input.blocks.data()),
-       .activation_stride = as_float ? input.stride : input.block_stride,
-       .tokens = tokens,
-       .out = output.out,
-       .out_stride = output.stride,
-       .scratch = Scratch(worker)});
+  const KernelSet::MatMulFn multiply = FindMatMul(*kernels_, matrix.format->format);
+  multiply({.weights = matrix.data + static_cast<std::size_t>(rows.begin) * matrix.row_bytes,
+            .row_bytes = matrix.row_bytes,
+            .columns = matrix.columns,
+            .row_end = count,
+            .activations = as_float ? static_cast<const void*>(input.values.data())
+                                    : static_cast<const void*>(input.blocks.data()),
+            .activation_stride = as_float ? input.stride : input.block_stride,
+            .tokens = tokens,
+            .out = output.out,
+            .out_stride = output.stride,
+            .scratch = Scratch(worker)});
   if (bias.empty()) return;
   for (std::int64_t row = 0; row < tokens; ++row)
     kernels_->add(output.out + row * output.stride, bias.data() + rows.begin, count);

@@ -1,0 +1,28 @@
+// The codebooks of the IQ1, IQ2 and IQ3 formats: what an index in a block stands for.
+
+#ifndef SLM_KERNELS_IQ_GRIDS_H_
+#define SLM_KERNELS_IQ_GRIDS_H_
+
+#include <cstdint>
+
+namespace slm {
+
+// An entry is 4 or 8 bytes, one for each weight, and may be read as one integer.
+template <int kEntries, int kValues>
+struct alignas(64) IqGrid {
+  std::uint8_t values[kEntries][kValues];
+};
+
+// Magnitudes, the signs of which are stored apart: 8, 25 or 43.
+extern const IqGrid<256, 8> kIq2XxsGrid;
+extern const IqGrid<512, 8> kIq2XsGrid;
+extern const IqGrid<1024, 8> kIq2SGrid;
+// 4, 12, 20, 28, 36, 44, 52 or 62; odd numbers up to 15.
+extern const IqGrid<256, 4> kIq3XxsGrid;
+extern const IqGrid<512, 4> kIq3SGrid;
+// The eightfold of -1, 0 or 1, plus 16.
+extern const IqGrid<2048, 8> kIq1Grid;
+
+}  // namespace slm
+
+#endif  // SLM_KERNELS_IQ_GRIDS_H_
