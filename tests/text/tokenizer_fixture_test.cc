@@ -15,7 +15,7 @@ namespace fs = std::filesystem;
 // What of a text can survive: U+2581 is a space to a SentencePiece-style tokenizer, and a byte-level vocabulary may
 // lack bytes that do not occur in UTF-8 or hardly ever.
 std::string Survivor(const LoadedTokenizer& tokenizer, std::string text) {
-  if (tokenizer->kind() == "llama") {
+  if (tokenizer->kind() != "gpt2") {
     const std::string space = "\u2581";
     for (std::size_t i = text.find(space); i != std::string::npos; i = text.find(space, i)) {
       text.replace(i, space.size(), 1, ' ');
@@ -46,7 +46,8 @@ TEST_P(SmallVocabularyTest, GivesTheReferenceIds) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, SmallVocabularyTest,
-                         testing::Values("gemma3", "llama_spm", "llama_f16", "llama3", "qwen2", "nemo"),
+                         testing::Values("gemma3", "gemma4_dense", "gemma4_trained", "llama_spm", "llama_f16", "llama3",
+                                         "qwen2", "nemo"),
                          [](const auto& param_info) { return std::string(param_info.param); });
 
 struct SharedVocabulary {
@@ -76,16 +77,18 @@ INSTANTIATE_TEST_SUITE_P(
                     SharedVocabulary{"tekken_240911", nullptr}),
     [](const auto& param_info) { return std::string(param_info.param.name); });
 
-TEST(UnknownKindTest, LoadsAndSaysWhatItLacks) {
-  const LoadedTokenizer tokenizer(DataPath("tokenizers/gemma4_dense/vocab.gguf"));
-  ASSERT_TRUE(tokenizer.status().ok()) << tokenizer.status().message();
-  EXPECT_EQ(tokenizer->kind(), "gemma4");
-  EXPECT_EQ(tokenizer->vocab_size(), 448);
-  EXPECT_EQ(tokenizer->Text(1), "<eos>");
-  EXPECT_TRUE(tokenizer->IsEndOfGeneration(1));
-  const Result<Tokens> tokens = tokenizer->Encode("");
-  EXPECT_EQ(tokens.status().code(), StatusCode::kUnsupported);
-  EXPECT_NE(tokens.status().message().find("\"gemma4\""), std::string::npos) << tokens.status().message();
+TEST(SharedModelTest, EveryModelGivesTheReferenceIds) {
+  const std::optional<fs::path> folder = SharedFixture(".");
+  if (!folder) GTEST_SKIP() << "The shared fixtures are not beside this checkout.";
+  int models = 0;
+  for (const fs::directory_entry& entry : fs::directory_iterator(*folder)) {
+    if (!fs::exists(entry.path() / "tokenize.jsonl")) continue;
+    const LoadedTokenizer tokenizer(entry.path() / "model.gguf");
+    ASSERT_TRUE(tokenizer.status().ok()) << entry.path() << " " << tokenizer.status().message();
+    CheckCases(tokenizer, entry.path() / "tokenize.jsonl");
+    ++models;
+  }
+  EXPECT_GE(models, 27);
 }
 
 }  // namespace

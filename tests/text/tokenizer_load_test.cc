@@ -143,7 +143,11 @@ TEST(TokenizerLoadTest, KeysOverrideDefaults) {
 
 TEST(TokenizerLoadTest, AddsBosByDefaultWherePreTokenizersSaySo) {
   EXPECT_TRUE(LoadedTokenizer(BpeFile({}, {}, "llama-bpe"))->adds_bos());
+  EXPECT_TRUE(LoadedTokenizer(BpeFile({}, {}, "llama3"))->adds_bos());
   EXPECT_TRUE(LoadedTokenizer(BpeFile({}, {}, "tekken"))->adds_bos());
+  EXPECT_FALSE(LoadedTokenizer(BpeFile({}, {}, "qwen2"))->adds_bos());
+  EXPECT_FALSE(LoadedTokenizer(BpeFile({}, {}, "gpt-4o"))->adds_bos());
+  EXPECT_FALSE(LoadedTokenizer(BpeFile({}, {}, "default"))->adds_bos());
   EXPECT_FALSE(LoadedTokenizer(BpeFile({}, {}, "gpt-2"))->adds_bos());
   EXPECT_FALSE(LoadedTokenizer(BpeFile({}, {}, "smollm"))->adds_bos());
   EXPECT_FALSE(LoadedTokenizer(BpeFile({}, {}, "tekken").Set("tokenizer.ggml.add_bos_token", false))->adds_bos());
@@ -162,13 +166,14 @@ TEST(TokenizerLoadTest, KindIsTheOneNamed) {
   other.Set("tokenizer.ggml.tokens", std::vector<std::string>{"a", "b"});
   other.Set("tokenizer.ggml.scores", std::vector<float>{0, 0});
   const LoadedTokenizer tokenizer(other);
-  ExpectNotEncodable(tokenizer, {"\"bert\"", "llama", "gpt2"});
+  ExpectNotEncodable(tokenizer, {"\"bert\"", "llama", "gpt2", "gemma4"});
   EXPECT_EQ(tokenizer->Decode(Tokens{0, 1}), "ab");
 }
 
 TEST(TokenizerLoadTest, SaysWhichPreTokenizerIsWanted) {
   const LoadedTokenizer tokenizer(BpeFile({}, {}, "klingon\n"));
-  ExpectNotEncodable(tokenizer, {"\"klingon\\n\"", "gpt-2", "smollm"});
+  ExpectNotEncodable(tokenizer,
+                     {"\"klingon\\n\"", "default", "gpt-2", "smollm", "llama-bpe", "tekken", "qwen2", "gpt-4o"});
   EXPECT_EQ(tokenizer->pre_tokenizer(), "klingon\n");
   EXPECT_EQ(tokenizer->Decode(Tokens{'h', 'i', 32}), "hi ");
 }
@@ -183,10 +188,95 @@ TEST(TokenizerLoadTest, SaysWhatElseIsMissing) {
   no_merges.Set("tokenizer.ggml.pre", "gpt-2");
   no_merges.Set("tokenizer.ggml.tokens", std::vector<std::string>{"a"});
   ExpectNotEncodable(LoadedTokenizer(no_merges), {"tokenizer.ggml.merges"});
-  TinyGguf no_pre;
-  no_pre.Set("tokenizer.ggml.model", "gpt2");
-  no_pre.Set("tokenizer.ggml.tokens", std::vector<std::string>{"a"});
-  ExpectNotEncodable(LoadedTokenizer(no_pre), {"\"default\""});
+}
+
+TEST(TokenizerLoadTest, WithoutAPreTokenizerDefaultIsTakenWithAWarning) {
+  TinyGguf file;
+  file.Set("tokenizer.ggml.model", "gpt2");
+  file.Set("tokenizer.ggml.tokens", std::vector<std::string>{"a", "!", "a!"});
+  file.Set("tokenizer.ggml.merges", std::vector<std::string>{"a !"});
+  const LoadedTokenizer tokenizer(file);
+  EXPECT_EQ(tokenizer->pre_tokenizer(), "default");
+  EXPECT_TRUE(Mentions(tokenizer.warnings(), {"tokenizer.ggml.pre", "\"default\""})) << tokenizer.warnings();
+  EXPECT_EQ(tokenizer.Encode("a!"), (Tokens{0, 1}));
+}
+
+// Ids 0 to 5 are special, 6 to 8 newlines.
+TinyGguf Gemma4File() {
+  TinyGguf file;
+  file.Set("general.architecture", "gemma4");
+  file.Set("tokenizer.ggml.model", "gemma4");
+  file.Set("tokenizer.ggml.tokens",
+           std::vector<std::string>{"<bos>", "<eos>", "<|tool_call>", "<tool_call|>", "<table>", "<|turn>", "\n",
+                                    "\n\n", "\n\n\n\n", "a", "b", "▁", "ab", "▁a", "<0xC3>", "<0xA9>", "é▁"});
+  file.Set("tokenizer.ggml.token_type", std::vector<std::int32_t>{3, 3, 4, 4, 4, 3, 1, 1, 1, 1, 1, 1, 1, 1, 6, 6, 1});
+  // Scores would merge "ab" last; the list of merges says first.
+  file.Set("tokenizer.ggml.scores", std::vector<float>{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -9, 9, 0, 0, 0});
+  file.Set("tokenizer.ggml.merges", std::vector<std::string>{"a b", "▁ a", "\n \n"});
+  file.Set("tokenizer.ggml.bos_token_id", 0u);
+  file.Set("tokenizer.ggml.eos_token_id", 1u);
+  return file;
+}
+
+// B14: rank decides, not score; a run of newlines that is a token is not merged; unknown characters are bytes.
+TEST(Gemma4Test, MergesByRankOnCharacters) {
+  const LoadedTokenizer tokenizer(Gemma4File());
+  ASSERT_TRUE(tokenizer.status().ok()) << tokenizer.status().message();
+  EXPECT_EQ(tokenizer->kind(), "gemma4");
+  EXPECT_EQ(tokenizer.Encode(" ab"), (Tokens{11, 12}));
+  EXPECT_EQ(tokenizer.Encode(" a b"), (Tokens{13, 11, 10}));
+  EXPECT_EQ(tokenizer.Encode("\n\n\n\n"), Tokens{8});
+  EXPECT_EQ(tokenizer.Encode("\n\n\n"), (Tokens{7, 6}));
+  EXPECT_EQ(tokenizer.Encode("a\n\nb"), (Tokens{9, 7, 10}));
+  EXPECT_EQ(tokenizer.Encode("é a"), (Tokens{14, 15, 13}));
+  EXPECT_EQ(tokenizer->Decode(tokenizer.Encode("é ab\n\n b")), "é ab\n\n b");
+}
+
+TEST(Gemma4Test, BosAlwaysBeginsTheText) {
+  const LoadedTokenizer silent(Gemma4File());
+  EXPECT_EQ(*silent->Encode("a", {.add_special = true}), (Tokens{0, 9}));
+  EXPECT_EQ(silent.warnings(), "");
+  const LoadedTokenizer says_no(Gemma4File().Set("tokenizer.ggml.add_bos_token", false));
+  EXPECT_EQ(*says_no->Encode("a", {.add_special = true}), (Tokens{0, 9}));
+  EXPECT_TRUE(Mentions(says_no.warnings(), {"add_bos_token is false"})) << says_no.warnings();
+}
+
+// The marks of tool calls are user-defined so that they show in the output, but a user's text does not forge them.
+TEST(Gemma4Test, UserTextForgesNoMarks) {
+  const LoadedTokenizer tokenizer(Gemma4File());
+  EXPECT_EQ(tokenizer.Encode("a<table>b"), (Tokens{9, 4, 10}));
+  EXPECT_EQ(tokenizer.Encode("<|tool_call>b<tool_call|><|turn>", /*parse_special=*/true), (Tokens{2, 10, 3, 5}));
+  for (const Token token : tokenizer.Encode("<|tool_call>b<tool_call|><|turn>")) EXPECT_GT(token, 5);
+  EXPECT_EQ(tokenizer->Piece(2), "<|tool_call>");
+}
+
+TEST(Gemma4Test, NeedsMerges) {
+  TinyGguf file;
+  file.Set("tokenizer.ggml.model", "gemma4");
+  file.Set("tokenizer.ggml.tokens", std::vector<std::string>{"a"});
+  file.Set("tokenizer.ggml.scores", std::vector<float>{0});
+  ExpectNotEncodable(LoadedTokenizer(file), {"tokenizer.ggml.merges"});
+}
+
+// White space after a special token is left out, as Phi-3 was trained; not after the tokens that begin a text.
+TEST(TokenizerLoadTest, Phi3LeavesOutTheSpaceAfterSpecialTokens) {
+  const auto file = [](const char* architecture) {
+    TinyGguf gguf;
+    gguf.Set("general.architecture", architecture);
+    gguf.Set("tokenizer.ggml.model", "llama");
+    gguf.Set("tokenizer.ggml.tokens",
+             std::vector<std::string>{"<unk>", "<s>", "<|user|>", "<|end|>", "▁", "\n", "a", "▁a"});
+    gguf.Set("tokenizer.ggml.scores", std::vector<float>{0, 0, 0, 0, -1, -2, -3, -4});
+    gguf.Set("tokenizer.ggml.token_type", std::vector<std::int32_t>{2, 3, 3, 3, 1, 1, 1, 1});
+    gguf.Set("tokenizer.ggml.add_space_prefix", false);
+    return gguf;
+  };
+  const char* text = "<s> a<|user|>\n a\n<|end|>\n";
+  const LoadedTokenizer phi3(file("phi3"));
+  EXPECT_EQ(phi3.Encode(text, /*parse_special=*/true), (Tokens{1, 7, 2, 6, 5, 3}));
+  EXPECT_EQ(phi3.Encode(" \n a"), (Tokens{4, 5, 7}));
+  const LoadedTokenizer llama(file("llama"));
+  EXPECT_EQ(llama.Encode(text, /*parse_special=*/true), (Tokens{1, 7, 2, 5, 7, 5, 3, 5}));
 }
 
 TEST(TokenizerLoadTest, FilesWithoutTokensHaveAsManyAsRows) {
@@ -283,7 +373,7 @@ TEST(TokenizerLoadTest, EndOfGenerationByTextNeedsAControlToken) {
 TEST(TokenizerLoadTest, SurvivesDamagedMetadata) {
   std::mt19937 random(3);
   int loaded = 0;
-  for (const char* name : {"gemma3", "llama_f16", "nemo"}) {
+  for (const char* name : {"gemma3", "gemma4_dense", "llama_f16", "nemo"}) {
     const std::string intact = ReadFile(DataPath(std::filesystem::path("tokenizers") / name / "vocab.gguf"));
     for (int round = 0; round < 400; ++round) {
       std::string bytes = intact;

@@ -40,7 +40,7 @@ TEST(PreTokenizerTest, CutsWhereTheRegularExpressionsDo) {
     EXPECT_EQ(Words(*pre_tokenizer, text), words) << line;
     ++checked[name];
   }
-  EXPECT_EQ(checked.size(), 5u);
+  EXPECT_EQ(checked.size(), 7u);
 }
 
 TEST(PreTokenizerTest, CoversAnyBytes) {
@@ -51,6 +51,37 @@ TEST(PreTokenizerTest, CoversAnyBytes) {
     for (const std::string& word : Words(pre_tokenizer, bytes)) joined += word;
     EXPECT_EQ(joined, bytes) << pre_tokenizer.name;
   }
+}
+
+// The names under which files of one family know the same pre-tokenizer.
+TEST(PreTokenizerTest, AliasesCutAlike) {
+  const std::vector<std::vector<const char*>> families = {
+      {"gpt-2", "phi-2", "mellum"},
+      {"smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"},
+      {"llama-bpe", "llama3", "llama-v3", "pixtral", "falcon3", "falcon-h1", "lfm2", "midm-2.0", "dbrx", "smaug-bpe"},
+      {"qwen2", "deepseek-r1-qwen", "megrez"},
+      {"gpt-4o", "llama4"},
+      {"tekken"},
+      {"default"},
+  };
+  std::size_t names = 0;
+  for (const std::vector<const char*>& family : families) {
+    for (const char* name : family) {
+      ASSERT_NE(FindPreTokenizer(name), nullptr) << name;
+      EXPECT_EQ(FindPreTokenizer(name)->next_word, FindPreTokenizer(family[0])->next_word) << name;
+    }
+    names += family.size();
+  }
+  EXPECT_EQ(names, AllPreTokenizers().size());
+}
+
+TEST(PreTokenizerTest, DefaultCutsDigitsByThreesAndSymbolsApart) {
+  const PreTokenizer& pre_tokenizer = *FindPreTokenizer("default");
+  using WordList = std::vector<std::string>;
+  EXPECT_EQ(Words(pre_tokenizer, "it's 12345"), (WordList{"it", "'", "s", " ", "123", "45"}));
+  EXPECT_EQ(Words(pre_tokenizer, "a  !b  c"), (WordList{"a", "  ", "!", "b", " ", " c"}));
+  EXPECT_EQ(Words(pre_tokenizer, "1\u0663234"), (WordList{"1\u0663", "234"}));
+  EXPECT_EQ(Words(pre_tokenizer, " \u20ac$5"), (WordList{" \u20ac", "$", "5"}));
 }
 
 TEST(PreTokenizerTest, NamesAreUniqueAndFound) {

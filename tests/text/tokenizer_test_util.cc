@@ -51,6 +51,12 @@ std::vector<TokenizerCase> ReadTokenizerCases(const std::filesystem::path& path)
   return cases;
 }
 
+std::string Repeated(std::string_view pattern, std::size_t size) {
+  std::string text;
+  while (text.size() < size) text += pattern;
+  return text;
+}
+
 TinyGguf SpmFile(const std::vector<std::string>& pieces) {
   std::vector<std::string> texts = {"<unk>", "<s>", "</s>"};
   std::vector<std::int32_t> types = {2, 3, 3};

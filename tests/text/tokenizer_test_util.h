@@ -3,6 +3,7 @@
 #ifndef SLM_TESTS_TEXT_TOKENIZER_TEST_UTIL_H_
 #define SLM_TESTS_TEXT_TOKENIZER_TEST_UTIL_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -57,6 +58,9 @@ struct TokenizerCase {
   bool parse_special;
 };
 std::vector<TokenizerCase> ReadTokenizerCases(const std::filesystem::path& path);
+
+// `pattern` again and again, `size` bytes or a few more.
+std::string Repeated(std::string_view pattern, std::size_t size);
 
 // A SentencePiece-style vocabulary: <unk>, <s>, </s>, the 256 byte tokens, then `pieces` from id 259 on, with
 // descending scores. BOS is 1, EOS is 2.

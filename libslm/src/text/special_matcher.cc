@@ -2,11 +2,21 @@
 
 namespace slm {
 
-SpecialMatcher::SpecialMatcher(const Vocabulary& vocabulary) {
+namespace {
+
+bool IsMark(std::string_view text) {
+  return (text.starts_with("<|") && text.ends_with('>')) || (text.starts_with('<') && text.ends_with("|>"));
+}
+
+}  // namespace
+
+SpecialMatcher::SpecialMatcher(const Vocabulary& vocabulary, bool guard_marks) {
   roots_.fill(-1);
   for (Token token = 0; token < vocabulary.size(); ++token) {
     const TokenKind kind = vocabulary.Kind(token);
-    if (IsSpecial(kind)) Add(vocabulary.Text(token), token, kind == TokenKind::kUserDefined);
+    const std::string_view text = vocabulary.Text(token);
+    const bool always = kind == TokenKind::kUserDefined && !(guard_marks && IsMark(text));
+    if (IsSpecial(kind)) Add(text, token, always);
   }
 }
 
@@ -27,7 +37,7 @@ std::int32_t SpecialMatcher::AddChild(std::int32_t node, char byte) {
   return child;
 }
 
-void SpecialMatcher::Add(std::string_view text, Token token, bool user_defined) {
+void SpecialMatcher::Add(std::string_view text, Token token, bool always) {
   if (text.empty()) return;
   std::int32_t& root = roots_[static_cast<unsigned char>(text[0])];
   if (root < 0) {
@@ -42,7 +52,7 @@ void SpecialMatcher::Add(std::string_view text, Token token, bool user_defined) 
   Node& end = nodes_[static_cast<std::size_t>(node)];
   if (end.token >= 0) return;  // a text that repeats an earlier token's
   end.token = token;
-  end.user_defined = user_defined;
+  end.always = always;
 }
 
 std::optional<SpecialMatcher::Match> SpecialMatcher::Next(std::string_view text, std::size_t from,
@@ -52,7 +62,7 @@ std::optional<SpecialMatcher::Match> SpecialMatcher::Next(std::string_view text,
     std::int32_t index = roots_[static_cast<unsigned char>(text[begin])];
     for (std::size_t end = begin + 1; index >= 0; ++end) {
       const Node& node = nodes_[static_cast<std::size_t>(index)];
-      if (node.token >= 0 && (node.user_defined || parse_special)) longest = Match{begin, end - begin, node.token};
+      if (node.token >= 0 && (node.always || parse_special)) longest = Match{begin, end - begin, node.token};
       index = end < text.size() ? Child(index, text[end]) : -1;
     }
     if (longest) return longest;

@@ -23,7 +23,8 @@ inline bool IsSpecial(TokenKind kind) {
 // A trie over all special tokens of a vocabulary. Immutable; does not refer to the vocabulary.
 class SpecialMatcher {
  public:
-  explicit SpecialMatcher(const Vocabulary& vocabulary);
+  // With `guard_marks` user-defined tokens spelled "<|x>" or "<x|>" are matched as control tokens are.
+  SpecialMatcher(const Vocabulary& vocabulary, bool guard_marks);
 
   struct Match {
     std::size_t begin;
@@ -31,20 +32,20 @@ class SpecialMatcher {
     Token token;
   };
   // The first match that begins at `from` or later, and the longest of those that begin there. User-defined tokens
-  // always match, control and unknown ones only if parse_special.
+  // match always (but see the constructor), control and unknown ones only if parse_special.
   std::optional<Match> Next(std::string_view text, std::size_t from, bool parse_special) const;
 
  private:
   struct Node {
     char byte = 0;
-    bool user_defined = false;
+    bool always = false;      // whether it matches without parse_special too
     Token token = -1;         // the special token that ends here
     std::int32_t child = -1;  // first of the nodes one byte further
     std::int32_t sibling = -1;
   };
   std::int32_t Child(std::int32_t node, char byte) const;
   std::int32_t AddChild(std::int32_t node, char byte);
-  void Add(std::string_view text, Token token, bool user_defined);
+  void Add(std::string_view text, Token token, bool always);
 
   std::vector<Node> nodes_;
   std::array<std::int32_t, 256> roots_;  // by first byte; -1: no special token begins so

@@ -13,6 +13,15 @@ namespace {
 // Positions in a text are 32 bits wide, and a text may grow threefold while it is encoded.
 constexpr std::size_t kMaxTextBytes = std::numeric_limits<std::int32_t>::max() / 3 - 1;
 
+// The special tokens of Phi-3 that leave what follows as it is.
+bool StripsNothing(std::string_view special) {
+  return special == "<unk>" || special == "<s>" || special == "<|endoftext|>";
+}
+
+std::size_t SpaceEnd(std::string_view text, std::size_t position) {
+  return std::min(text.find_first_not_of(" \t\n\v\f\r", position), text.size());
+}
+
 void AppendPiece(const TokenizerBackend& backend, Token token, bool render_special, std::string& out) {
   const std::string_view text = backend.vocabulary().Text(token);
   switch (backend.vocabulary().Kind(token)) {
@@ -73,6 +82,7 @@ Result<std::vector<Token>> Tokenizer::Encode(std::string_view text, const Encode
     out.push_back(special->token);
     begins = true;
     position = end + special->size;
+    if (config.strips_after_special && !StripsNothing(Text(special->token))) position = SpaceEnd(text, position);
   }
   if (options.add_special && config.add_eos && config.eos) out.push_back(*config.eos);
   return out;

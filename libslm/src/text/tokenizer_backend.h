@@ -26,6 +26,11 @@ struct TokenizerConfig {
   bool add_bos = false;
   bool add_eos = false;
   bool add_space_prefix = false;
+  // White space after a special token is no part of the text (but for a few tokens: see StripsNothing in tokenizer.cc).
+  bool strips_after_special = false;
+  // User-defined tokens spelled "<|x>" or "<x|>" match only where control tokens do: they frame tool calls and
+  // channels, and are stored as user-defined only so that they show in the output.
+  bool guards_marks = false;
   std::vector<Token> end_of_generation;  // ascending
   // Why text can't be encoded; OK if it can.
   Status encoding;
@@ -35,7 +40,7 @@ struct TokenizerConfig {
 class TokenizerBackend {
  public:
   TokenizerBackend(Vocabulary vocabulary, TokenizerConfig config)
-      : vocabulary_(std::move(vocabulary)), config_(std::move(config)), specials_(vocabulary_) {}
+      : vocabulary_(std::move(vocabulary)), config_(std::move(config)), specials_(vocabulary_, config_.guards_marks) {}
   virtual ~TokenizerBackend() = default;
 
   // Appends the tokens of a stretch of text that holds no special tokens and is not empty. `begins`: the text begins

@@ -144,6 +144,13 @@ void LogEndOfGeneration(const TokenizerConfig& config, const Vocabulary& vocabul
   log(LogLevel::kInfo, Cat("Generation ends at the tokens: ", ListNames(config.end_of_generation, name), "."));
 }
 
+// Phi-3's vocabulary (32064 tokens, after Llama 2's) was trained with the white space after its control tokens left
+// out. No key of the file says so.
+bool StripsAfterSpecial(const GgufFile& file, std::string_view kind) {
+  const GgufValue* architecture = file.Find("general.architecture");
+  return kind == "llama" && architecture != nullptr && architecture->AsString() == "phi3";
+}
+
 Status CannotEncode(std::string_view reason) {
   return {StatusCode::kUnsupported, Cat("Text can't be encoded: the model file ", reason, ".")};
 }
@@ -178,28 +185,51 @@ Result<Backend> LoadSpm(const GgufFile& file, Vocabulary vocabulary, TokenizerCo
     config.encoding = CannotEncode("has no scores (tokenizer.ggml.scores)");
   }
   WarnOfOddSpm(file, vocabulary, keys);
-  return Backend(std::make_unique<SpmTokenizer>(std::move(vocabulary), std::move(config)));
+  return Backend(std::make_unique<SpmTokenizer>(std::move(vocabulary), std::move(config), std::nullopt));
+}
+
+// Reads tokenizer.ggml.merges. A file without them can't encode; says so in config.encoding.
+Result<MergeTable> LoadMerges(const GgufFile& file, const Vocabulary& vocabulary, const LogCallback& log,
+                              TokenizerConfig& config) {
+  if (const GgufValue* merges = file.Find("tokenizer.ggml.merges")) return MergeTable::Load(*merges, vocabulary, log);
+  if (config.encoding.ok()) config.encoding = CannotEncode("has no merges (tokenizer.ggml.merges)");
+  return MergeTable();
+}
+
+Result<Backend> LoadGemma4(const GgufFile& file, Vocabulary vocabulary, TokenizerConfig config,
+                           const LogCallback& log) {
+  KeyReader keys(file, vocabulary, log);
+  config.add_space_prefix = keys.Bool("add_space_prefix", false);
+  SLM_RETURN_IF_ERROR(keys.status());
+  if (!config.add_bos) {
+    keys.Warn(
+        "tokenizer.ggml.add_bos_token is false, but Gemma 4 answers well only to texts that begin with BOS; it is "
+        "added all the same.");
+  }
+  config.add_bos = true;
+  config.guards_marks = true;
+  SLM_ASSIGN_OR_RETURN(MergeTable merges, LoadMerges(file, vocabulary, log, config));
+  return Backend(std::make_unique<SpmTokenizer>(std::move(vocabulary), std::move(config), std::move(merges)));
 }
 
 Result<Backend> LoadBpe(const GgufFile& file, Vocabulary vocabulary, TokenizerConfig config, const LogCallback& log) {
   KeyReader keys(file, vocabulary, log);
-  if (!keys.Has("pre")) keys.Warn("The file does not name its pre-tokenizer (tokenizer.ggml.pre).");
+  if (!keys.Has("pre")) {
+    keys.Warn(
+        "The file does not name its pre-tokenizer (tokenizer.ggml.pre); \"default\" is taken, which may not be the one "
+        "the model was trained with.");
+  }
   config.pre_tokenizer = keys.Has("pre") ? keys.String("pre") : "default";
   SLM_RETURN_IF_ERROR(keys.status());
   const PreTokenizer* pre_tokenizer = FindPreTokenizer(config.pre_tokenizer);
   if (pre_tokenizer != nullptr && !keys.Has("add_bos_token")) config.add_bos = pre_tokenizer->add_bos;
 
-  MergeTable merges;
-  const GgufValue* value = file.Find("tokenizer.ggml.merges");
-  if (value != nullptr) {
-    SLM_ASSIGN_OR_RETURN(merges, MergeTable::Load(*value, vocabulary, log));
-  }
   if (config.encoding.ok() && pre_tokenizer == nullptr) {
     config.encoding = CannotEncode(
         Cat("wants the pre-tokenizer ", Quoted(config.pre_tokenizer), ", which this library does not know; it knows ",
             ListNames(AllPreTokenizers(), [](const PreTokenizer& row) { return row.name; })));
   }
-  if (config.encoding.ok() && value == nullptr) config.encoding = CannotEncode("has no merges (tokenizer.ggml.merges)");
+  SLM_ASSIGN_OR_RETURN(MergeTable merges, LoadMerges(file, vocabulary, log, config));
   return Backend(
       std::make_unique<BpeTokenizer>(std::move(vocabulary), std::move(config), std::move(merges), pre_tokenizer));
 }
@@ -217,6 +247,7 @@ constexpr Token kNone = -1;
 constexpr Kind kKinds[] = {
     {.name = "llama", .load = LoadSpm, .bos = 1, .eos = 2, .unknown = 0, .add_bos = true},
     {.name = "gpt2", .load = LoadBpe, .bos = 11, .eos = 11, .unknown = kNone, .add_bos = false},
+    {.name = "gemma4", .load = LoadGemma4, .bos = kNone, .eos = kNone, .unknown = kNone, .add_bos = true},
 };
 
 // The backend of files whose kind is not in the table: token texts as they are.
@@ -252,6 +283,7 @@ Result<Tokenizer> LoadTokenizer(const GgufFile& file, std::int64_t vocab_rows, c
   config.add_bos = keys.Bool("add_bos_token", kind.add_bos);
   config.add_eos = keys.Bool("add_eos_token", false);
   config.end_of_generation = FindEndOfGeneration(vocabulary, config.eos, keys);
+  config.strips_after_special = StripsAfterSpecial(file, config.kind);
   SLM_RETURN_IF_ERROR(keys.status());
   LogEndOfGeneration(config, vocabulary, log);
   if (!vocabulary.has_texts()) config.encoding = CannotEncode("has no vocabulary (tokenizer.ggml.tokens)");

@@ -1,11 +1,10 @@
 #include "text/tokenizer_spm.h"
 
+#include <algorithm>
 #include <bit>
-#include <optional>
 #include <utility>
 
 #include "base/format.h"
-#include "text/pair_merger.h"
 #include "text/utf8.h"
 
 namespace slm {
@@ -35,6 +34,12 @@ std::uint32_t RankOf(float score) {
   return negative ? bits : ~(bits | 0x80000000u);
 }
 
+// [\n]+|[^\n]+
+std::size_t LinesOrLineSize(std::string_view text) {
+  const std::size_t size = text[0] == '\n' ? text.find_first_not_of('\n') : text.find('\n');
+  return std::min(size, text.size());
+}
+
 std::string ByteTokenText(unsigned byte) {
   constexpr std::string_view kDigits = "0123456789ABCDEF";
   return Cat("<0x", kDigits[byte >> 4], kDigits[byte & 15], ">");
@@ -42,8 +47,8 @@ std::string ByteTokenText(unsigned byte) {
 
 }  // namespace
 
-SpmTokenizer::SpmTokenizer(Vocabulary vocab, TokenizerConfig config)
-    : TokenizerBackend(std::move(vocab), std::move(config)) {
+SpmTokenizer::SpmTokenizer(Vocabulary vocab, TokenizerConfig config, std::optional<MergeTable> merges)
+    : TokenizerBackend(std::move(vocab), std::move(config)), merges_(std::move(merges)) {
   for (unsigned byte = 0; byte < 256; ++byte) {
     std::optional<Token> token = vocabulary().Find(ByteTokenText(byte));
     if (!token || IsSpecial(vocabulary().Kind(*token))) {
@@ -70,45 +75,51 @@ std::size_t SpmTokenizer::SegmentEnd(std::string_view text, std::size_t begin) c
 
 void SpmTokenizer::EncodeText(std::string_view text, bool begins, std::vector<Token>& out) const {
   const std::string escaped = EscapeSpaces(text, begins && config().add_space_prefix);
-  const std::string_view whole = escaped;
-  const auto text_of = [&](const Symbol& first, const Symbol& last) {
-    return whole.substr(first.begin, last.end - first.begin);
-  };
-  const auto find = [&](const Symbol& left, const Symbol& right) -> std::optional<Merge> {
-    const std::optional<Token> token = vocabulary().FindPiece(text_of(left, right));
-    if (!token) return std::nullopt;
-    return Merge{RankOf(vocabulary().Score(*token)), *token};
-  };
   PairMerger merger;
-  for (std::size_t begin = 0; begin < whole.size();) {
-    const std::size_t end = SegmentEnd(whole, begin);
-    merger.Clear();
-    while (begin < end) {
-      const Utf8Char c = DecodeUtf8(whole, begin);
-      const std::size_t next = begin + (c.status == Utf8Status::kValid ? c.size : 1);
-      merger.Add({static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(next), -1});
-      begin = next;
-    }
-    merger.MergeAll(find);
-    merger.ForEach([&](const Symbol& symbol) {
-      if (symbol.token >= 0) {
-        out.push_back(symbol.token);
-      } else {
-        AppendSpelled(text_of(symbol, symbol), out);
+  for (std::string_view rest = escaped; !rest.empty();) {
+    const std::string_view word = rest.substr(0, merges_ ? LinesOrLineSize(rest) : rest.size());
+    rest.remove_prefix(word.size());
+    if (merges_ && word[0] == '\n') {
+      if (const std::optional<Token> token = vocabulary().FindPiece(word)) {
+        out.push_back(*token);
+        continue;
       }
-    });
+    }
+    for (std::size_t begin = 0; begin < word.size();) {
+      const std::size_t end = SegmentEnd(word, begin);
+      EncodeSegment(word.substr(begin, end - begin), merger, out);
+      begin = end;
+    }
   }
 }
 
-void SpmTokenizer::AppendSpelled(std::string_view character, std::vector<Token>& out) const {
-  if (const std::optional<Token> token = vocabulary().FindPiece(character)) {
-    out.push_back(*token);
-    return;
+void SpmTokenizer::EncodeSegment(std::string_view segment, PairMerger& merger, std::vector<Token>& out) const {
+  merger.Clear();
+  for (std::size_t begin = 0; begin < segment.size();) {
+    const Utf8Char c = DecodeUtf8(segment, begin);
+    const std::size_t end = begin + (c.status == Utf8Status::kValid ? c.size : 1);
+    const Token token = vocabulary().FindPiece(segment.substr(begin, end - begin)).value_or(-1);
+    merger.Add({static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(end), token});
+    begin = end;
   }
-  for (const char byte : character) {
-    const Token token = byte_tokens_[static_cast<unsigned char>(byte)];
-    if (token >= 0) out.push_back(token);
-  }
+  merger.MergeAll([&](const Symbol& left, const Symbol& right) { return FindMerge(segment, left, right); });
+  merger.ForEach([&](const Symbol& symbol) {
+    if (symbol.token >= 0) {
+      out.push_back(symbol.token);
+      return;
+    }
+    for (const char byte : segment.substr(symbol.begin, symbol.end - symbol.begin)) {
+      const Token token = byte_tokens_[static_cast<unsigned char>(byte)];
+      if (token >= 0) out.push_back(token);
+    }
+  });
+}
+
+std::optional<Merge> SpmTokenizer::FindMerge(std::string_view segment, const Symbol& left, const Symbol& right) const {
+  if (merges_) return merges_->Find(left.token, right.token);
+  const std::optional<Token> token = vocabulary().FindPiece(segment.substr(left.begin, right.end - left.begin));
+  if (!token) return std::nullopt;
+  return Merge{RankOf(vocabulary().Score(*token)), *token};
 }
 
 void SpmTokenizer::AppendBytes(std::string_view stored, std::string& out) const {

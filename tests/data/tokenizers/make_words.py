@@ -17,6 +17,20 @@ LLAMA3 = (CONTRACTION + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]
 UPPER, LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
 TEKKEN = (rf"[^\r\n\p{{L}}\p{{N}}]?{UPPER}*{LOWER}+|[^\r\n\p{{L}}\p{{N}}]?{UPPER}+{LOWER}*"
           r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+GPT4O = (rf"[^\r\n\p{{L}}\p{{N}}]?{UPPER}*{LOWER}+{CONTRACTION}?|[^\r\n\p{{L}}\p{{N}}]?{UPPER}+{LOWER}*{CONTRACTION}?"
+         r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+
+
+def cut(pattern, pieces):
+    """Cuts each piece at the matches of a pattern; what lies between matches is a piece too."""
+    return [part for piece in pieces for part in regex.split(f"({pattern})", piece) if part]
+
+
+def default(text):
+    pieces = [text]
+    for pattern in [r"[\p{P}\$\+<=>\^~\|]+", GPT2, r"\p{N}+", r"[0-9][0-9][0-9]"]:
+        pieces = cut(pattern, pieces)
+    return pieces
 
 
 def smollm(text):
@@ -32,12 +46,14 @@ PRE_TOKENIZERS = {
     "llama-bpe": lambda text: regex.findall(LLAMA3, text),
     "qwen2": lambda text: regex.findall(LLAMA3.replace("{1,3}", ""), text),
     "tekken": lambda text: regex.findall(TEKKEN, text),
+    "default": default,
+    "gpt-4o": lambda text: regex.findall(GPT4O, text),
 }
 
 PIECES = [
     "a", "the", "Hello", "HTTP", "eBay", "I'm", "we'LL", "don'T", "'s", "'VE", "'x", "'\u017f", "'", "''", " ", " ", " ", "  ", "   ",
     "\t", "\n", "\n", "\r\n", "\r", "\n\n", " \n", "\n ", "\u00a0", "\u2003", "\u3000", "\u0085", "\u200b", "\x1c", "\0", "\x04",
-    "1", "12", "12345", "\u0663", "\u00bd", "\u2167", "\u4e00", ".", "...", "!?", "/", "//", "!\n/", "$", "+=", "<|x|>", "_", "-",
+    "1", "12", "12345", "\u0663", "\u00bd", "\u2167", "\u4e00", "3\u0663456", " 7", "  80", "\u20ac", "~", "^|", ".", "...", "!?", "/", "//", "!\n/", "$", "+=", "<|x|>", "_", "-",
     "\u00dc", "\u00dcBER", "\u01c5", "\u00e9", "e\u0301", "\u0301", "\u0928\u0940", "\u65e5\u672c", "\u65e5A", "A\u65e5", "\u02b0",
     "\U0001f600", "\U0001f468\u200d\U0001f469", "\ufe0f", "\u0439\u0423", "\u05d0", "\u0e01\u0e34", "\U0001d400", "\U00016ea0", "\U000e0100",
     "\U0002ebf0", "\U0003ffff",
