@@ -14,11 +14,6 @@ namespace {
 
 constexpr double kMeanSquareFloor = 1e-5;
 constexpr Index kDefaultWindowGroup = 5;
-constexpr Index kDefaultPerLayerLength = 256;
-// Files without the key: the first layers keep the largest 5 % of their gates.
-constexpr Index kDefaultSparseLayers = 10;
-constexpr double kDefaultSparsity = 1.6448533535;
-
 using Streams = std::vector<Matrix>;
 
 // One layer's view of the file.
@@ -43,7 +38,7 @@ Matrix Rescaled(const Matrix& x, const Matrix& like) {
 
 Streams SplitStreams(const OracleFile& file, const Matrix& embedded) {
   Streams streams = {embedded};
-  for (Index i = 1; i < file.Count("altup.num_inputs", 4); ++i) {
+  for (Index i = 1; i < file.Count("altup.num_inputs"); ++i) {
     streams.push_back(Rescaled(embedded * file.Weight("altup_proj.weight", i - 1).transpose(), embedded));
   }
   return streams;
@@ -106,8 +101,7 @@ Matrix Sparsified(const Matrix& gates, double multiplier) {
 }
 
 double Sparsity(const OracleFile& file, Index layer) {
-  const double fallback = layer < kDefaultSparseLayers ? kDefaultSparsity : 0;
-  const double multiplier = file.LayerNumber("activation_sparsity_scale", layer, fallback);
+  const double multiplier = file.LayerNumber("activation_sparsity_scale", layer);
   return std::isfinite(multiplier) ? multiplier : 0;  // the multiplier of no sparsity is -infinity, also written as 0
 }
 
@@ -123,15 +117,16 @@ Matrix SparseFeedForward(const Layer& layer, const Matrix& x) {
 Matrix SharedAttention(const Layer& layer, const Matrix& n, std::vector<KeysAndValues>& cache) {
   const OracleFile& file = layer.file;
   const Index head_length = file.Count("attention.key_length");
-  const AttentionShape shape = {.heads = file.LayerCount("attention.head_count", layer.index),
-                                .kv_heads = file.LayerCount("attention.head_count_kv", layer.index),
+  const Index heads = file.LayerCount("attention.head_count", layer.index);
+  const AttentionShape shape = {.heads = heads,
+                                .kv_heads = file.LayerCount("attention.head_count_kv", layer.index, heads),
                                 .key_length = head_length,
                                 .value_length = head_length};
   const bool slides = Slides(file, layer.index, kDefaultWindowGroup);
   const Rope rope = {
       .pairs = Rope::kHalves,
-      .angles = RopeAngles(slides ? file.Number("rope.freq_base_swa", 10000) : file.Number("rope.freq_base", 10000),
-                           head_length)};
+      .angles =
+          RopeAngles(slides ? file.Number("rope.freq_base_swa", 10000) : file.Number("rope.freq_base"), head_length)};
   const auto rotated = [&](const char* projection, const char* norm) {
     const Vector weight = file.Values(layer.Name(norm));
     return Rotate(RmsNormHeads(layer.Linear(n, projection), weight, layer.epsilon), head_length, rope);
@@ -169,7 +164,7 @@ Matrix FromPerLayerInput(const Layer& layer, const Matrix& first, const Matrix& 
 Matrix Gemma3nLogits(const OracleFile& file, std::span<const Token> tokens) {
   const double epsilon = file.Number("attention.layer_norm_rms_epsilon");
   const auto d = static_cast<double>(file.Count("embedding_length"));
-  const Index per_layer_length = file.Count("embedding_length_per_layer_input", kDefaultPerLayerLength);
+  const Index per_layer_length = file.Count("embedding_length_per_layer_input");
 
   const Matrix embedded = std::sqrt(d) * file.Rows("token_embd.weight", tokens);
   const std::vector<Matrix> per_layer = PerLayerInputs(file, embedded, tokens, per_layer_length, epsilon);
@@ -182,7 +177,7 @@ Matrix Gemma3nLogits(const OracleFile& file, std::span<const Token> tokens) {
     const Matrix extra = FromPerLayerInput(layer, streams[0], per_layer[static_cast<std::size_t>(index)]);
     for (std::size_t i = 1; i < streams.size(); ++i) streams[i] += extra;
   }
-  return OutputLogits(file, MergeStreams(file, streams), epsilon, file.Number("final_logit_softcapping", 0));
+  return OutputLogits(file, MergeStreams(file, streams), epsilon, file.Number("final_logit_softcapping"));
 }
 
 }  // namespace slm::test::oracle

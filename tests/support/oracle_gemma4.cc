@@ -63,7 +63,7 @@ Rope LayerRope(const Layer& layer, Index head_length) {
     return {.pairs = Rope::kHalves, .angles = RopeAngles(file.Number("rope.freq_base_swa", 1e4), dimensions)};
   }
   const Index dimensions = file.Count("rope.dimension_count", head_length);
-  Rope rope = {.pairs = Rope::kHalves, .angles = RopeAngles(file.Number("rope.freq_base", 1e6), dimensions)};
+  Rope rope = {.pairs = Rope::kHalves, .angles = RopeAngles(file.Number("rope.freq_base"), dimensions)};
   if (file.HasTensor("rope_freqs.weight")) {
     rope.angles = rope.angles.cwiseQuotient(file.Values("rope_freqs.weight")).eval();
   }
