@@ -117,8 +117,8 @@ void WriteYarn(RandomWriter& out) {
   out.Key("rope.scaling.type", "yarn");
   out.Number("rope.scaling.factor", random.Real(2, 8));
   if (random.Chance(kOften)) {
-    out.Number("rope.scaling.yarn_beta_fast", random.Real(1, 4));
-    out.Number("rope.scaling.yarn_beta_slow", random.Real(0.05, 0.5));
+    out.Number("rope.scaling.yarn_beta_fast", random.Real(0.1, 0.6));
+    out.Number("rope.scaling.yarn_beta_slow", random.Real(0.01, 0.08));
   }
   if (random.Chance(kNowAndThen)) out.Number("rope.scaling.attn_factor", random.Real(0.7, 1.4));
   if (out.architecture() == "mistral3" && random.Chance(0.8)) {
@@ -142,7 +142,11 @@ void WriteRopeScaling(RandomWriter& out, std::uint32_t rope_dimensions) {
     out.Key("rope.scaling.type", "none");
     out.Number("rope.scaling.factor", 3);  // means nothing
   }
-  if (kind == 0 || tempered) out.Key("rope.scaling.original_context_length", random.Int(6, 20));
+  // Queries grow within the text only if it is longer than this; yarn's defaults tell pairs apart where it is not.
+  if (kind == 0 || tempered) {
+    out.Key("rope.scaling.original_context_length",
+            static_cast<std::uint32_t>(random.LogReal(6, tempered ? 20 : 5000)));
+  }
   if (tempered) out.Number("attention.temperature_scale", random.Real(0.1, 0.6));
   if (out.architecture() == "llama" && kind != 0 && random.Chance(kNowAndThen)) {
     out.Numbers("rope_freqs.weight", {rope_dimensions / 2}, 1, 8);
