@@ -110,7 +110,8 @@ void Forward::PlanRope() {
     }
   };
   plan(config_->rope_global, model_->weights.rope_freqs, rope_global_);
-  plan(config_->rope_sliding, {}, rope_sliding_);
+  const bool global_only = config_->architecture->rope_scaling_global_only;
+  plan(config_->rope_sliding, global_only ? Vector{} : model_->weights.rope_freqs, rope_sliding_);
 }
 
 void Forward::FindSegments(std::span<const Row> rows) {

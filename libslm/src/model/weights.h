@@ -52,7 +52,7 @@ struct Weights {
   Matrix token_embd;   // [vocab, d]
   Matrix output;       // [vocab, d]; the embedding where the file has no output.weight of its own
   Vector output_norm;  // [d]
-  Vector rope_freqs;   // [rope_dimensions / 2], optional: divides the angle of each pair on global layers
+  Vector rope_freqs;   // [rope_dimensions / 2], optional: divides the angle of each pair where scaling does
   std::vector<LayerWeights> layers;
 };
 
