@@ -29,6 +29,18 @@ void ExpectFails(const TinyModel& tiny, StatusCode code, const testing::Matcher<
 
 TinyModel Gemma() { return TinyModel({.architecture = "gemma3"}); }
 
+TinyModel Mixture(const std::string& architecture = "llama") {
+  return TinyModel({.architecture = architecture, .ffn_width = 48, .experts = 3, .experts_used = 2});
+}
+
+// The same numbers in the layout of before April 2024.
+TinyModel WithSingleExperts(TinyModel mixture) {
+  for (const char* layer : {"blk.0.", "blk.1."}) {
+    for (const char* part : {"ffn_gate", "ffn_up", "ffn_down"}) mixture.SplitExperts(Cat(layer, part, "_exps.weight"));
+  }
+  return mixture;
+}
+
 std::vector<std::string> TensorNames(const TinyModel& tiny) {
   const Model model = tiny.Open().value();
   std::vector<std::string> names;
@@ -37,7 +49,7 @@ std::vector<std::string> TensorNames(const TinyModel& tiny) {
 }
 
 TEST(WeightsTest, EveryTensorIsNeeded) {
-  for (const TinyModel& tiny : {TinyModel(), Gemma()}) {
+  for (const TinyModel& tiny : {TinyModel(), Gemma(), Mixture(), Mixture("qwen3moe"), WithSingleExperts(Mixture())}) {
     for (const std::string& name : TensorNames(tiny)) {
       TinyModel without = tiny;
       ExpectFails(without.EraseTensor(name), StatusCode::kCorruptFile, AllOf(HasSubstr(name), HasSubstr("missing")));
@@ -46,7 +58,7 @@ TEST(WeightsTest, EveryTensorIsNeeded) {
 }
 
 TEST(WeightsTest, EveryShapeIsChecked) {
-  for (const TinyModel& tiny : {TinyModel({.tied = false}), Gemma()}) {
+  for (const TinyModel& tiny : {TinyModel({.tied = false}), Gemma(), Mixture(), WithSingleExperts(Mixture())}) {
     for (const std::string& name : TensorNames(tiny)) {
       TinyModel other = tiny;
       other.AddTensor(name, {24, 3});
@@ -57,6 +69,48 @@ TEST(WeightsTest, EveryShapeIsChecked) {
   }
   ExpectFails(TinyModel().AddTensor("blk.1.attn_q.weight", {32, 32}), StatusCode::kCorruptFile,
               AllOf(HasSubstr("blk.1.attn_q.weight"), HasSubstr("shape [32, 32]"), HasSubstr("expected [32, 64]")));
+}
+
+// Of stacked experts there must be as many as the file counts.
+TEST(WeightsTest, StackedExpertsAreCounted) {
+  for (const std::uint64_t experts : {2, 4}) {
+    ExpectFails(Mixture().AddTensor("blk.1.ffn_up_exps.weight", {32, 48, experts}), StatusCode::kCorruptFile,
+                AllOf(HasSubstr("blk.1.ffn_up_exps.weight"), HasSubstr(Cat("[32, 48, ", experts, "]")),
+                      HasSubstr("expected [32, 48, 3]")));
+  }
+  ExpectFails(Mixture().AddTensor("blk.1.ffn_down_exps.weight", {32, 48, 3}), StatusCode::kCorruptFile,
+              HasSubstr("expected [48, 32, 3]"));
+  ExpectFails(Mixture().AddTensor("blk.0.ffn_gate_inp.weight", {32, 4}), StatusCode::kCorruptFile,
+              AllOf(HasSubstr("blk.0.ffn_gate_inp.weight"), HasSubstr("expected [32, 3]")));
+}
+
+TEST(WeightsTest, MissingExpertsAreNamed) {
+  ExpectFails(WithSingleExperts(Mixture()).EraseTensor("blk.1.ffn_down.2.weight"), StatusCode::kCorruptFile,
+              HasSubstr("tensor blk.1.ffn_down.2.weight is missing"));
+  // More than the file counts.
+  ExpectFails(WithSingleExperts(Mixture()).AddTensor("blk.0.ffn_up.3.weight", {32, 48}), StatusCode::kUnsupported,
+              HasSubstr("blk.0.ffn_up.3.weight"));
+  // A dense layer in a model of experts, and the other way round.
+  ExpectFails(TinyModel().Set("llama.expert_count", 3u).Set("llama.expert_used_count", 2u), StatusCode::kCorruptFile,
+              AllOf(HasSubstr("blk.0.ffn_gate_inp.weight"), HasSubstr("missing")));
+  ExpectFails(Mixture().Set("llama.expert_count", 0u), StatusCode::kCorruptFile,
+              AllOf(HasSubstr("blk.0.ffn_gate.weight"), HasSubstr("missing")));
+}
+
+TEST(WeightsTest, MixedLayoutsOfExpertsAreRefused) {
+  for (const char* part : {"ffn_gate", "ffn_up", "ffn_down"}) {
+    ExpectFails(Mixture().SplitExperts(Cat("blk.1.", part, "_exps.weight")), StatusCode::kCorruptFile,
+                AllOf(HasSubstr("layer 1"), HasSubstr("two layouts"), HasSubstr(Cat("blk.1.", part, ".0.weight")),
+                      HasSubstr("_exps.weight")));
+  }
+  ExpectFails(Mixture().AddTensor("blk.0.ffn_up.2.weight", {32, 48}), StatusCode::kCorruptFile,
+              AllOf(HasSubstr("layer 0"), HasSubstr("blk.0.ffn_up.2.weight")));
+}
+
+TEST(WeightsTest, BothLayoutsOfExpertsComputeTheSame) {
+  const std::vector<Token> tokens = {3, 4, 5, 6, 7, 8, 9};
+  const std::vector<float> expected = AllLogits(Mixture().Open().value(), {.threads = 1}, tokens);
+  EXPECT_TRUE(SameBits(AllLogits(WithSingleExperts(Mixture()).Open().value(), {.threads = 1}, tokens), expected));
 }
 
 TEST(WeightsTest, EverySuperfluousTensorIsNamed) {

@@ -11,28 +11,7 @@ namespace slm {
 
 namespace {
 
-constexpr std::int64_t kBlock = 32;           // values of an ActivationBlock
 constexpr std::int64_t kAttentionParts = 32;  // of a single row's keys, computed before they are merged
-
-// Weight rows are dealt out in multiples of the first, so that kernels see whole panels and activations whole blocks,
-// and not more than the second at once, so that workers finish at about the same time.
-constexpr std::int64_t kRowGranule = 32;
-constexpr std::int64_t kMaxChunkRows = 512;
-constexpr std::int64_t kChunksPerThread = 2;        // of a single row: a chunk begins with memory nobody asked for
-constexpr std::int64_t kPromptChunksPerThread = 8;  // of many rows: threads finish together
-
-constexpr std::int64_t kActivationRows = 8;  // rows of activations in a chunk of row-wise work
-
-std::int64_t DivideUp(std::int64_t n, std::int64_t by) { return (n + by - 1) / by; }
-
-// A step of row-wise work: f(row) for each of `rows` rows.
-template <class F>
-void ForEachRow(Worker& worker, std::int64_t rows, const F& f) {
-  worker.ForEach(DivideUp(rows, kActivationRows), [&](std::int64_t chunk) {
-    const std::int64_t end = std::min(rows, (chunk + 1) * kActivationRows);
-    for (std::int64_t row = chunk * kActivationRows; row < end; ++row) f(row);
-  });
-}
 
 }  // namespace
 
@@ -45,7 +24,9 @@ Forward::Forward(const ModelImpl& model, Team& team, const ForwardOptions& optio
       prompt_threads_(options.prompt_threads > 0 ? options.prompt_threads : team.threads()),
       running_threads_(prompt_threads_),
       profiler_(options.profiler),
-      max_rows_(options.max_rows) {}
+      max_rows_(options.max_rows),
+      experts_(model.config, model.kernels,
+               {.max_rows = options.max_rows, .threads = team.threads(), .profiler = options.profiler}) {}
 
 Result<Forward> Forward::Create(const ModelImpl& model, Team& team, const ForwardOptions& options) {
   Forward forward(model, team, options);
@@ -58,7 +39,7 @@ Result<Forward> Forward::Create(const ModelImpl& model, Team& team, const Forwar
 
 bool Forward::AllocateInput(Input& input, std::int64_t columns) {
   input.stride = columns;
-  input.block_stride = columns % kBlock == 0 ? columns / kBlock : 0;
+  input.block_stride = columns % kActivationBlock == 0 ? columns / kActivationBlock : 0;
   return input.values.Allocate(static_cast<std::size_t>(max_rows_ * columns)) &&
          input.blocks.Allocate(static_cast<std::size_t>(max_rows_ * input.block_stride));
 }
@@ -89,7 +70,8 @@ bool Forward::Allocate() {
          rope_global_.sin.Allocate(rows(angles)) && rope_sliding_.cos.Allocate(rows(angles)) &&
          rope_sliding_.sin.Allocate(rows(angles)) &&
          gate_up_.Allocate(2 * tile_floats_ * static_cast<std::size_t>(team_->threads())) &&
-         scratch_.Allocate(scratch_bytes_ * static_cast<std::size_t>(team_->threads()));
+         scratch_.Allocate(scratch_bytes_ * static_cast<std::size_t>(team_->threads())) &&
+         experts_.Allocate(model_->weights.layers);
 }
 
 std::uint64_t Forward::scratch_bytes() const {
@@ -97,7 +79,7 @@ std::uint64_t Forward::scratch_bytes() const {
   const auto rope = [](const RopeTable& table) { return table.cos.bytes() + table.sin.bytes(); };
   return stream_.bytes() + queries_.bytes() + keys_.bytes() + values_.bytes() + gate_up_.bytes() + product_.bytes() +
          attention_sums_.bytes() + scratch_.bytes() + input(normed_) + input(attended_) + input(activated_) +
-         input(head_input_) + rope(rope_global_) + rope(rope_sliding_);
+         input(head_input_) + rope(rope_global_) + rope(rope_sliding_) + experts_.bytes();
 }
 
 void Forward::PlanRope() {
@@ -150,8 +132,12 @@ void Forward::RunLayer(Worker& worker, std::size_t index) {
     const ProfileScope scope = Measure(worker, Operation::kAttnAddNorm, index);
     AddToStream(worker, layer.post_attention_norm, &layer.ffn_norm);
   }
-  GateAndUp(worker, index);
-  Down(worker, index);
+  if (layer.ffn_experts.experts.empty()) {
+    GateAndUp(worker, index);
+    Down(worker, index);
+  } else {
+    experts_.Run(worker, index, layer.ffn_experts, normed_.rows(), rows_, running_threads_, product_.data());
+  }
   {
     const ProfileScope scope = Measure(worker, Operation::kFfnAddNorm, index);
     AddToStream(worker, layer.post_ffw_norm, index + 1 < layers.size() ? &layers[index + 1].attn_norm : nullptr);
@@ -160,12 +146,6 @@ void Forward::RunLayer(Worker& worker, std::size_t index) {
 
 ProfileScope Forward::Measure(const Worker& worker, Operation operation, std::size_t layer) const {
   return ProfileScope(worker.rank() == 0 ? profiler_ : nullptr, operation, layer);
-}
-
-Cost Forward::CostOf(const Matrix& matrix, std::int64_t tokens) const {
-  const auto weights = static_cast<double>(matrix.rows) * static_cast<double>(matrix.columns);
-  return {weights * static_cast<double>(tokens),
-          static_cast<double>(matrix.rows) * static_cast<double>(matrix.row_bytes)};
 }
 
 // Every cell that some row of a segment looks at is counted once in bytes.
@@ -215,7 +195,7 @@ void Forward::FillRope(std::int32_t position, std::int64_t row, RopeTable& table
 }
 
 void Forward::Quantize(Input& input, std::int64_t row, std::int64_t columns) {
-  if (input.block_stride == 0 || columns % kBlock != 0) return;
+  if (input.block_stride == 0 || columns % kActivationBlock != 0) return;
   kernels_->quantize(input.values.data() + row * input.stride, columns, input.blocks.data() + row * input.block_stride);
 }
 
@@ -229,38 +209,22 @@ std::byte* Forward::Scratch(const Worker& worker) {
   return scratch_.data() + scratch_bytes_ * static_cast<std::size_t>(worker.rank());
 }
 
-std::int64_t Forward::ChunkRows(std::int64_t rows) const {
-  const std::int64_t even = DivideUp(rows, (rows_ == 1 ? kChunksPerThread : kPromptChunksPerThread) * running_threads_);
-  return std::min(DivideUp(even, kRowGranule) * kRowGranule, kMaxChunkRows);
-}
+std::int64_t Forward::ChunkRows(std::int64_t rows) const { return slm::ChunkRows(rows, rows_, running_threads_); }
 
 std::int64_t Forward::Chunks(std::int64_t rows) const { return DivideUp(rows, ChunkRows(rows)); }
 
-Forward::Range Forward::ChunkRange(std::int64_t rows, std::int64_t chunk) const {
+Range Forward::ChunkRange(std::int64_t rows, std::int64_t chunk) const {
   const std::int64_t size = ChunkRows(rows);
   return {chunk * size, std::min(rows, (chunk + 1) * size)};
 }
 
 // Weight rows `rows` times the first `tokens` rows of the input.
 void Forward::MatMul(const Worker& worker, const Matrix& matrix, const Vector& bias, const Input& input, Range rows,
-                     std::int64_t tokens, const Output& output) {
-  const bool as_float = matrix.format->activation == Activation::kFloat;
-  const std::int64_t count = rows.end - rows.begin;
-  kernels_->matmul[static_cast<std::size_t>(matrix.format->format)](
-      {.weights = matrix.data + static_cast<std::size_t>(rows.begin) * matrix.row_bytes,
-       .row_bytes = matrix.row_bytes,
-       .columns = matrix.columns,
-       .row_end = count,
-       .activations =
-           as_float ? static_cast<const void*>(input.values.data()) : static_cast<const void*>(input.blocks.data()),
-       .activation_stride = as_float ? input.stride : input.block_stride,
-       .tokens = tokens,
-       .out = output.out,
-       .out_stride = output.stride,
-       .scratch = Scratch(worker)});
+                     std::int64_t tokens, const ProductOutput& output) {
+  Multiply(*kernels_, matrix, input.rows(), rows, tokens, output, Scratch(worker));
   if (bias.empty()) return;
   for (std::int64_t row = 0; row < tokens; ++row)
-    kernels_->add(output.out + row * output.stride, bias.data() + rows.begin, count);
+    kernels_->add(output.out + row * output.stride, bias.data() + rows.begin, rows.end - rows.begin);
 }
 
 void Forward::Product(Worker& worker, const Matrix& matrix, const Vector& bias, Input& input, float* out) {

@@ -9,8 +9,10 @@
 #include <vector>
 
 #include "base/aligned_buffer.h"
+#include "infer/experts.h"
 #include "infer/kv_cache.h"
 #include "infer/parallel.h"
+#include "infer/product.h"
 #include "infer/profiler.h"
 #include "infer/thread_governor.h"
 #include "kernels.h"
@@ -61,16 +63,14 @@ class Forward {
     AlignedBuffer<ActivationBlock> blocks;
     std::int64_t stride = 0;        // floats from row to row
     std::int64_t block_stride = 0;  // blocks from row to row
+
+    ActivationRows rows() const { return {values.data(), stride, blocks.data(), block_stride}; }
   };
   // Cosines and sines of one kind of layer: [max_rows][rope_dimensions / 2].
   struct RopeTable {
     std::vector<double> frequencies;  // [rope_dimensions / 2] radians per position
     AlignedBuffer<float> cos;
     AlignedBuffer<float> sin;
-  };
-  struct Range {
-    std::int64_t begin = 0;
-    std::int64_t end = 0;
   };
   // Consecutive rows of one cache.
   struct Segment {
@@ -98,7 +98,6 @@ class Forward {
   void AddToStream(Worker& worker, const Vector& post_norm, const Vector* next_norm);
 
   ProfileScope Measure(const Worker& worker, Operation operation, std::size_t layer) const;
-  Cost CostOf(const Matrix& matrix, std::int64_t tokens) const;
   Cost CostOfAttention(std::size_t index) const;
   void Product(Worker& worker, const Matrix& matrix, const Vector& bias, Input& input, float* out);
 
@@ -111,13 +110,8 @@ class Forward {
   void AttendRow(Worker& worker, std::size_t index, const Segment& segment);
   AttentionTask AttentionOf(const Worker& worker, std::size_t index, const Segment& segment, Range rows,
                             std::int64_t kv_head);
-  // Where a product goes: weight row `rows.begin` of token t to out[t * stride].
-  struct Output {
-    float* out = nullptr;
-    std::int64_t stride = 0;
-  };
   void MatMul(const Worker& worker, const Matrix& matrix, const Vector& bias, const Input& input, Range rows,
-              std::int64_t tokens, const Output& output);
+              std::int64_t tokens, const ProductOutput& output);
   std::byte* Scratch(const Worker& worker);
   // How a matrix's rows are dealt out.
   std::int64_t ChunkRows(std::int64_t rows) const;
@@ -135,6 +129,7 @@ class Forward {
   std::int64_t max_rows_;
   std::int64_t rows_ = 0;  // of the last Run
   std::vector<Segment> segments_;
+  MixtureOfExperts experts_;
 
   // Largest widths over the layers.
   std::int64_t heads_ = 0;

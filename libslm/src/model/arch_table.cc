@@ -33,6 +33,20 @@ constexpr std::array kArchitectures = {
         .rope_base_sliding = 0,
         .rope_scaling_global_only = false,
         .layers_scaling_by_width = 0,
+        .experts = Experts::kOptional,  // Mixtral
+    },
+    Architecture{
+        .name = "qwen3moe",
+        .rope_pairs = RopePairs::kHalves,
+        .activation = FfnActivation::kSilu,
+        .scales_embedding = false,
+        .query_key_norm = true,
+        .post_norms = false,
+        .window_pattern = 0,
+        .rope_base_sliding = 0,
+        .rope_scaling_global_only = false,
+        .layers_scaling_by_width = 0,
+        .experts = Experts::kAlways,
     },
 };
 

@@ -90,6 +90,15 @@ std::uint64_t Model::bytes_per_token() const {
   const Matrix& embedding = weights.token_embd;
   if (weights.output.data != embedding.data)
     bytes -= static_cast<std::uint64_t>(embedding.rows - 1) * embedding.row_bytes;
+  // Of a layer's experts only those that are used.
+  const auto count = static_cast<std::uint64_t>(impl_->config.expert_count);
+  const auto used = static_cast<std::uint64_t>(impl_->config.expert_used_count);
+  for (const LayerWeights& layer : weights.layers) {
+    std::uint64_t of_experts = 0;
+    for (const Expert& expert : layer.ffn_experts.experts)
+      of_experts += expert.gate.bytes() + expert.up.bytes() + expert.down.bytes();
+    if (count != 0) bytes -= of_experts / count * (count - used);
+  }
   return bytes;
 }
 

@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::int32_t kMaxLayers = 512;
 constexpr std::int32_t kMaxDimension = 1 << 20;
+constexpr std::int32_t kMaxExperts = 1024;
 
 std::string Known() {
   std::string names;
@@ -217,13 +218,47 @@ Status ReadRope(const Reader& reader, ModelConfig& config) {
   return {};
 }
 
-// Features of the same architecture name that this library does not compute: refused by name instead of ignored.
-Status RefuseUnknownParts(const Reader& reader) {
-  SLM_ASSIGN_OR_RETURN(const std::int32_t experts,
-                       reader.Int("expert_count", 0, std::numeric_limits<std::int32_t>::max(), 0));
-  if (experts > 0)
+// What of a router this library does not compute is refused: it would change the numbers, and nothing would show it.
+Status CheckRouter(const Reader& reader) {
+  constexpr std::int64_t kSoftmax = 1;
+  const GgufValue* gating = reader.Find("expert_gating_func");
+  if (gating != nullptr && gating->AsInt() != kSoftmax) {
     return Status(StatusCode::kUnsupported,
-                  Cat("mixture-of-experts models are not supported: ", reader.Key("expert_count"), " is ", experts));
+                  Cat(reader.Key("expert_gating_func"), " is ", gating->ToString(40), "; supported: 1 (softmax)"));
+  }
+  const GgufValue* normalised = reader.Find("expert_weights_norm");
+  if (normalised != nullptr && normalised->AsBool() != true) {
+    return Status(StatusCode::kUnsupported, Cat(reader.Key("expert_weights_norm"), " is ", normalised->ToString(40),
+                                                "; supported: true (the weights of a row's experts add up to 1)"));
+  }
+  const GgufValue* scale = reader.Find("expert_weights_scale");
+  if (scale != nullptr && scale->AsDouble() != 1.0) {
+    return Status(StatusCode::kUnsupported,
+                  Cat(reader.Key("expert_weights_scale"), " is ", scale->ToString(40), "; supported: 1"));
+  }
+  return {};
+}
+
+Status ReadExperts(const Reader& reader, ModelConfig& config) {
+  const Experts experts = config.architecture->experts;
+  const std::optional<std::int32_t> none = experts == Experts::kAlways ? std::nullopt : std::optional(0);
+  SLM_ASSIGN_OR_RETURN(config.expert_count, reader.Int("expert_count", none.has_value() ? 0 : 1, kMaxExperts, none));
+  if (config.expert_count == 0) return {};
+  if (experts == Experts::kNone) {
+    return Status(StatusCode::kUnsupported,
+                  Cat(reader.Key("expert_count"), " is ", config.expert_count, ", but architecture ",
+                      config.architecture->name, " as this library computes it has no experts"));
+  }
+  SLM_ASSIGN_OR_RETURN(config.expert_used_count, reader.Int("expert_used_count", 1, config.expert_count, std::nullopt));
+  SLM_RETURN_IF_ERROR(CheckRouter(reader));
+  for (LayerConfig& layer : config.layers) {
+    const std::int32_t share =
+        experts == Experts::kAlways ? layer.feed_forward_length / config.expert_used_count : layer.feed_forward_length;
+    SLM_ASSIGN_OR_RETURN(layer.expert_feed_forward_length,
+                         reader.Int("expert_feed_forward_length", 1, kMaxDimension, share));
+    if (layer.expert_feed_forward_length == 0) return reader.Missing("expert_feed_forward_length");
+    layer.feed_forward_length = 0;
+  }
   return {};
 }
 
@@ -233,9 +268,9 @@ Result<ModelConfig> ReadModelConfig(const GgufFile& file) {
   ModelConfig config;
   SLM_ASSIGN_OR_RETURN(config.architecture, FindArchitecture(file));
   const Reader reader(file, config.architecture->name);
-  SLM_RETURN_IF_ERROR(RefuseUnknownParts(reader));
   SLM_RETURN_IF_ERROR(ReadSizes(file, reader, config));
   SLM_RETURN_IF_ERROR(ReadLayers(reader, config));
+  SLM_RETURN_IF_ERROR(ReadExperts(reader, config));
   SLM_RETURN_IF_ERROR(ReadHeads(reader, config));
   SLM_RETURN_IF_ERROR(ReadWindow(reader, config));
   SLM_RETURN_IF_ERROR(ReadRope(reader, config));

@@ -19,6 +19,13 @@ namespace slm {
 
 enum class FfnActivation : std::uint8_t { kSilu, kGeluTanh };
 
+// Whether the feed-forward sub-layers of an architecture are mixtures of experts.
+enum class Experts : std::uint8_t {
+  kNone,      // never: a file that counts experts is refused
+  kOptional,  // where the file counts some, each as wide as feed_forward_length unless the file says otherwise
+  kAlways,    // those a row uses are together as wide as feed_forward_length unless the file says otherwise
+};
+
 // One row of the architecture table: the shape of the graph, and the values files of this architecture leave out.
 struct Architecture {
   std::string_view name;  // general.architecture
@@ -35,6 +42,7 @@ struct Architecture {
   // A model of this many layers divides its queries by sqrt(embedding_length / heads) instead of sqrt(head_dim): the
   // file has no key for it. 0: none.
   std::int32_t layers_scaling_by_width;
+  Experts experts = Experts::kNone;
 };
 
 std::span<const Architecture> AllArchitectures();
@@ -48,7 +56,8 @@ struct RopeConfig {
 struct LayerConfig {
   std::int32_t heads = 0;
   std::int32_t kv_heads = 0;
-  std::int32_t feed_forward_length = 0;
+  std::int32_t feed_forward_length = 0;         // 0: no dense feed-forward, but experts
+  std::int32_t expert_feed_forward_length = 0;  // 0: no experts
   bool sliding = false;
 };
 
@@ -62,6 +71,8 @@ struct ModelConfig {
   std::int32_t value_length = 0;      // dimensions of a value head
   std::int32_t rope_dimensions = 0;   // rotated dimensions of a head, even, <= key_length
   float norm_epsilon = 0;
+  std::int32_t expert_count = 0;       // of a layer; 0: no layer has experts
+  std::int32_t expert_used_count = 0;  // of these, by each row
   std::vector<LayerConfig> layers;
 
   RopeConfig rope_global;

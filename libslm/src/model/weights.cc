@@ -43,8 +43,11 @@ class Binder {
  public:
   explicit Binder(const GgufFile& file) : file_(file) {}
 
+  bool Has(const std::string& name) const { return file_.FindTensor(name) != nullptr; }
+
   // The tensor, or nullptr if it is absent and not required.
-  Result<const GgufTensor*> Take(const std::string& name, bool required, std::int64_t columns, std::int64_t rows) {
+  Result<const GgufTensor*> Take(const std::string& name, bool required, std::int64_t columns, std::int64_t rows,
+                                 std::int64_t matrices = 1) {
     const GgufTensor* tensor = file_.FindTensor(name);
     if (tensor == nullptr) {
       if (!required) return nullptr;
@@ -60,10 +63,13 @@ class Binder {
     const auto is = [](std::uint64_t found, std::int64_t wanted) {
       return found == static_cast<std::uint64_t>(wanted);
     };
-    if (!is(tensor->shape[0], columns) || !is(tensor->shape[1], rows) || tensor->shape[2] != 1 ||
+    if (!is(tensor->shape[0], columns) || !is(tensor->shape[1], rows) || !is(tensor->shape[2], matrices) ||
         tensor->shape[3] != 1) {
-      return Status(StatusCode::kCorruptFile, Cat("tensor ", name, " has shape ", ShapeOf(*tensor), ", expected [",
-                                                  columns, rows == 1 ? "" : Cat(", ", rows), "]"));
+      std::string wanted = Cat("[", columns);
+      if (rows != 1 || matrices != 1) wanted += Cat(", ", rows);
+      if (matrices != 1) wanted += Cat(", ", matrices);
+      return Status(StatusCode::kCorruptFile,
+                    Cat("tensor ", name, " has shape ", ShapeOf(*tensor), ", expected ", wanted, "]"));
     }
     return tensor;
   }
@@ -76,6 +82,23 @@ class Binder {
               .columns = columns,
               .rows = rows,
               .row_bytes = RowBytes(*tensor->format, columns)};
+    return {};
+  }
+
+  // A tensor of as many matrices as there are experts: matrix i is what `member` of expert i views.
+  Status BindStacked(const std::string& name, std::int64_t columns, std::int64_t rows, Matrix Expert::*member,
+                     std::vector<Expert>& experts) {
+    const auto count = static_cast<std::int64_t>(experts.size());
+    SLM_ASSIGN_OR_RETURN(const GgufTensor* tensor, Take(name, true, columns, rows, count));
+    Matrix matrix = {.format = tensor->format,
+                     .data = tensor->data.data(),
+                     .columns = columns,
+                     .rows = rows,
+                     .row_bytes = RowBytes(*tensor->format, columns)};
+    for (Expert& expert : experts) {
+      expert.*member = matrix;
+      matrix.data += static_cast<std::size_t>(rows) * matrix.row_bytes;
+    }
     return {};
   }
 
@@ -101,6 +124,54 @@ class Binder {
   const GgufFile& file_;
   std::unordered_set<std::string_view> taken_;
 };
+
+struct ExpertPart {
+  const char* name;
+  Matrix Expert::*member;
+  std::int64_t columns;
+  std::int64_t rows;
+};
+
+// Files have the experts of a layer in one of two layouts: each part stacked in one tensor (ffn_up_exps), or, before
+// April 2024, each part of each expert in a tensor of its own (ffn_up.0, ffn_up.1, ...).
+Status BindExperts(Binder& binder, const ModelConfig& config, std::size_t index, ExpertWeights& weights) {
+  const std::int64_t d = config.embedding_length;
+  const std::int64_t ff = config.layers[index].expert_feed_forward_length;
+  const ExpertPart parts[] = {
+      {"ffn_gate", &Expert::gate, d, ff}, {"ffn_up", &Expert::up, d, ff}, {"ffn_down", &Expert::down, ff, d}};
+  const std::string prefix = Cat("blk.", index, ".");
+  const auto stacked_name = [&](const ExpertPart& part) { return prefix + part.name + "_exps.weight"; };
+  const auto single_name = [&](const ExpertPart& part, std::size_t expert) {
+    return Cat(prefix, part.name, ".", expert, ".weight");
+  };
+  SLM_RETURN_IF_ERROR(binder.Bind(prefix + "ffn_gate_inp.weight", true, d, config.expert_count, weights.router));
+  weights.experts.resize(static_cast<std::size_t>(config.expert_count));
+
+  std::string stacked, single;  // the first tensor found of each layout
+  for (const ExpertPart& part : parts) {
+    if (stacked.empty() && binder.Has(stacked_name(part))) stacked = stacked_name(part);
+    for (std::size_t i = 0; i < weights.experts.size() && single.empty(); ++i) {
+      if (binder.Has(single_name(part, i))) single = single_name(part, i);
+    }
+  }
+  if (!stacked.empty() && !single.empty()) {
+    return Status(StatusCode::kCorruptFile,
+                  Cat("layer ", index, " mixes two layouts of experts: tensor ", stacked, " holds all of them, tensor ",
+                      single, " a single one; convert the model again"));
+  }
+  for (const ExpertPart& part : parts) {
+    if (single.empty()) {
+      SLM_RETURN_IF_ERROR(
+          binder.BindStacked(stacked_name(part), part.columns, part.rows, part.member, weights.experts));
+      continue;
+    }
+    for (std::size_t i = 0; i < weights.experts.size(); ++i) {
+      SLM_RETURN_IF_ERROR(
+          binder.Bind(single_name(part, i), true, part.columns, part.rows, weights.experts[i].*part.member));
+    }
+  }
+  return {};
+}
 
 Status BindLayer(Binder& binder, const ModelConfig& config, std::size_t index, LayerWeights& layer) {
   const LayerConfig& shape = config.layers[index];
@@ -134,6 +205,7 @@ Status BindLayer(Binder& binder, const ModelConfig& config, std::size_t index, L
   };
   const std::string prefix = Cat("blk.", index, ".");
   for (const MatrixSpec& spec : matrices) {
+    if (spec.columns == 0 || spec.rows == 0) continue;  // not part of this layer
     SLM_RETURN_IF_ERROR(binder.Bind(prefix + spec.name + ".weight", true, spec.columns, spec.rows, layer.*spec.member));
   }
   for (const VectorSpec& spec : vectors) {
@@ -143,6 +215,7 @@ Status BindLayer(Binder& binder, const ModelConfig& config, std::size_t index, L
     if (spec.size == 0) continue;  // not part of this architecture
     SLM_RETURN_IF_ERROR(binder.Bind(prefix + spec.name, spec.required, spec.size, layer.*spec.member));
   }
+  if (shape.expert_feed_forward_length != 0) SLM_RETURN_IF_ERROR(BindExperts(binder, config, index, layer.ffn_experts));
   return {};
 }
 

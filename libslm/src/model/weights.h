@@ -23,10 +23,24 @@ struct Matrix {
   std::size_t row_bytes = 0;
 
   bool present() const { return data != nullptr; }
+  std::size_t bytes() const { return static_cast<std::size_t>(rows) * row_bytes; }
 };
 
 // A small tensor, kept as floats whatever its format. Empty where an optional tensor is absent.
 using Vector = std::vector<float>;
+
+// One of the experts of a layer's feed-forward.
+struct Expert {
+  Matrix gate;  // [expert ff, d]
+  Matrix up;    // [expert ff, d]
+  Matrix down;  // [d, expert ff]
+};
+
+// Where a file has experts. Each is read where it is mapped; nothing says that they follow each other.
+struct ExpertWeights {
+  Matrix router;                // [experts, d]
+  std::vector<Expert> experts;  // empty: the layer has none
+};
 
 struct LayerWeights {
   Vector attn_norm;    // [d]
@@ -42,10 +56,11 @@ struct LayerWeights {
   Vector attn_k_norm;          // [key_length], with query_key_norm
   Vector post_attention_norm;  // [d], with post_norms
   Vector ffn_norm;             // [d]
-  Matrix ffn_gate;             // [ff, d]
+  Matrix ffn_gate;             // [ff, d], unless experts take its place; likewise the next two
   Matrix ffn_up;               // [ff, d]
   Matrix ffn_down;             // [d, ff]
-  Vector post_ffw_norm;        // [d], with post_norms
+  ExpertWeights ffn_experts;
+  Vector post_ffw_norm;  // [d], with post_norms
 };
 
 struct Weights {
