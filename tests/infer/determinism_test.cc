@@ -20,10 +20,11 @@
 namespace slm::test {
 namespace {
 
-// One model of each way to compute: windows shorter than the prompt, floats of each kind, and every quantized format.
-constexpr const char* kFixtures[] = {"gemma3", "llama3",      "llama_bf16",  "llama_f16",
-                                     "q4_0",   "q4_1",        "q5_0",        "q5_1_gemma3",
-                                     "q8_0",   "q4_k_gemma3", "q5_k_gemma3", "q6_k_gemma3"};
+// One model of each way to compute: windows shorter than the prompt, floats of each kind, experts, and every quantized
+// format.
+constexpr const char* kFixtures[] = {"gemma3",   "llama3",      "llama_bf16",  "llama_f16",  "mixtral_legacy",
+                                     "qwen3moe", "q4_0",        "q4_1",        "q5_0",       "q5_1_gemma3",
+                                     "q8_0",     "q4_k_gemma3", "q5_k_gemma3", "q6_k_gemma3"};
 
 class DeterminismTest : public testing::TestWithParam<std::tuple<const KernelSet*, const char*>> {
  protected:
