@@ -156,24 +156,39 @@ class Layer {
     return inputs;
   }
 
+  // Gives the experts what they have beside a dense feed-forward.
+  void PutBesideDense() {
+    std::uniform_real_distribution<float> uniform(0.5f, 2);
+    config_.norm_epsilon = 1e-3f;
+    for (Vector* norm :
+         {&weights().router_norm, &weights().input_norm, &weights().dense_post_norm, &weights().post_norm}) {
+      norm->resize(static_cast<std::size_t>(width()));
+      for (float& weight : *norm) weight = uniform(random_);
+    }
+    for (Expert& expert : weights().experts) expert.scale = uniform(random_);
+  }
+
   // A row whose first number is 1 goes to these experts, whatever else it holds.
   void SendAllTo(std::initializer_list<std::size_t> experts) {
     auto* router = reinterpret_cast<float*>(storage_[0].data());
     for (const std::size_t expert : experts) router[expert * static_cast<std::size_t>(width())] = 8;
   }
 
+  // `dense` is the output of the dense feed-forward, if there is one.
   std::vector<float> Run(const KernelSet& kernels, std::span<const float> inputs, int threads = 1,
-                         std::int64_t max_rows = 0) const {
+                         std::int64_t max_rows = 0, std::span<const float> dense = {}) const {
     const std::int64_t rows = std::ssize(inputs) / width(), stride = width() / kActivationBlock;
     std::vector<ActivationBlock> blocks(static_cast<std::size_t>(rows * stride));
     for (std::int64_t row = 0; row < rows && width() % kActivationBlock == 0; ++row)
       kernels.quantize(inputs.data() + row * width(), width(), blocks.data() + row * stride);
     MixtureOfExperts mixture(config_, kernels, {.max_rows = std::max(rows, max_rows), .threads = threads});
     if (!mixture.Allocate(layers_)) throw std::bad_alloc();
-    std::vector<float> out(inputs.size(), std::nanf(""));
+    std::vector<float> out;
     Team team(threads);
     // More than once, as a model's layers do.
     for (int repetition = 0; repetition < 2; ++repetition) {
+      out.assign(inputs.size(), std::nanf(""));
+      std::ranges::copy(dense, out.begin());
       team.Run([&](Worker& worker) {
         mixture.Run(worker, 0, layers_[0].ffn_experts, {inputs.data(), width(), blocks.data(), stride}, rows, threads,
                     out.data());
@@ -183,12 +198,22 @@ class Layer {
   }
 
   // The formula.
-  std::vector<float> Reference(std::span<const float> inputs) const {
+  std::vector<float> Reference(std::span<const float> inputs, std::span<const float> dense = {}) const {
+    const ExpertWeights& layer = layers_[0].ffn_experts;
+    const auto d = static_cast<std::size_t>(width());
     std::vector<float> out;
-    for (std::size_t at = 0; at < inputs.size(); at += static_cast<std::size_t>(width())) {
-      const std::vector<double> x(inputs.begin() + static_cast<std::ptrdiff_t>(at),
-                                  inputs.begin() + static_cast<std::ptrdiff_t>(at) + width());
-      for (const double y : ReferenceRow(x)) out.push_back(static_cast<float>(y));
+    for (std::size_t at = 0; at < inputs.size(); at += d) {
+      const auto row = inputs.subspan(at, d);
+      const std::vector<double> x(row.begin(), row.end());
+      std::vector<double> y =
+          dense.empty() ? ReferenceRow(x, x)
+                        : Norm(ReferenceRow(Norm(x, layer.router_norm), Norm(x, layer.input_norm)), layer.post_norm);
+      if (!dense.empty()) {
+        const auto beside = dense.subspan(at, d);
+        const std::vector<double> other = Norm({beside.begin(), beside.end()}, layer.dense_post_norm);
+        for (std::size_t i = 0; i < d; ++i) y[i] += other[i];
+      }
+      for (const double value : y) out.push_back(static_cast<float>(value));
     }
     return out;
   }
@@ -216,9 +241,17 @@ class Layer {
     return product;
   }
 
-  std::vector<double> ReferenceRow(const std::vector<double>& x) const {
+  std::vector<double> Norm(std::vector<double> x, const Vector& weight) const {
+    double squares = 0;
+    for (const double value : x) squares += value * value;
+    const double root = std::sqrt(squares / static_cast<double>(x.size()) + static_cast<double>(config_.norm_epsilon));
+    for (std::size_t i = 0; i < x.size(); ++i) x[i] *= weight[i] / root;
+    return x;
+  }
+
+  std::vector<double> ReferenceRow(const std::vector<double>& router_input, const std::vector<double>& x) const {
     const ExpertWeights& weights = layers_[0].ffn_experts;
-    const std::vector<double> scores = Times(weights.router, x);
+    const std::vector<double> scores = Times(weights.router, router_input);
     std::vector<std::size_t> order(scores.size());
     for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
     std::ranges::stable_sort(order, std::greater(), [&](std::size_t i) { return scores[i]; });
@@ -232,7 +265,7 @@ class Layer {
       for (std::size_t i = 0; i < hidden.size(); ++i) hidden[i] *= up[i] / (1 + std::exp(-hidden[i]));
       const std::vector<double> down = Times(weights.experts[expert].down, hidden);
       for (std::size_t i = 0; i < out.size(); ++i)
-        out[i] += std::exp(scores[expert] - scores[order[0]]) / total * down[i];
+        out[i] += std::exp(scores[expert] - scores[order[0]]) / total * weights.experts[expert].scale * down[i];
     }
     return out;
   }
@@ -336,6 +369,20 @@ TEST_P(MixtureOfExpertsTest, UnevenGroups) {
   for (std::size_t i = 0; i < inputs.size(); i += 64) inputs[i] = 1;
   const std::vector<float> expected = layer.Reference(inputs);
   for (const int threads : {1, 2, 7}) ExpectClose(layer.Run(set(), inputs, threads), expected, /*floats=*/true);
+}
+
+TEST_P(MixtureOfExpertsTest, BesideADenseFeedForward) {
+  for (const Format format : {Format::kF32, Format::kQ8_0}) {
+    Layer layer({.experts = 6, .used = 2, .formats = {format}});
+    layer.PutBesideDense();
+    for (const std::int64_t rows : kRows) {
+      const std::vector<float> stream = layer.Inputs(rows);
+      const std::vector<float> dense = layer.Inputs(rows);
+      const std::vector<float> expected = layer.Reference(stream, dense);
+      for (const int threads : {1, 3})
+        ExpectClose(layer.Run(set(), stream, threads, 0, dense), expected, format == Format::kF32);
+    }
+  }
 }
 
 TEST_P(MixtureOfExpertsTest, AFaultStaysVisible) {

@@ -52,7 +52,9 @@ bool MixtureOfExperts::Allocate(std::span<const LayerWeights> layers) {
   const std::int64_t visits = options_.max_rows * config_->expert_used_count;
   const std::int64_t gathered = options_.max_rows > 1 ? visits : 0;
   bool values = false, blocks = false, down_blocks = false;  // what the experts' formats multiply
+  bool beside_dense = false;
   for (const LayerWeights& layer : layers) {
+    beside_dense |= !layer.ffn_experts.input_norm.empty();
     for (const Expert& expert : layer.ffn_experts.experts) {
       for (const Matrix* matrix : {&expert.gate, &expert.up})
         (matrix->format->activation == Activation::kFloat ? values : blocks) = true;
@@ -75,37 +77,65 @@ bool MixtureOfExperts::Allocate(std::span<const LayerWeights> layers) {
          gathered_blocks_.Allocate(count(blocks, gathered, d / kActivationBlock)) &&
          activated_values_.Allocate(count(true, visits, width_)) &&
          activated_blocks_.Allocate(count(down_blocks, visits, width_ / kActivationBlock)) &&
-         tiles_.Allocate(2 * tile_floats_ * threads) && scratch_.Allocate(scratch_bytes_ * threads);
+         router_input_.Allocate(count(beside_dense, options_.max_rows, d)) &&
+         input_values_.Allocate(count(beside_dense, options_.max_rows, d)) &&
+         input_blocks_.Allocate(count(beside_dense && blocks, options_.max_rows, d / kActivationBlock)) &&
+         out_.Allocate(count(beside_dense, options_.max_rows, d)) && tiles_.Allocate(2 * tile_floats_ * threads) &&
+         scratch_.Allocate(scratch_bytes_ * threads);
 }
 
 std::uint64_t MixtureOfExperts::bytes() const {
   return scores_.bytes() + choices_.size() * sizeof(Choice) + visits_.size() * sizeof(Visit) +
          gathered_values_.bytes() + gathered_blocks_.bytes() + activated_values_.bytes() + activated_blocks_.bytes() +
-         tiles_.bytes() + scratch_.bytes();
+         router_input_.bytes() + input_values_.bytes() + input_blocks_.bytes() + out_.bytes() + tiles_.bytes() +
+         scratch_.bytes();
 }
 
 void MixtureOfExperts::Run(Worker& worker, std::size_t layer, const ExpertWeights& weights, const ActivationRows& input,
                            std::int64_t rows, int threads, float* out) {
-  const Step step = {worker, weights, rows, threads};
-  Route(step, layer, input);
-  // A single row is the input of all of its experts.
-  const bool gathered = rows > 1;
-  const std::int64_t d = config_->embedding_length;
-  const ActivationRows by_visit = {gathered_values_.data(), d, gathered_blocks_.data(), d / kActivationBlock};
-  const ActivationRows same = {input.values, 0, input.blocks, 0};
-  GateAndUp(step, layer, gathered ? by_visit : same);
+  Step step = {worker, weights, rows, threads, input, input};
+  if (step.beside_dense()) {
+    const std::int64_t d = config_->embedding_length;
+    step.router_input = {router_input_.data(), d, nullptr, 0};
+    step.input = {input_values_.data(), d, input_blocks_.data(), d / kActivationBlock};
+  }
+  Route(step, layer, input.values);
+  GateAndUp(step, layer);
   Down(step, layer, out);
 }
 
-void MixtureOfExperts::Route(const Step& step, std::size_t layer, const ActivationRows& input) {
+void MixtureOfExperts::NormInputs(const Step& step, const float* stream) {
+  const std::int64_t d = config_->embedding_length, blocks = d / kActivationBlock;
+  ForEachRow(step.worker, step.rows, [&](std::int64_t row) {
+    const float* x = stream + row * d;
+    float* input = input_values_.data() + row * d;
+    kernels_->rms_norm(x, step.weights.router_norm.data(), d, config_->norm_epsilon, router_input_.data() + row * d);
+    kernels_->rms_norm(x, step.weights.input_norm.data(), d, config_->norm_epsilon, input);
+    if (input_blocks_.size() > 0) kernels_->quantize(input, d, input_blocks_.data() + row * blocks);
+  });
+}
+
+void MixtureOfExperts::JoinDense(const Step& step, float* dense) {
+  const std::int64_t d = config_->embedding_length;
+  ForEachRow(step.worker, step.rows, [&](std::int64_t row) {
+    float* y = dense + row * d;
+    float* experts = out_.data() + row * d;
+    kernels_->rms_norm(y, step.weights.dense_post_norm.data(), d, config_->norm_epsilon, y);
+    kernels_->rms_norm(experts, step.weights.post_norm.data(), d, config_->norm_epsilon, experts);
+    kernels_->add(y, experts, d);
+  });
+}
+
+void MixtureOfExperts::Route(const Step& step, std::size_t layer, const float* input) {
   const Matrix& router = step.weights.router;
   ProfileScope scope = Measure(step.worker, Operation::kRouter, layer);
   scope.AddCost(CostOf(router, step.rows));
+  if (step.beside_dense()) NormInputs(step, input);
   const std::int64_t experts = router.rows, used = config_->expert_used_count;
   const std::int64_t parts = DivideUp(experts, kRowGranule);
   step.worker.ForEach(DivideUp(step.rows, kActivationRows) * parts, [&](std::int64_t chunk) {
     const std::int64_t first = chunk / parts * kActivationRows, begin = chunk % parts * kRowGranule;
-    Multiply(*kernels_, router, input.From(first), {begin, std::min(begin + kRowGranule, experts)},
+    Multiply(*kernels_, router, step.router_input.From(first), {begin, std::min(begin + kRowGranule, experts)},
              std::min(kActivationRows, step.rows - first), {scores_.data() + first * experts + begin, experts},
              Scratch(step.worker));
   });
@@ -116,7 +146,7 @@ void MixtureOfExperts::Route(const Step& step, std::size_t layer, const Activati
   });
   if (step.rows == 1) return;
   step.worker.ForEach(1, [&](std::int64_t) { GroupRows(step, layer); });
-  ForEachRow(step.worker, step.rows * used, [&](std::int64_t visit) { Gather(input, visit); });
+  ForEachRow(step.worker, step.rows * used, [&](std::int64_t visit) { Gather(step, visit); });
 }
 
 // A counting sort: within a group rows ascend.
@@ -137,16 +167,17 @@ void MixtureOfExperts::GroupRows(const Step& step, std::size_t layer) {
     read.gate_up += static_cast<double>(weights.gate.bytes() + weights.up.bytes());
     read.down += static_cast<double>(weights.down.bytes());
   }
+  const auto used = static_cast<std::size_t>(config_->expert_used_count);
   for (std::size_t i = 0; i < choices.size(); ++i) {
-    std::int64_t& next = next_visit_[static_cast<std::size_t>(choices[i].expert)];
-    visits_[static_cast<std::size_t>(next++)] = {
-        static_cast<std::int32_t>(i / static_cast<std::size_t>(config_->expert_used_count)), choices[i].weight};
+    const auto expert = static_cast<std::size_t>(choices[i].expert);
+    visits_[static_cast<std::size_t>(next_visit_[expert]++)] = {static_cast<std::int32_t>(i / used),
+                                                                choices[i].weight * step.weights.experts[expert].scale};
   }
 }
 
-void MixtureOfExperts::Gather(const ActivationRows& input, std::int64_t visit) {
+void MixtureOfExperts::Gather(const Step& step, std::int64_t visit) {
   const std::int64_t d = config_->embedding_length, blocks = d / kActivationBlock;
-  const ActivationRows row = input.From(visits_[static_cast<std::size_t>(visit)].row);
+  const ActivationRows row = step.input.From(visits_[static_cast<std::size_t>(visit)].row);
   if (gathered_values_.size() > 0) std::copy_n(row.values, d, gathered_values_.data() + visit * d);
   if (gathered_blocks_.size() > 0) std::copy_n(row.blocks, blocks, gathered_blocks_.data() + visit * blocks);
 }
@@ -154,11 +185,16 @@ void MixtureOfExperts::Gather(const ActivationRows& input, std::int64_t visit) {
 // The weight rows of all groups, one after the other, are cut into chunks that cost the same, however many tokens each
 // group has. How many chunks depends on numbers alone that are the same for the whole run: a worker may be late and
 // come here when the groups are already the next layer's.
-void MixtureOfExperts::GateAndUp(const Step& step, std::size_t layer, const ActivationRows& input) {
+void MixtureOfExperts::GateAndUp(const Step& step, std::size_t layer) {
+  const std::int64_t d = config_->embedding_length;
   const std::int64_t width = config_->layers[layer].expert_feed_forward_length;
   const std::int64_t visits = step.rows * config_->expert_used_count;
   ProfileScope scope = Measure(step.worker, Operation::kExpertsGateUp, layer);
-  scope.AddCost({2.0 * static_cast<double>(visits * width) * config_->embedding_length, bytes_read_[layer].gate_up});
+  scope.AddCost({2.0 * static_cast<double>(visits * width * d), bytes_read_[layer].gate_up});
+  // A single row is the input of all of its experts.
+  const ActivationRows input =
+      step.rows == 1 ? ActivationRows{step.input.values, 0, step.input.blocks, 0}
+                     : ActivationRows{gathered_values_.data(), d, gathered_blocks_.data(), d / kActivationBlock};
   const std::int64_t most_rows = std::min<std::int64_t>(visits, config_->expert_count) * width;
   const std::int64_t chunks = DivideUp(most_rows, ChunkRows(most_rows, step.rows, step.threads));
   const std::int64_t granules = DivideUp(width, kRowGranule);
@@ -211,13 +247,15 @@ void MixtureOfExperts::Down(const Step& step, std::size_t layer, float* out) {
   ProfileScope scope = Measure(step.worker, Operation::kExpertsDown, layer);
   scope.AddCost(
       {static_cast<double>(visits * d) * config_->layers[layer].expert_feed_forward_length, bytes_read_[layer].down});
+  float* sum = step.beside_dense() ? out_.data() : out;
   const std::int64_t size = ChunkRows(d, step.rows, step.threads);
   step.worker.ForEach(DivideUp(d, size), [&](std::int64_t chunk) {
     const Range range = {chunk * size, std::min(d, (chunk + 1) * size)};
     for (std::int64_t row = 0; row < step.rows; ++row)
-      std::fill(out + row * d + range.begin, out + row * d + range.end, 0.0f);
-    for (const Group& group : groups_) DownOfGroup(step, group, range, out);
+      std::fill(sum + row * d + range.begin, sum + row * d + range.end, 0.0f);
+    for (const Group& group : groups_) DownOfGroup(step, group, range, sum);
   });
+  if (step.beside_dense()) JoinDense(step, out);
 }
 
 void MixtureOfExperts::DownOfGroup(const Step& step, const Group& group, Range range, float* out) {

@@ -50,6 +50,9 @@ class MixtureOfExperts {
   std::uint64_t bytes() const;
 
   // Several steps of the team's work: `input` is [rows][d], `out` too. `threads` are at work.
+  //
+  // Experts beside a dense feed-forward read the residual stream, which is their `input`, through norms of their own.
+  // Then `out` holds the dense one's output and becomes norm(out) + norm(that of the experts).
   void Run(Worker& worker, std::size_t layer, const ExpertWeights& weights, const ActivationRows& input,
            std::int64_t rows, int threads, float* out);
 
@@ -71,14 +74,20 @@ class MixtureOfExperts {
     const ExpertWeights& weights;
     std::int64_t rows;
     int threads;
+    ActivationRows router_input;
+    ActivationRows input;  // of the experts
+
+    bool beside_dense() const { return !weights.input_norm.empty(); }
   };
 
-  void Route(const Step& step, std::size_t layer, const ActivationRows& input);
-  void GateAndUp(const Step& step, std::size_t layer, const ActivationRows& input);
+  void Route(const Step& step, std::size_t layer, const float* input);
+  void GateAndUp(const Step& step, std::size_t layer);
   void Down(const Step& step, std::size_t layer, float* out);
 
+  void NormInputs(const Step& step, const float* stream);
+  void JoinDense(const Step& step, float* dense);
   void GroupRows(const Step& step, std::size_t layer);
-  void Gather(const ActivationRows& input, std::int64_t visit);
+  void Gather(const Step& step, std::int64_t visit);
   void GateAndUpOfGroup(const Step& step, const ActivationRows& input, const Group& group, Range range);
   void DownOfGroup(const Step& step, const Group& group, Range range, float* out);
 
@@ -110,6 +119,12 @@ class MixtureOfExperts {
   AlignedBuffer<ActivationBlock> gathered_blocks_;
   AlignedBuffer<float> activated_values_;
   AlignedBuffer<ActivationBlock> activated_blocks_;
+
+  // Beside a dense feed-forward: what the router and the experts read, and what the experts give, [max_rows][d].
+  AlignedBuffer<float> router_input_;
+  AlignedBuffer<float> input_values_;
+  AlignedBuffer<ActivationBlock> input_blocks_;
+  AlignedBuffer<float> out_;
 
   AlignedBuffer<float> tiles_;  // [threads][2][tile_floats_]
   std::size_t tile_floats_ = 0;

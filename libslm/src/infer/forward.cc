@@ -132,16 +132,25 @@ void Forward::RunLayer(Worker& worker, std::size_t index) {
     const ProfileScope scope = Measure(worker, Operation::kAttnAddNorm, index);
     AddToStream(worker, layer.post_attention_norm, &layer.ffn_norm);
   }
-  if (layer.ffn_experts.experts.empty()) {
-    GateAndUp(worker, index);
-    Down(worker, index);
-  } else {
-    experts_.Run(worker, index, layer.ffn_experts, normed_.rows(), rows_, running_threads_, product_.data());
-  }
+  FeedForward(worker, index);
   {
     const ProfileScope scope = Measure(worker, Operation::kFfnAddNorm, index);
     AddToStream(worker, layer.post_ffw_norm, index + 1 < layers.size() ? &layers[index + 1].attn_norm : nullptr);
   }
+}
+
+// product = ffn(normed), of a dense sub-layer, experts, or both.
+void Forward::FeedForward(Worker& worker, std::size_t index) {
+  const LayerWeights& layer = model_->weights.layers[index];
+  const ExpertWeights& experts = layer.ffn_experts;
+  const bool dense = layer.ffn_gate.present();
+  if (dense) {
+    GateAndUp(worker, index);
+    Down(worker, index);
+  }
+  if (experts.experts.empty()) return;
+  const ActivationRows input = dense ? ActivationRows{stream_.data(), config_->embedding_length} : normed_.rows();
+  experts_.Run(worker, index, experts, input, rows_, running_threads_, product_.data());
 }
 
 ProfileScope Forward::Measure(const Worker& worker, Operation operation, std::size_t layer) const {

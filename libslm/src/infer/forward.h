@@ -93,6 +93,7 @@ class Forward {
   void StoreKeysAndValues(Worker& worker, std::size_t index);
   void Attend(Worker& worker, std::size_t index);
   void AttentionOutput(Worker& worker, std::size_t index);
+  void FeedForward(Worker& worker, std::size_t index);
   void GateAndUp(Worker& worker, std::size_t index);
   void Down(Worker& worker, std::size_t index);
   void AddToStream(Worker& worker, const Vector& post_norm, const Vector* next_norm);

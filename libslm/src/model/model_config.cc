@@ -241,8 +241,9 @@ Status CheckRouter(const Reader& reader) {
 
 Status ReadExperts(const Reader& reader, ModelConfig& config) {
   const Experts experts = config.architecture->experts;
-  const std::optional<std::int32_t> none = experts == Experts::kAlways ? std::nullopt : std::optional(0);
-  SLM_ASSIGN_OR_RETURN(config.expert_count, reader.Int("expert_count", none.has_value() ? 0 : 1, kMaxExperts, none));
+  const bool always = experts == Experts::kAlways;
+  SLM_ASSIGN_OR_RETURN(config.expert_count, reader.Int("expert_count", always ? 1 : 0, kMaxExperts,
+                                                       always ? std::nullopt : std::optional(0)));
   if (config.expert_count == 0) return {};
   if (experts == Experts::kNone) {
     return Status(StatusCode::kUnsupported,
@@ -252,12 +253,13 @@ Status ReadExperts(const Reader& reader, ModelConfig& config) {
   SLM_ASSIGN_OR_RETURN(config.expert_used_count, reader.Int("expert_used_count", 1, config.expert_count, std::nullopt));
   SLM_RETURN_IF_ERROR(CheckRouter(reader));
   for (LayerConfig& layer : config.layers) {
-    const std::int32_t share =
-        experts == Experts::kAlways ? layer.feed_forward_length / config.expert_used_count : layer.feed_forward_length;
+    std::optional<std::int32_t> width;  // where the file says nothing
+    if (experts == Experts::kOptional) width = layer.feed_forward_length;
+    if (experts == Experts::kAlways && layer.feed_forward_length >= config.expert_used_count)
+      width = layer.feed_forward_length / config.expert_used_count;
     SLM_ASSIGN_OR_RETURN(layer.expert_feed_forward_length,
-                         reader.Int("expert_feed_forward_length", 1, kMaxDimension, share));
-    if (layer.expert_feed_forward_length == 0) return reader.Missing("expert_feed_forward_length");
-    layer.feed_forward_length = 0;
+                         reader.Int("expert_feed_forward_length", 1, kMaxDimension, width));
+    if (experts != Experts::kBesideDense) layer.feed_forward_length = 0;
   }
   return {};
 }

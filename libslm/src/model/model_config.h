@@ -21,9 +21,10 @@ enum class FfnActivation : std::uint8_t { kSilu, kGeluTanh };
 
 // Whether the feed-forward sub-layers of an architecture are mixtures of experts.
 enum class Experts : std::uint8_t {
-  kNone,      // never: a file that counts experts is refused
-  kOptional,  // where the file counts some, each as wide as feed_forward_length unless the file says otherwise
-  kAlways,    // those a row uses are together as wide as feed_forward_length unless the file says otherwise
+  kNone,         // never: a file that counts experts is refused
+  kOptional,     // where the file counts some, each as wide as feed_forward_length unless the file says otherwise
+  kAlways,       // those a row uses are together as wide as feed_forward_length unless the file says otherwise
+  kBesideDense,  // where the file counts some, beside a dense feed-forward
 };
 
 // One row of the architecture table: the shape of the graph, and the values files of this architecture leave out.
@@ -56,7 +57,7 @@ struct RopeConfig {
 struct LayerConfig {
   std::int32_t heads = 0;
   std::int32_t kv_heads = 0;
-  std::int32_t feed_forward_length = 0;         // 0: no dense feed-forward, but experts
+  std::int32_t feed_forward_length = 0;         // 0: experts take its place
   std::int32_t expert_feed_forward_length = 0;  // 0: no experts
   bool sliding = false;
 };

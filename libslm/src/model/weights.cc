@@ -1,5 +1,8 @@
 #include "model/weights.h"
 
+#include <cmath>
+#include <iterator>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_set>
@@ -130,28 +133,77 @@ struct ExpertPart {
   Matrix Expert::*member;
   std::int64_t columns;
   std::int64_t rows;
+
+  std::string Stacked(const std::string& prefix) const { return prefix + name + "_exps.weight"; }
+  std::string Single(const std::string& prefix, std::size_t expert) const {
+    return Cat(prefix, name, ".", expert, ".weight");
+  }
 };
 
-// Files have the experts of a layer in one of two layouts: each part stacked in one tensor (ffn_up_exps), or, before
-// April 2024, each part of each expert in a tensor of its own (ffn_up.0, ffn_up.1, ...).
+// Each part of all experts in one tensor (ffn_up_exps); gate and up may share it, gate first.
+Status BindStackedExperts(Binder& binder, const std::string& prefix, std::span<const ExpertPart> parts,
+                          std::vector<Expert>& experts) {
+  const std::string fused = prefix + "ffn_gate_up_exps.weight";
+  if (binder.Has(fused)) {
+    const ExpertPart& gate = parts[0];
+    SLM_RETURN_IF_ERROR(binder.BindStacked(fused, gate.columns, 2 * gate.rows, &Expert::gate, experts));
+    for (Expert& expert : experts) {
+      expert.gate.rows = gate.rows;
+      expert.up = expert.gate;
+      expert.up.data += expert.gate.bytes();
+    }
+    parts = parts.last(1);
+  }
+  for (const ExpertPart& part : parts)
+    SLM_RETURN_IF_ERROR(binder.BindStacked(part.Stacked(prefix), part.columns, part.rows, part.member, experts));
+  return {};
+}
+
+// Each part of each expert in a tensor of its own (ffn_up.0, ffn_up.1, ...), as in files from before April 2024.
+Status BindSingleExperts(Binder& binder, const std::string& prefix, std::span<const ExpertPart> parts,
+                         std::vector<Expert>& experts) {
+  for (const ExpertPart& part : parts) {
+    for (std::size_t i = 0; i < experts.size(); ++i) {
+      SLM_RETURN_IF_ERROR(binder.Bind(part.Single(prefix, i), true, part.columns, part.rows, experts[i].*part.member));
+    }
+  }
+  return {};
+}
+
+// What experts beside a dense feed-forward have besides. The router divides its input by sqrt(d), which its norm's
+// weights can do.
+Status BindBesideDense(Binder& binder, const std::string& prefix, std::int64_t d, ExpertWeights& weights) {
+  if (weights.router.format->activation != Activation::kFloat) {
+    return Status(StatusCode::kUnsupported, Cat("tensor ", prefix, "ffn_gate_inp.weight has format ",
+                                                weights.router.format->name, "; supported here: F32, F16, BF16"));
+  }
+  SLM_RETURN_IF_ERROR(binder.Bind(prefix + "ffn_gate_inp.scale", true, d, weights.router_norm));
+  for (float& weight : weights.router_norm) weight /= std::sqrt(static_cast<float>(d));
+  SLM_RETURN_IF_ERROR(binder.Bind(prefix + "pre_ffw_norm_2.weight", true, d, weights.input_norm));
+  SLM_RETURN_IF_ERROR(binder.Bind(prefix + "post_ffw_norm_1.weight", true, d, weights.dense_post_norm));
+  SLM_RETURN_IF_ERROR(binder.Bind(prefix + "post_ffw_norm_2.weight", true, d, weights.post_norm));
+  Vector scales;
+  SLM_RETURN_IF_ERROR(binder.Bind(prefix + "ffn_down_exps.scale", true, std::ssize(weights.experts), scales));
+  for (std::size_t i = 0; i < scales.size(); ++i) weights.experts[i].scale = scales[i];
+  return {};
+}
+
 Status BindExperts(Binder& binder, const ModelConfig& config, std::size_t index, ExpertWeights& weights) {
   const std::int64_t d = config.embedding_length;
   const std::int64_t ff = config.layers[index].expert_feed_forward_length;
   const ExpertPart parts[] = {
       {"ffn_gate", &Expert::gate, d, ff}, {"ffn_up", &Expert::up, d, ff}, {"ffn_down", &Expert::down, ff, d}};
   const std::string prefix = Cat("blk.", index, ".");
-  const auto stacked_name = [&](const ExpertPart& part) { return prefix + part.name + "_exps.weight"; };
-  const auto single_name = [&](const ExpertPart& part, std::size_t expert) {
-    return Cat(prefix, part.name, ".", expert, ".weight");
-  };
   SLM_RETURN_IF_ERROR(binder.Bind(prefix + "ffn_gate_inp.weight", true, d, config.expert_count, weights.router));
   weights.experts.resize(static_cast<std::size_t>(config.expert_count));
+  if (config.architecture->experts == Experts::kBesideDense)
+    SLM_RETURN_IF_ERROR(BindBesideDense(binder, prefix, d, weights));
 
   std::string stacked, single;  // the first tensor found of each layout
   for (const ExpertPart& part : parts) {
-    if (stacked.empty() && binder.Has(stacked_name(part))) stacked = stacked_name(part);
+    if (stacked.empty() && binder.Has(part.Stacked(prefix))) stacked = part.Stacked(prefix);
     for (std::size_t i = 0; i < weights.experts.size() && single.empty(); ++i) {
-      if (binder.Has(single_name(part, i))) single = single_name(part, i);
+      if (binder.Has(part.Single(prefix, i))) single = part.Single(prefix, i);
     }
   }
   if (!stacked.empty() && !single.empty()) {
@@ -159,18 +211,8 @@ Status BindExperts(Binder& binder, const ModelConfig& config, std::size_t index,
                   Cat("layer ", index, " mixes two layouts of experts: tensor ", stacked, " holds all of them, tensor ",
                       single, " a single one; convert the model again"));
   }
-  for (const ExpertPart& part : parts) {
-    if (single.empty()) {
-      SLM_RETURN_IF_ERROR(
-          binder.BindStacked(stacked_name(part), part.columns, part.rows, part.member, weights.experts));
-      continue;
-    }
-    for (std::size_t i = 0; i < weights.experts.size(); ++i) {
-      SLM_RETURN_IF_ERROR(
-          binder.Bind(single_name(part, i), true, part.columns, part.rows, weights.experts[i].*part.member));
-    }
-  }
-  return {};
+  return single.empty() ? BindStackedExperts(binder, prefix, parts, weights.experts)
+                        : BindSingleExperts(binder, prefix, parts, weights.experts);
 }
 
 Status BindLayer(Binder& binder, const ModelConfig& config, std::size_t index, LayerWeights& layer) {

@@ -31,15 +31,22 @@ using Vector = std::vector<float>;
 
 // One of the experts of a layer's feed-forward.
 struct Expert {
-  Matrix gate;  // [expert ff, d]
-  Matrix up;    // [expert ff, d]
-  Matrix down;  // [d, expert ff]
+  Matrix gate;      // [expert ff, d]
+  Matrix up;        // [expert ff, d]
+  Matrix down;      // [d, expert ff]
+  float scale = 1;  // of its output
 };
 
 // Where a file has experts. Each is read where it is mapped; nothing says that they follow each other.
 struct ExpertWeights {
   Matrix router;                // [experts, d]
   std::vector<Expert> experts;  // empty: the layer has none
+  // Of experts beside a dense feed-forward: the norms of what the router and the experts read from the stream, and of
+  // what the dense feed-forward and the experts give.
+  Vector router_norm;      // [d]
+  Vector input_norm;       // [d]
+  Vector dense_post_norm;  // [d]
+  Vector post_norm;        // [d]
 };
 
 struct LayerWeights {
