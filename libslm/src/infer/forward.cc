@@ -4,186 +4,148 @@
 #include <chrono>
 
 #include "base/format.h"
-#include "infer/rows.h"
+#include "infer/product.h"
 
 namespace slm {
 
 Forward::Forward(const ModelImpl& model, Team& team, const ForwardOptions& options)
-    : model_(&model),
-      config_(&model.config),
-      kernels_(&model.kernels),
-      team_(&team),
+    : team_(&team),
       governor_(options.threads > 0 ? options.threads : team.threads()),
       prompt_threads_(options.prompt_threads > 0 ? options.prompt_threads : team.threads()),
-      running_threads_(prompt_threads_),
-      profiler_(options.profiler),
-      max_rows_(options.max_rows) {}
+      context_(std::make_unique<ForwardContext>(model, team.threads(), options.max_rows, options.profiler)),
+      parts_{Attention(*context_), FeedForward(*context_), LayerInputs(*context_)},
+      altup_layers_(*context_) {}
 
 Result<Forward> Forward::Create(const ModelImpl& model, Team& team, const ForwardOptions& options) {
   Forward forward(model, team, options);
-  forward.FindWidths();
   if (!forward.Allocate()) {
     return Status(StatusCode::kOutOfMemory, Cat("no memory to evaluate ", options.max_rows, " tokens at once"));
   }
   return forward;
 }
 
-void Forward::FindWidths() {
-  const auto raise = [](std::int64_t& width, std::int64_t to) { width = std::max(width, to); };
-  for (std::size_t i = 0; i < config_->layers.size(); ++i) {
-    const LayerConfig& layer = config_->layers[i];
-    raise(heads_, layer.heads);
-    raise(key_length_, layer.key_length);
-    raise(value_length_, layer.value_length);
-    raise(query_width_, std::int64_t{layer.heads} * layer.key_length);
-    raise(key_width_, std::int64_t{layer.kv_heads} * layer.key_length);
-    raise(value_width_, std::int64_t{layer.kv_heads} * layer.value_length);
-    raise(attention_width_, std::int64_t{layer.heads} * layer.value_length);
-    raise(ffn_width_, layer.feed_forward_length);
-    raise(laurel_rank_, model_->weights.layers[i].altup.laurel_l.rows);
-  }
-  layer_inputs_width_ = static_cast<std::int64_t>(config_->layers.size()) * config_->per_layer_width;
-}
-
 bool Forward::Allocate() {
-  const std::int64_t d = config_->embedding_length;
-  const std::int64_t widest = std::max({d, attention_width_, ffn_width_});
-  scratch_bytes_ = std::max(MatMulScratchBytes(widest), AttentionScratchBytes(key_length_, value_length_));
-  scratch_bytes_ = (scratch_bytes_ + 63) / 64 * 64;
-  tile_floats_ = static_cast<std::size_t>(std::max(max_rows_ * kRowGranule, kMaxChunkRows));
-  const auto rows = [this](std::int64_t width) { return static_cast<std::size_t>(max_rows_ * width); };
-  const auto threads = static_cast<std::size_t>(team_->threads());
-  const std::int64_t sums = kAttentionParts * heads_ * AttentionSumsFloats(value_length_);
-  return stream_.Allocate(rows(d)) && AllocateInput(normed_, d) && queries_.Allocate(rows(query_width_)) &&
-         keys_.Allocate(rows(key_width_)) && values_.Allocate(rows(value_width_)) &&
-         AllocateInput(attended_, attention_width_) && AllocateInput(activated_, ffn_width_) &&
-         attention_sums_.Allocate(static_cast<std::size_t>(sums)) && product_.Allocate(rows(d)) &&
-         AllocateInput(head_input_, d) && PlanRope() && gate_up_.Allocate(2 * tile_floats_ * threads) &&
-         scratch_.Allocate(scratch_bytes_ * threads) && AllocateLayerInputs() && AllocateAltUp();
+  const std::int64_t logits_rows = std::min(context_->max_rows, kLogitsRows);
+  return context_->Allocate() && parts_.attention.Allocate() && parts_.feed_forward.Allocate() &&
+         parts_.layer_inputs.Allocate() && altup_layers_.Allocate() &&
+         head_input_.Allocate(logits_rows, context_->config.embedding_length);
 }
 
 std::uint64_t Forward::scratch_bytes() const {
-  const auto input = [](const Input& buffers) { return buffers.values.bytes() + buffers.blocks.bytes(); };
-  return stream_.bytes() + queries_.bytes() + keys_.bytes() + values_.bytes() + gate_up_.bytes() + product_.bytes() +
-         attention_sums_.bytes() + scratch_.bytes() + input(normed_) + input(attended_) + input(activated_) +
-         input(head_input_) + rope_global_.bytes() + rope_sliding_.bytes() + layer_inputs_.bytes() +
-         layer_gate_.bytes() + input(layer_input_) + streams_.bytes() + predictions_.bytes() + input(laurel_narrow_) +
-         laurel_.bytes() + temporary_.bytes();
-}
-
-bool Forward::PlanRope() {
-  const Weights& weights = model_->weights;
-  const bool factors = weights.rope_freqs.empty();
-  const RopeDivisors global = {factors ? weights.rope_factors_short : weights.rope_freqs,
-                               factors ? weights.rope_factors_long : weights.rope_freqs};
-  const Vector none;
-  return rope_global_.Plan(config_->rope_global, global, max_rows_) &&
-         rope_sliding_.Plan(config_->rope_sliding, {none, none}, max_rows_);
+  return context_->bytes() + parts_.attention.bytes() + parts_.feed_forward.bytes() + parts_.layer_inputs.bytes() +
+         altup_layers_.bytes() + head_input_.bytes();
 }
 
 void Forward::FindSegments(std::span<const Row> rows) {
-  segments_.clear();
+  context_->segments.clear();
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (!segments_.empty() && segments_.back().cache == rows[i].cache) {
-      ++segments_.back().rows;
+    if (!context_->segments.empty() && context_->segments.back().cache == rows[i].cache) {
+      ++context_->segments.back().rows;
     } else {
-      segments_.push_back({static_cast<std::int64_t>(i), 1, rows[i].position, rows[i].cache});
+      context_->segments.push_back({static_cast<std::int64_t>(i), 1, rows[i].position, rows[i].cache});
     }
   }
 }
 
 void Forward::Run(std::span<const Row> rows) {
-  rows_ = static_cast<std::int64_t>(rows.size());
-  FindSegments(rows);
   const bool single = rows.size() == 1;
-  running_threads_ = single ? governor_.threads() : prompt_threads_;
+  context_->rows = static_cast<std::int64_t>(rows.size());
+  context_->threads = single ? governor_.threads() : prompt_threads_;
+  FindSegments(rows);
   const auto start = std::chrono::steady_clock::now();
-  team_->Run(running_threads_, [&](Worker& worker) {
+  team_->Run(context_->threads, [&](Worker& worker) {
     Begin(worker, rows);
-    const bool altup = config_->architecture->wiring == ResidualWiring::kAltUp;
-    for (std::size_t i = 0; i < config_->layers.size(); ++i) altup ? RunAltUpLayer(worker, i) : RunLayer(worker, i);
+    for (std::size_t i = 0; i < context_->config.layers.size(); ++i) {
+      altup() ? altup_layers_.RunLayer(worker, i, parts_) : RunLayer(worker, i);
+    }
   });
   if (single) governor_.Took(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-  for (const Segment& segment : segments_) segment.cache->Wrote(segment.position + segment.rows);
+  for (const Segment& segment : context_->segments) segment.cache->Wrote(segment.position + segment.rows);
 }
 
 void Forward::Begin(Worker& worker, std::span<const Row> rows) {
-  const ProfileScope scope = Measure(worker, Operation::kEmbed, Profiler::kNoLayer);
-  // A model with inputs of its layers' own makes them from the embedding itself.
+  const ProfileScope scope = context_->Measure(worker, Operation::kEmbed, Profiler::kNoLayer);
+  const Vector& first_norm = context_->weights.layers.front().attn_norm;
   const Vector none;
-  const bool layer_inputs = config_->per_layer_width != 0;
-  const Vector& norm = layer_inputs ? none : model_->weights.layers.front().attn_norm;
-  ForEachRow(worker, rows_, [&](std::int64_t i) {
+  const bool layer_inputs = context_->config.per_layer_width != 0;
+  ForEachRow(worker, context_->rows, [&](std::int64_t i) {
     const Row& row = rows[static_cast<std::size_t>(i)];
-    const bool long_context = row.cache->context_length() > config_->original_context_length;
     Embed(row.token, i);
-    rope_global_.Fill(i, row.position, long_context);
-    if (config_->window != 0) rope_sliding_.Fill(i, row.position, long_context);
-    NormRow(stream_.data() + i * config_->embedding_length, norm, normed_, i);
+    parts_.attention.Place(i, row.position, *row.cache);
+    context_->SetInput(context_->StreamRow(i), layer_inputs ? none : first_norm, i);
   });
-  if (layer_inputs) ReadLayerInputs(worker, rows);
-  if (config_->architecture->wiring == ResidualWiring::kAltUp) BeginStreams(worker);
+  if (!layer_inputs) return;
+  // These, and further streams, are made of the embeddings as they are.
+  parts_.layer_inputs.Project(worker, context_->normed.rows());
+  if (altup()) altup_layers_.Begin(worker);
+  ForEachRow(worker, context_->rows, [&](std::int64_t i) {
+    parts_.layer_inputs.AddToken(worker, rows[static_cast<std::size_t>(i)].token, i);
+    if (!altup()) context_->SetInput(context_->StreamRow(i), first_norm, i);
+  });
 }
 
 void Forward::Embed(Token token, std::int64_t row) {
-  const Matrix& embedding = model_->weights.token_embd;
-  const std::int64_t d = config_->embedding_length;
-  float* x = stream_.data() + row * d;
+  const Matrix& embedding = context_->weights.token_embd;
+  const std::int64_t d = context_->config.embedding_length;
+  float* x = context_->StreamRow(row);
   embedding.format->to_float(embedding.data + static_cast<std::size_t>(token) * embedding.row_bytes, d, x);
-  if (config_->embedding_scale != 1) kernels_->scale(x, config_->embedding_scale, d);
+  if (context_->config.embedding_scale != 1) context_->kernels.scale(x, context_->config.embedding_scale, d);
 }
 
 // stream += attention(norm(stream)); stream += ffn(norm(stream)). The first norm is done by whoever wrote the stream
 // last.
 void Forward::RunLayer(Worker& worker, std::size_t index) {
-  const std::vector<LayerWeights>& layers = model_->weights.layers;
+  const std::vector<LayerWeights>& layers = context_->weights.layers;
   const LayerWeights& layer = layers[index];
   const Vector* next_norm = index + 1 < layers.size() ? &layers[index + 1].attn_norm : nullptr;
   const float scale = layer.output_scale.empty() ? 1 : layer.output_scale.front();
+  const ActivationRows input = context_->normed.rows();
+  float* out = context_->product.data();
 
-  Attention(worker, index);
+  parts_.attention.Run(worker, index, input, out);
   AddToStream(worker, Operation::kAttnAddNorm, index, {layer.post_attention_norm, &layer.ffn_norm});
-  FeedForward(worker, index);
-  if (config_->per_layer_width == 0) {
+  parts_.feed_forward.Run(worker, index, input, out);
+  if (context_->config.per_layer_width == 0) {
     AddToStream(worker, Operation::kFfnAddNorm, index, {layer.post_ffw_norm, next_norm, scale});
     return;
   }
   const Vector none;
   AddToStream(worker, Operation::kFfnAddNorm, index, {layer.post_ffw_norm, &none});
-  LayerInput(worker, index);
+  parts_.layer_inputs.Run(worker, index, input, out);
   AddToStream(worker, Operation::kLayerInput, index, {layer.post_norm, next_norm, scale});
 }
 
 // Adds a sub-layer's output to the stream and prepares what the next sub-layer reads.
 void Forward::AddToStream(Worker& worker, Operation operation, std::size_t index, const Join& join) {
-  const ProfileScope scope = Measure(worker, operation, index);
-  const std::int64_t d = config_->embedding_length;
-  ForEachRow(worker, rows_, [&](std::int64_t row) {
-    float* y = product_.data() + row * d;
-    float* x = stream_.data() + row * d;
-    if (!join.post_norm.empty()) kernels_->rms_norm(y, join.post_norm.data(), d, config_->norm_epsilon, y);
-    kernels_->add(x, y, d);
-    if (join.stream_scale != 1) kernels_->scale(x, join.stream_scale, d);
-    if (join.next_norm != nullptr) NormRow(x, *join.next_norm, normed_, row);
+  const ProfileScope scope = context_->Measure(worker, operation, index);
+  const KernelSet& kernels = context_->kernels;
+  const std::int64_t d = context_->config.embedding_length;
+  ForEachRow(worker, context_->rows, [&](std::int64_t row) {
+    float* y = context_->ProductRow(row);
+    float* x = context_->StreamRow(row);
+    if (!join.post_norm.empty()) kernels.rms_norm(y, join.post_norm.data(), d, context_->config.norm_epsilon, y);
+    kernels.add(x, y, d);
+    if (join.stream_scale != 1) kernels.scale(x, join.stream_scale, d);
+    if (join.next_norm != nullptr) context_->SetInput(x, *join.next_norm, row);
   });
 }
 
 void Forward::Logits(std::int64_t first, std::int64_t count, float* out) {
-  const std::int64_t d = config_->embedding_length;
-  const Matrix& head = model_->weights.output;
-  team_->Run(running_threads_, [&](Worker& worker) {
-    ProfileScope scope = Measure(worker, Operation::kOutputHead, Profiler::kNoLayer);
+  const Matrix& head = context_->weights.output;
+  const float softcap = context_->config.final_softcap;
+  team_->Run(context_->threads, [&](Worker& worker) {
+    ProfileScope scope = context_->Measure(worker, Operation::kOutputHead, Profiler::kNoLayer);
     scope.AddCost(CostOf(head, count));
-    if (config_->architecture->wiring == ResidualWiring::kAltUp) MergeStreams(worker, first, count);
+    if (altup()) altup_layers_.Merge(worker, first, count, head_input_);
     ForEachRow(worker, count, [&](std::int64_t i) {
-      NormRow(stream_.data() + (first + i) * d, model_->weights.output_norm, head_input_, i);
+      context_->NormRow(context_->StreamRow(first + i), context_->weights.output_norm, head_input_, i);
     });
-    worker.ForEach(Chunks(head.rows), [&](std::int64_t chunk) {
-      const Range rows = ChunkRange(head.rows, chunk);
-      MatMul(worker, head, {}, head_input_, rows, count, {out + rows.begin, head.rows});
-      if (config_->final_softcap == 0) return;
+    worker.ForEach(context_->Chunks(head.rows), [&](std::int64_t chunk) {
+      const Range rows = context_->ChunkRange(head.rows, chunk);
+      context_->MatMul(worker, head, {}, head_input_.rows(), rows, count, {out + rows.begin, head.rows});
+      if (softcap == 0) return;
       for (std::int64_t i = 0; i < count; ++i)
-        kernels_->softcap(out + i * head.rows + rows.begin, config_->final_softcap, rows.end - rows.begin);
+        context_->kernels.softcap(out + i * head.rows + rows.begin, softcap, rows.end - rows.begin);
     });
   });
 }

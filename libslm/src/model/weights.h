@@ -23,6 +23,7 @@ struct Matrix {
   std::size_t row_bytes = 0;
 
   bool present() const { return data != nullptr; }
+  std::size_t bytes() const { return static_cast<std::size_t>(rows) * row_bytes; }
 };
 
 // A small tensor, kept as floats whatever its format. Empty where an optional tensor is absent.
