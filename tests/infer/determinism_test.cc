@@ -56,7 +56,7 @@ TEST_P(DeterminismTest, ThreadsSplitsAndBatches) {
   };
   for (const auto& [kv_type, name] :
        {std::pair(KvType::kF16, "f16"), std::pair(KvType::kF32, "f32"), std::pair(KvType::kQ8_0, "q8_0")}) {
-    if (kv_type == KvType::kQ8_0 && model_.impl().config.key_length % 32 != 0) continue;
+    if (kv_type == KvType::kQ8_0 && model_.impl().config.layers[0].key_length % 32 != 0) continue;
     const std::vector<float> expected = Logits({.kv_type = kv_type, .threads = 1}, 0);
     for (const Way& way : kWays) {
       const SessionOptions options = {.kv_type = kv_type, .threads = way.threads, .batch_size = way.batch_size};

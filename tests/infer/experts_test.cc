@@ -127,7 +127,8 @@ struct LayerShape {
 class Layer {
  public:
   explicit Layer(const LayerShape& shape) : random_(17) {
-    config_.architecture = &kArchitecture;
+    architecture_.activation = FfnActivation::kSilu;
+    config_.architecture = &architecture_;
     config_.embedding_length = shape.width;
     config_.expert_count = shape.experts;
     config_.expert_used_count = shape.used;
@@ -270,16 +271,7 @@ class Layer {
     return out;
   }
 
-  static constexpr Architecture kArchitecture = {.name = "test",
-                                                 .rope_pairs = RopePairs::kHalves,
-                                                 .activation = FfnActivation::kSilu,
-                                                 .scales_embedding = false,
-                                                 .query_key_norm = false,
-                                                 .post_norms = false,
-                                                 .window_pattern = 0,
-                                                 .rope_base_sliding = 0,
-                                                 .rope_scaling_global_only = false,
-                                                 .layers_scaling_by_width = 0};
+  Architecture architecture_ = {};
   std::mt19937 random_;
   ModelConfig config_;
   std::vector<LayerWeights> layers_;
