@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "infer/fixture.h"
@@ -88,6 +89,60 @@ TEST_F(ProfileTest, CountsTheKeysOfAttention) {
   for (std::size_t i = 0; i < prompt_.size(); ++i) Append(singly, std::span(prompt_).subspan(i, 1));
   EXPECT_GT(attention(whole), 0);
   EXPECT_EQ(attention(whole), attention(singly));
+}
+
+class ExpertsProfileTest : public testing::TestWithParam<const char*> {
+ protected:
+  const Fixture fixture_ = FindFixture(GetParam());
+  const Model model_ = OpenOrThrow(fixture_.model());
+  Session session_ = SessionOrThrow(model_, {.context_length = 100, .threads = 2, .profile = true});
+};
+INSTANTIATE_TEST_SUITE_P(, ExpertsProfileTest, testing::Values("mixtral", "mixtral_legacy", "qwen3moe"),
+                         [](const auto& instance) { return std::string(instance.param); });
+
+TEST_P(ExpertsProfileTest, HasOperationsOfItsOwn) {
+  ASSERT_TRUE(session_.Append(fixture_.Prompt()).ok());
+  std::set<std::string> operations;
+  for (const ProfileEntry& entry : session_.Profile()) {
+    if (entry.layer == 1) operations.insert(std::string(entry.operation));
+  }
+  EXPECT_EQ(operations, (std::set<std::string>{"attn_qkv", "rope_store", "attention", "attn_output", "attn_add_norm",
+                                               "ffn_router", "experts_gate_up", "experts_down", "ffn_add_norm"}));
+}
+
+// One token reads two of four experts of each of two layers, a prompt all of them: both once.
+TEST_P(ExpertsProfileTest, CountsTheExpertsThatAreRead) {
+  double router = 0;
+  double experts = 0;
+  double expert_weights = 0;
+  for (const TensorInfo& tensor : model_.tensors()) {
+    const bool is_router = tensor.name.find("ffn_gate_inp") != std::string_view::npos;
+    const bool is_expert = !is_router && tensor.name.find("ffn_") != std::string_view::npos && tensor.shape.size() > 1;
+    if (is_router) router += static_cast<double>(tensor.size);
+    if (!is_expert) continue;
+    experts += static_cast<double>(tensor.size);
+    double weights = 1;
+    for (const std::uint64_t extent : tensor.shape) weights *= static_cast<double>(extent);
+    expert_weights += weights;
+  }
+  const auto measured = [&](std::string_view prefix) {
+    ProfileEntry sum;
+    for (const ProfileEntry& entry : session_.Profile()) {
+      if (!entry.operation.starts_with(prefix)) continue;
+      sum.bytes += entry.bytes;
+      sum.multiply_adds += entry.multiply_adds;
+    }
+    return sum;
+  };
+  const std::vector<Token> prompt = fixture_.Prompt();
+  ASSERT_TRUE(session_.Append(std::span(prompt).first(1)).ok());
+  EXPECT_EQ(measured("ffn_router").bytes, router);
+  EXPECT_EQ(measured("experts_").bytes, experts / 2);
+  EXPECT_EQ(measured("experts_").multiply_adds, expert_weights / 2);
+  session_.ClearProfile();
+  ASSERT_TRUE(session_.Append(std::span(prompt).subspan(1)).ok());
+  EXPECT_EQ(measured("experts_").bytes, experts);
+  EXPECT_EQ(measured("experts_").multiply_adds, expert_weights / 2 * static_cast<double>(prompt.size() - 1));
 }
 
 }  // namespace

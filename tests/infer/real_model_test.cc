@@ -328,7 +328,7 @@ TEST_P(RealFileTest, Sizes) {
   const bool gemma = model_->architecture() == "gemma3";
   EXPECT_EQ(config.layers.size(), gemma ? 18u : 30u);
   EXPECT_EQ(config.embedding_length, gemma ? 640 : 576);
-  EXPECT_EQ(config.key_length, gemma ? 256 : 64);  // Gemma's is not 640 / 4
+  EXPECT_EQ(config.layers[0].key_length, gemma ? 256 : 64);  // Gemma's is not 640 / 4
   EXPECT_EQ(config.layers[0].heads, gemma ? 4 : 9);
   EXPECT_EQ(config.layers[0].kv_heads, gemma ? 1 : 3);
   EXPECT_EQ(config.window, gemma ? 512 : 0);

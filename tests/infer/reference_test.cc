@@ -64,7 +64,7 @@ TEST_P(ReferenceTest, LogitsWithHalfCache) {
 }
 
 TEST_P(ReferenceTest, LogitsWithQ8Cache) {
-  if (model_.impl().config.key_length % 32 != 0) {
+  if (model_.impl().config.layers[0].key_length % 32 != 0) {
     EXPECT_EQ(Session::Create(model_, {.kv_type = KvType::kQ8_0}).status().code(), StatusCode::kUnsupported);
     return;
   }

@@ -50,9 +50,9 @@ TEST(ModelConfigTest, ReadsAllSizes) {
   EXPECT_EQ(config.vocab_size, 40);
   EXPECT_EQ(config.context_length, 77);
   EXPECT_EQ(config.embedding_length, 32);
-  EXPECT_EQ(config.key_length, 10);
-  EXPECT_EQ(config.value_length, 10);
-  EXPECT_EQ(config.rope_dimensions, 10);
+  EXPECT_EQ(config.layers[0].key_length, 10);
+  EXPECT_EQ(config.layers[0].value_length, 10);
+  EXPECT_EQ(config.rope_global.dimensions, 10);
   EXPECT_FLOAT_EQ(config.norm_epsilon, 1e-5f);
   ASSERT_EQ(config.layers.size(), 3u);
   for (const LayerConfig& layer : config.layers) {
@@ -70,22 +70,22 @@ TEST(ModelConfigTest, DefaultsOfAbsentKeys) {
     model.Erase(Cat("llama.", key));
   }
   const ModelConfig config = Config(model).value();
-  EXPECT_EQ(config.key_length, 8);
-  EXPECT_EQ(config.value_length, 8);
-  EXPECT_EQ(config.rope_dimensions, 8);
+  EXPECT_EQ(config.layers[0].key_length, 8);
+  EXPECT_EQ(config.layers[0].value_length, 8);
+  EXPECT_EQ(config.rope_global.dimensions, 8);
   EXPECT_EQ(config.layers[0].kv_heads, 4);
   EXPECT_EQ(config.rope_global.base, 10000);
   EXPECT_EQ(config.rope_global.position_scale, 1);
   EXPECT_EQ(config.window, 0);
-  EXPECT_FLOAT_EQ(config.attention_scale, 1 / std::sqrt(8.0f));
+  EXPECT_FLOAT_EQ(config.layers[0].attention_scale, 1 / std::sqrt(8.0f));
   EXPECT_EQ(config.embedding_scale, 1);
   EXPECT_EQ(config.final_softcap, 0);
 }
 
 TEST(ModelConfigTest, HeadLengthIsTheFilesNotTheShareOfAHead) {
   const ModelConfig config = Config(TinyModel({.head_dim = 16})).value();  // 32 / 4 = 8
-  EXPECT_EQ(config.key_length, 16);
-  EXPECT_FLOAT_EQ(config.attention_scale, 0.25f);
+  EXPECT_EQ(config.layers[0].key_length, 16);
+  EXPECT_FLOAT_EQ(config.layers[0].attention_scale, 0.25f);
 }
 
 TEST(ModelConfigTest, PerLayerArrays) {
@@ -106,11 +106,11 @@ TEST(ModelConfigTest, PerLayerArrays) {
 TEST(ModelConfigTest, GemmaScalesItsEmbeddingAndSomeQueriesByWidth) {
   const ModelConfig config = Config(Gemma()).value();
   EXPECT_FLOAT_EQ(config.embedding_scale, std::sqrt(32.0f));
-  EXPECT_FLOAT_EQ(config.attention_scale, 0.25f);
+  EXPECT_FLOAT_EQ(config.layers[0].attention_scale, 0.25f);
   // The 27B model is recognised by its 62 layers: 1 / sqrt(width / heads).
   const ModelConfig large = Config(Gemma(62)).value();
-  EXPECT_FLOAT_EQ(large.attention_scale, 1 / std::sqrt(8.0f));
-  EXPECT_FLOAT_EQ(Config(Gemma().Set("gemma3.attention.scale", 0.5f)).value().attention_scale, 0.5f);
+  EXPECT_FLOAT_EQ(large.layers[0].attention_scale, 1 / std::sqrt(8.0f));
+  EXPECT_FLOAT_EQ(Config(Gemma().Set("gemma3.attention.scale", 0.5f)).value().layers[0].attention_scale, 0.5f);
 }
 
 // Pairs of (2i, 2i + 1) in llama files, of (i, i + n / 2) in Gemma's.
@@ -158,10 +158,9 @@ TEST(ModelConfigTest, RopeScalingKeys) {
   EXPECT_EQ(scale(TinyModel().Set("llama.rope.scaling.type", "none").Set("llama.rope.scaling.factor", 4.0f)), 1);
   ExpectFails(TinyModel().Set("llama.rope.scaling.factor", -4.0f), StatusCode::kCorruptFile,
               HasSubstr("llama.rope.scaling.factor"));
-  for (const char* type : {"yarn", "longrope", "dynamic"}) {
-    ExpectFails(TinyModel().Set("llama.rope.scaling.type", type), StatusCode::kUnsupported,
-                AllOf(HasSubstr("llama.rope.scaling.type"), HasSubstr(type), HasSubstr("none, linear")));
-  }
+  ExpectFails(TinyModel().Set("llama.rope.scaling.type", "dynamic"), StatusCode::kUnsupported,
+              AllOf(HasSubstr("llama.rope.scaling.type"), HasSubstr("dynamic"),
+                    HasSubstr("supported: none, linear, yarn, longrope")));
   ExpectFails(TinyModel().Set("llama.rope.scaling.type", 7u), StatusCode::kUnsupported,
               HasSubstr("llama.rope.scaling.type"));
 }
@@ -253,10 +252,85 @@ TEST(ModelConfigTest, UnknownArchitectureListsTheKnown) {
               AllOf(HasSubstr("mamba"), HasSubstr("gemma3"), HasSubstr("llama")));
 }
 
-TEST(ModelConfigTest, RefusesExperts) {
-  ExpectFails(TinyModel().Set("llama.expert_count", 8u), StatusCode::kUnsupported,
-              AllOf(HasSubstr("llama.expert_count"), HasSubstr("8")));
-  EXPECT_TRUE(Config(TinyModel().Set("llama.expert_count", 0u)).ok());
+TinyModel Mixture(const std::string& architecture = "llama") {
+  return TinyModel({.architecture = architecture, .experts = 6, .experts_used = 2});
+}
+
+TEST(ModelConfigTest, ReadsExperts) {
+  for (const std::string architecture : {"llama", "qwen3moe"}) {
+    TinyModel model = Mixture(architecture);
+    model.Set(architecture + ".expert_feed_forward_length", 48u);
+    const ModelConfig config = Config(model).value();
+    EXPECT_EQ(config.expert_count, 6);
+    EXPECT_EQ(config.expert_used_count, 2);
+    for (const LayerConfig& layer : config.layers) {
+      EXPECT_EQ(layer.expert_feed_forward_length, 48);
+      EXPECT_EQ(layer.feed_forward_length, 0);
+    }
+  }
+  const ModelConfig dense = Config(TinyModel().Set("llama.expert_count", 0u)).value();
+  EXPECT_EQ(dense.expert_count, 0);
+  EXPECT_EQ(dense.layers[0].expert_feed_forward_length, 0);
+  EXPECT_EQ(dense.layers[0].feed_forward_length, 64);
+}
+
+// Mixtral's experts are as wide as its feed_forward_length, Qwen's as wide together.
+TEST(ModelConfigTest, WidthOfExpertsThatTheFileLeavesOut) {
+  const auto width = [](const std::string& architecture) {
+    TinyModel model = Mixture(architecture);
+    return Config(model.Erase(architecture + ".expert_feed_forward_length"))
+        .value()
+        .layers[1]
+        .expert_feed_forward_length;
+  };
+  EXPECT_EQ(width("llama"), 64);
+  EXPECT_EQ(width("qwen3moe"), 32);
+  ExpectFails(Mixture("qwen3moe").Erase("qwen3moe.expert_feed_forward_length").Set("qwen3moe.feed_forward_length", 1u),
+              StatusCode::kCorruptFile, HasSubstr("qwen3moe.expert_feed_forward_length"));
+}
+
+TEST(ModelConfigTest, NumbersOfExpertsThatMakeNoSense) {
+  const auto fails = [](const char* key, auto value, const std::string& expected) {
+    const std::string name = Cat("llama.", key);
+    ExpectFails(Mixture().Set(name, value), StatusCode::kCorruptFile, AllOf(HasSubstr(name), HasSubstr(expected)));
+  };
+  fails("expert_count", 1025u, "from 0 to 1024");
+  fails("expert_count", -1, "from 0 to 1024");
+  fails("expert_count", std::numeric_limits<std::uint64_t>::max(), "from 0 to 1024");
+  fails("expert_used_count", 0u, "from 1 to 6");
+  fails("expert_used_count", 7u, "from 1 to 6");
+  fails("expert_feed_forward_length", 0u, "from 1 to");
+  fails("expert_feed_forward_length", 1u << 21, "from 1 to");
+  EXPECT_TRUE(Config(Mixture().Set("llama.expert_used_count", 6u)).ok());
+  EXPECT_TRUE(Config(Mixture().Set("llama.expert_used_count", 1u)).ok());
+  ExpectFails(Mixture().Erase("llama.expert_used_count"), StatusCode::kCorruptFile,
+              AllOf(HasSubstr("llama.expert_used_count"), HasSubstr("missing")));
+}
+
+TEST(ModelConfigTest, ArchitecturesWithAndWithoutExperts) {
+  ExpectFails(Gemma().Set("gemma3.expert_count", 8u), StatusCode::kUnsupported,
+              AllOf(HasSubstr("gemma3.expert_count"), HasSubstr("8"), HasSubstr("no experts")));
+  ExpectFails(Mixture("qwen3moe").Erase("qwen3moe.expert_count"), StatusCode::kCorruptFile,
+              AllOf(HasSubstr("qwen3moe.expert_count"), HasSubstr("missing")));
+  ExpectFails(Mixture("qwen3moe").Set("qwen3moe.expert_count", 0u), StatusCode::kCorruptFile,
+              AllOf(HasSubstr("qwen3moe.expert_count"), HasSubstr("from 1")));
+}
+
+// Routers that compute something else than the softmax of all, with weights that add up to 1.
+TEST(ModelConfigTest, OtherRoutersAreRefused) {
+  const auto fails = [](const char* key, auto value, const char* supported) {
+    const std::string name = Cat("llama.", key);
+    ExpectFails(Mixture().Set(name, value), StatusCode::kUnsupported, AllOf(HasSubstr(name), HasSubstr(supported)));
+  };
+  fails("expert_gating_func", 2u, "1 (softmax)");
+  fails("expert_gating_func", "sigmoid", "1 (softmax)");
+  fails("expert_weights_norm", false, "true");
+  fails("expert_weights_scale", 2.5f, "1");
+  EXPECT_TRUE(Config(Mixture()
+                         .Set("llama.expert_gating_func", 1u)
+                         .Set("llama.expert_weights_norm", true)
+                         .Set("llama.expert_weights_scale", 1.0f))
+                  .ok());
 }
 
 }  // namespace

@@ -143,6 +143,15 @@ TEST(ModelTest, BytesPerTokenOfQuantizedWeights) {
   EXPECT_LT(model.bytes_per_token() * 8, model.parameter_count() * 5);  // below 5 bits a weight
 }
 
+TEST(ModelTest, BytesPerTokenCountTheExpertsInUse) {
+  const auto bytes = [](std::uint32_t used) {
+    return TinyModel({.experts = 5, .experts_used = used}).Open()->bytes_per_token();
+  };
+  constexpr std::uint64_t kExpert = 4 * 3 * 32 * 64;
+  for (const std::uint32_t used : {1u, 2u, 4u}) EXPECT_EQ(bytes(used) + 2 * (5 - used) * kExpert, bytes(5));
+  EXPECT_EQ(bytes(1), TinyModel().Open()->bytes_per_token() + 2 * 4 * 32 * 5);  // and the router
+}
+
 TEST(ModelTest, ListsTensorsAndMetadata) {
   const Model model = TinyModel().Set("general.name", "Tiny").Open().value();
   const std::vector<TensorInfo> tensors = model.tensors();

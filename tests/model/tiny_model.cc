@@ -46,6 +46,10 @@ void TinyModel::SetSizes(const TinyShape& shape) {
   Set(arch + ".attention.value_length", shape.head_dim);
   Set(arch + ".attention.layer_norm_rms_epsilon", 1e-5f);
   Set(arch + ".rope.freq_base", 1000.0f);
+  if (shape.experts == 0) return;
+  Set(arch + ".expert_count", shape.experts);
+  Set(arch + ".expert_used_count", shape.experts_used);
+  Set(arch + ".expert_feed_forward_length", shape.ffn_width);
 }
 
 void TinyModel::SetVocabulary(std::uint32_t size) {
@@ -74,14 +78,28 @@ void TinyModel::AddLayer(const TinyShape& shape, std::uint32_t index) {
   AddTensor(prefix + "attn_v.weight", {d, kv});
   AddTensor(prefix + "attn_output.weight", {q, d});
   AddTensor(prefix + "ffn_norm.weight", {d});
-  AddTensor(prefix + "ffn_gate.weight", {d, shape.ffn_width});
-  AddTensor(prefix + "ffn_up.weight", {d, shape.ffn_width});
-  AddTensor(prefix + "ffn_down.weight", {shape.ffn_width, d});
+  AddFeedForward(shape, prefix);
+  if (shape.architecture == "gemma3" || shape.architecture == "qwen3moe") {
+    AddTensor(prefix + "attn_q_norm.weight", {shape.head_dim});
+    AddTensor(prefix + "attn_k_norm.weight", {shape.head_dim});
+  }
   if (shape.architecture != "gemma3") return;
-  AddTensor(prefix + "attn_q_norm.weight", {shape.head_dim});
-  AddTensor(prefix + "attn_k_norm.weight", {shape.head_dim});
   AddTensor(prefix + "post_attention_norm.weight", {d});
   AddTensor(prefix + "post_ffw_norm.weight", {d});
+}
+
+void TinyModel::AddFeedForward(const TinyShape& shape, const std::string& prefix) {
+  const std::uint64_t d = shape.width, ff = shape.ffn_width, experts = shape.experts;
+  if (experts == 0) {
+    AddTensor(prefix + "ffn_gate.weight", {d, ff});
+    AddTensor(prefix + "ffn_up.weight", {d, ff});
+    AddTensor(prefix + "ffn_down.weight", {ff, d});
+    return;
+  }
+  AddTensor(prefix + "ffn_gate_inp.weight", {d, experts});
+  AddTensor(prefix + "ffn_gate_exps.weight", {d, ff, experts});
+  AddTensor(prefix + "ffn_up_exps.weight", {d, ff, experts});
+  AddTensor(prefix + "ffn_down_exps.weight", {ff, d, experts});
 }
 
 std::function<void(TinyGguf&)>& TinyModel::Entry(const std::string& key) {
@@ -146,6 +164,18 @@ TinyModel& TinyModel::SetValue(std::string_view name, std::size_t index, float v
 TinyModel& TinyModel::CopyTensor(std::string_view from, std::string_view to) {
   const Tensor tensor = Find(from);
   return SetTensor(to, tensor.type, tensor.shape, tensor.data);
+}
+
+TinyModel& TinyModel::SplitExperts(std::string_view name) {
+  const Tensor stacked = Find(name);
+  EraseTensor(name);
+  const std::string part(name.substr(0, name.rfind("_exps")));
+  const std::size_t size = stacked.data.size() / stacked.shape[2];
+  for (std::size_t i = 0; i < stacked.shape[2]; ++i) {
+    SetTensor(part + "." + std::to_string(i) + ".weight", stacked.type, {stacked.shape[0], stacked.shape[1]},
+              stacked.data.substr(i * size, size));
+  }
+  return *this;
 }
 
 TinyModel& TinyModel::SetAlignment(std::uint32_t alignment) {

@@ -29,8 +29,10 @@ struct TinyShape {
   std::uint32_t layers = 2;
   std::uint32_t heads = 4;
   std::uint32_t kv_heads = 2;
-  std::uint32_t head_dim = 16;  // not width / heads
-  std::uint32_t ffn_width = 64;
+  std::uint32_t head_dim = 16;   // not width / heads
+  std::uint32_t ffn_width = 64;  // of each expert, where there are experts
+  std::uint32_t experts = 0;     // 0: a dense feed-forward
+  std::uint32_t experts_used = 2;
   std::uint32_t context = 64;
   bool tied = true;  // no output.weight
 };
@@ -56,6 +58,8 @@ class TinyModel {
   // Changes one value of an F32 tensor, and copies a tensor under another name.
   TinyModel& SetValue(std::string_view name, std::size_t index, float value);
   TinyModel& CopyTensor(std::string_view from, std::string_view to);
+  // Turns a tensor of stacked experts ("blk.0.ffn_up_exps.weight") into one tensor for each ("blk.0.ffn_up.0.weight").
+  TinyModel& SplitExperts(std::string_view name);
 
   // Padding between tensors, and what the file says of it.
   TinyModel& SetAlignment(std::uint32_t alignment);
@@ -76,6 +80,7 @@ class TinyModel {
   void SetSizes(const TinyShape& shape);
   void SetVocabulary(std::uint32_t size);
   void AddLayer(const TinyShape& shape, std::uint32_t index);
+  void AddFeedForward(const TinyShape& shape, const std::string& prefix);
   TinyGguf File() const;
 
   std::vector<std::pair<std::string, std::function<void(TinyGguf&)>>> entries_;

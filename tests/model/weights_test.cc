@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 #include <span>
 #include <string>
@@ -29,6 +30,18 @@ void ExpectFails(const TinyModel& tiny, StatusCode code, const testing::Matcher<
 
 TinyModel Gemma() { return TinyModel({.architecture = "gemma3"}); }
 
+TinyModel Mixture(const std::string& architecture = "llama") {
+  return TinyModel({.architecture = architecture, .ffn_width = 48, .experts = 3, .experts_used = 2});
+}
+
+// The same numbers in the layout of before April 2024.
+TinyModel WithSingleExperts(TinyModel mixture) {
+  for (const char* layer : {"blk.0.", "blk.1."}) {
+    for (const char* part : {"ffn_gate", "ffn_up", "ffn_down"}) mixture.SplitExperts(Cat(layer, part, "_exps.weight"));
+  }
+  return mixture;
+}
+
 std::vector<std::string> TensorNames(const TinyModel& tiny) {
   const Model model = tiny.Open().value();
   std::vector<std::string> names;
@@ -37,7 +50,7 @@ std::vector<std::string> TensorNames(const TinyModel& tiny) {
 }
 
 TEST(WeightsTest, EveryTensorIsNeeded) {
-  for (const TinyModel& tiny : {TinyModel(), Gemma()}) {
+  for (const TinyModel& tiny : {TinyModel(), Gemma(), Mixture(), Mixture("qwen3moe"), WithSingleExperts(Mixture())}) {
     for (const std::string& name : TensorNames(tiny)) {
       TinyModel without = tiny;
       ExpectFails(without.EraseTensor(name), StatusCode::kCorruptFile, AllOf(HasSubstr(name), HasSubstr("missing")));
@@ -46,7 +59,7 @@ TEST(WeightsTest, EveryTensorIsNeeded) {
 }
 
 TEST(WeightsTest, EveryShapeIsChecked) {
-  for (const TinyModel& tiny : {TinyModel({.tied = false}), Gemma()}) {
+  for (const TinyModel& tiny : {TinyModel({.tied = false}), Gemma(), Mixture(), WithSingleExperts(Mixture())}) {
     for (const std::string& name : TensorNames(tiny)) {
       TinyModel other = tiny;
       other.AddTensor(name, {24, 3});
@@ -57,6 +70,130 @@ TEST(WeightsTest, EveryShapeIsChecked) {
   }
   ExpectFails(TinyModel().AddTensor("blk.1.attn_q.weight", {32, 32}), StatusCode::kCorruptFile,
               AllOf(HasSubstr("blk.1.attn_q.weight"), HasSubstr("shape [32, 32]"), HasSubstr("expected [32, 64]")));
+}
+
+// Of stacked experts there must be as many as the file counts.
+TEST(WeightsTest, StackedExpertsAreCounted) {
+  for (const std::uint64_t experts : {2, 4}) {
+    ExpectFails(Mixture().AddTensor("blk.1.ffn_up_exps.weight", {32, 48, experts}), StatusCode::kCorruptFile,
+                AllOf(HasSubstr("blk.1.ffn_up_exps.weight"), HasSubstr(Cat("[32, 48, ", experts, "]")),
+                      HasSubstr("expected [32, 48, 3]")));
+  }
+  ExpectFails(Mixture().AddTensor("blk.1.ffn_down_exps.weight", {32, 48, 3}), StatusCode::kCorruptFile,
+              HasSubstr("expected [48, 32, 3]"));
+  ExpectFails(Mixture().AddTensor("blk.0.ffn_gate_inp.weight", {32, 4}), StatusCode::kCorruptFile,
+              AllOf(HasSubstr("blk.0.ffn_gate_inp.weight"), HasSubstr("expected [32, 3]")));
+}
+
+TEST(WeightsTest, MissingExpertsAreNamed) {
+  ExpectFails(WithSingleExperts(Mixture()).EraseTensor("blk.1.ffn_down.2.weight"), StatusCode::kCorruptFile,
+              HasSubstr("tensor blk.1.ffn_down.2.weight is missing"));
+  // More than the file counts.
+  ExpectFails(WithSingleExperts(Mixture()).AddTensor("blk.0.ffn_up.3.weight", {32, 48}), StatusCode::kUnsupported,
+              HasSubstr("blk.0.ffn_up.3.weight"));
+  // A dense layer in a model of experts, and the other way round.
+  ExpectFails(TinyModel().Set("llama.expert_count", 3u).Set("llama.expert_used_count", 2u), StatusCode::kCorruptFile,
+              AllOf(HasSubstr("blk.0.ffn_gate_inp.weight"), HasSubstr("missing")));
+  ExpectFails(Mixture().Set("llama.expert_count", 0u), StatusCode::kCorruptFile,
+              AllOf(HasSubstr("blk.0.ffn_gate.weight"), HasSubstr("missing")));
+}
+
+TEST(WeightsTest, MixedLayoutsOfExpertsAreRefused) {
+  for (const char* part : {"ffn_gate", "ffn_up", "ffn_down"}) {
+    ExpectFails(Mixture().SplitExperts(Cat("blk.1.", part, "_exps.weight")), StatusCode::kCorruptFile,
+                AllOf(HasSubstr("layer 1"), HasSubstr("two layouts"), HasSubstr(Cat("blk.1.", part, ".0.weight")),
+                      HasSubstr("_exps.weight")));
+  }
+  ExpectFails(Mixture().AddTensor("blk.0.ffn_up.2.weight", {32, 48}), StatusCode::kCorruptFile,
+              AllOf(HasSubstr("layer 0"), HasSubstr("blk.0.ffn_up.2.weight")));
+}
+
+TEST(WeightsTest, BothLayoutsOfExpertsComputeTheSame) {
+  const std::vector<Token> tokens = {3, 4, 5, 6, 7, 8, 9};
+  const std::vector<float> expected = AllLogits(Mixture().Open().value(), {.threads = 1}, tokens);
+  EXPECT_TRUE(SameBits(AllLogits(WithSingleExperts(Mixture()).Open().value(), {.threads = 1}, tokens), expected));
+}
+
+// Experts beside a dense feed-forward, with gate and up in one tensor.
+class BesideDenseTest : public testing::Test {
+ protected:
+  BesideDenseTest() : tiny_({.layers = 1}) {
+    architecture_ = *Config(tiny_).architecture;
+    architecture_.experts = Experts::kBesideDense;
+    tiny_.AddTensor("blk.0.ffn_gate_inp.weight", {32, 3}).AddTensor("blk.0.ffn_gate_inp.scale", {32});
+    tiny_.AddTensor("blk.0.ffn_gate_up_exps.weight", {32, 2 * 24, 3});
+    tiny_.AddTensor("blk.0.ffn_down_exps.weight", {24, 32, 3}).AddTensor("blk.0.ffn_down_exps.scale", {3});
+    for (const char* norm : kNorms) tiny_.AddTensor(norm, {32});
+  }
+
+  static ModelConfig Config(const TinyModel& tiny) {
+    const std::string bytes = tiny.Build();
+    return ReadModelConfig(GgufFile::Parse(std::as_bytes(std::span(bytes)), "tiny").value()).value();
+  }
+
+  // Views into bytes_.
+  Result<Weights> Bind(const TinyModel& tiny) {
+    ModelConfig config = Config(tiny);
+    config.architecture = &architecture_;
+    config.expert_count = 3;
+    config.expert_used_count = 2;
+    config.layers[0].expert_feed_forward_length = 24;
+    bytes_ = tiny.Build();
+    return BindWeights(GgufFile::Parse(std::as_bytes(std::span(bytes_)), "tiny").value(), config);
+  }
+
+  static constexpr const char* kNorms[] = {"blk.0.pre_ffw_norm_2.weight", "blk.0.post_ffw_norm_1.weight",
+                                           "blk.0.post_ffw_norm_2.weight"};
+  TinyModel tiny_;
+  Architecture architecture_ = {};
+  std::string bytes_;
+};
+
+TEST_F(BesideDenseTest, BindsBoth) {
+  const std::vector<float> scales = {2, 3, 5};
+  tiny_.SetTensor("blk.0.ffn_down_exps.scale", {3}, scales);
+  tiny_.SetTensor("blk.0.ffn_gate_inp.scale", {32}, std::vector<float>(32, 4.0f));
+  const Weights weights = Bind(tiny_).value();
+  const LayerWeights& layer = weights.layers[0];
+  EXPECT_EQ(layer.ffn_gate.rows, 64);
+  const ExpertWeights& experts = layer.ffn_experts;
+  ASSERT_EQ(experts.experts.size(), 3u);
+  EXPECT_FLOAT_EQ(experts.router_norm[7], 4 / std::sqrt(32.0f));
+  constexpr std::size_t kHalf = 4 * 24 * 32;
+  for (std::size_t i = 0; i < 3; ++i) {
+    const Expert& expert = experts.experts[i];
+    EXPECT_EQ(expert.scale, scales[i]);
+    EXPECT_EQ(expert.gate.data, experts.experts[0].gate.data + 2 * i * kHalf);
+    EXPECT_EQ(expert.up.data, expert.gate.data + kHalf);
+    EXPECT_EQ(expert.down.data, experts.experts[0].down.data + i * kHalf);
+    for (const Matrix* matrix : {&expert.gate, &expert.up, &expert.down}) EXPECT_EQ(matrix->bytes(), kHalf);
+    EXPECT_EQ(expert.up.columns, 32);
+    EXPECT_EQ(expert.down.columns, 24);
+  }
+}
+
+TEST_F(BesideDenseTest, EveryTensorIsNeeded) {
+  for (const char* name : {"blk.0.ffn_gate_inp.scale", "blk.0.ffn_down_exps.scale", kNorms[0], kNorms[1], kNorms[2],
+                           "blk.0.ffn_gate.weight", "blk.0.ffn_down_exps.weight"}) {
+    TinyModel without = tiny_;
+    const Status status = Bind(without.EraseTensor(name)).status();
+    EXPECT_EQ(status.code(), StatusCode::kCorruptFile);
+    EXPECT_THAT(status.message(), AllOf(HasSubstr(name), HasSubstr("missing")));
+  }
+  TinyModel wrong = tiny_;
+  EXPECT_THAT(Bind(wrong.AddTensor("blk.0.ffn_gate_up_exps.weight", {32, 24, 3})).status().message(),
+              AllOf(HasSubstr("blk.0.ffn_gate_up_exps.weight"), HasSubstr("expected [32, 48, 3]")));
+  // Gate and up of their own besides.
+  EXPECT_EQ(Bind(tiny_.AddTensor("blk.0.ffn_gate_exps.weight", {32, 24, 3})).status().code(), StatusCode::kUnsupported);
+}
+
+// The router reads floats.
+TEST_F(BesideDenseTest, AQuantizedRouterIsRefused) {
+  tiny_.SetTensor("blk.0.ffn_gate_inp.weight", static_cast<std::uint32_t>(Format::kQ8_0), {32, 3},
+                  std::string(3 * sizeof(BlockQ8_0), '\0'));
+  const Status status = Bind(tiny_).status();
+  EXPECT_EQ(status.code(), StatusCode::kUnsupported);
+  EXPECT_THAT(status.message(), AllOf(HasSubstr("blk.0.ffn_gate_inp.weight"), HasSubstr("Q8_0")));
 }
 
 TEST(WeightsTest, EverySuperfluousTensorIsNamed) {

@@ -18,43 +18,51 @@ std::size_t RoundUp(std::int64_t bytes) {
   return (static_cast<std::size_t>(bytes) + kLayerAlignment - 1) / kLayerAlignment * kLayerAlignment;
 }
 
+std::size_t KeyBytes(const KvCache::Layer& layer) { return RoundUp(layer.heads * layer.cells * layer.key_bytes); }
+std::size_t ValueBytes(const KvCache::Layer& layer) { return RoundUp(layer.heads * layer.cells * layer.value_bytes); }
+
 }  // namespace
 
 Result<KvCache> KvCache::Create(const ModelConfig& config, std::int64_t context_length, std::int64_t batch_size,
                                 CacheFormat format) {
-  const std::int32_t lengths[] = {config.key_length, config.value_length};
-  for (const std::int32_t length : lengths) {
-    if (format != CacheFormat::kQ8_0 || length % kBlock == 0) continue;
-    return Status(StatusCode::kUnsupported,
-                  Cat("the model has heads of ", length, " dimensions, and a q8_0 key/value cache takes multiples of ",
-                      kBlock, "; use the default, f16"));
+  for (const LayerConfig& shape : config.layers) {
+    for (const std::int32_t length : {shape.key_length, shape.value_length}) {
+      if (format != CacheFormat::kQ8_0 || length % kBlock == 0) continue;
+      return Status(StatusCode::kUnsupported, Cat("the model has heads of ", length,
+                                                  " dimensions, and a q8_0 key/value cache takes multiples of ", kBlock,
+                                                  "; use the default, f16"));
+    }
   }
   KvCache cache;
+  cache.context_length_ = context_length;
   cache.format_ = format;
   cache.sliding_cells_ = std::min(context_length, config.window + batch_size - 1);
   std::size_t total = 0;
-  for (const LayerConfig& shape : config.layers) {
+  for (std::size_t i = 0; i < config.layers.size() && total <= kMaxBytes; ++i) {
+    const LayerConfig& shape = config.layers[i];
     Layer layer;
     layer.cells = shape.sliding ? cache.sliding_cells_ : context_length;
     layer.heads = shape.kv_heads;
-    layer.key_bytes = static_cast<std::int64_t>(CacheBytes(format, config.key_length));
-    layer.value_bytes = static_cast<std::int64_t>(CacheBytes(format, config.value_length));
-    total += RoundUp(layer.heads * layer.cells * layer.key_bytes);
-    total += RoundUp(layer.heads * layer.cells * layer.value_bytes);
+    layer.key_bytes = static_cast<std::int64_t>(CacheBytes(format, shape.key_length));
+    layer.value_bytes = static_cast<std::int64_t>(CacheBytes(format, shape.value_length));
+    if (config.owns_kv(i)) total += KeyBytes(layer) + ValueBytes(layer);
     if (shape.sliding) cache.window_ = config.window;
     cache.layers_.push_back(layer);
-    if (total > kMaxBytes) break;
   }
   if (total > kMaxBytes || !cache.buffer_.Allocate(total)) {
     return Status(StatusCode::kOutOfMemory, Cat("no memory for the key/value cache: at least ", total,
                                                 " bytes for a context of ", context_length, " tokens"));
   }
   std::byte* at = cache.buffer_.data();
-  for (Layer& layer : cache.layers_) {
+  for (std::size_t i = 0; i < cache.layers_.size(); ++i) {
+    Layer& layer = cache.layers_[i];
+    if (!config.owns_kv(i)) {
+      layer = cache.layers_[static_cast<std::size_t>(config.layers[i].kv_layer)];
+      continue;
+    }
     layer.keys = at;
-    at += RoundUp(layer.heads * layer.cells * layer.key_bytes);
-    layer.values = at;
-    at += RoundUp(layer.heads * layer.cells * layer.value_bytes);
+    layer.values = at + KeyBytes(layer);
+    at += KeyBytes(layer) + ValueBytes(layer);
   }
   return cache;
 }

@@ -16,7 +16,7 @@ namespace slm {
 
 // Each layer has a ring of cells; position p lives in cell p % cells, keys after RoPE. Global layers have a cell for
 // every position of the context. Sliding layers have as many as the window and one batch need, so that a batch can be
-// written before its first row looks back.
+// written before its first row looks back. A layer without keys and values of its own has the ring of the one it reads.
 class KvCache {
  public:
   // The cells of a head are next to each other, as attention reads them.
@@ -39,6 +39,7 @@ class KvCache {
                                 CacheFormat format);
 
   const Layer& layer(std::size_t index) const { return layers_[index]; }
+  std::int64_t context_length() const { return context_length_; }
   CacheFormat format() const { return format_; }
   std::uint64_t bytes() const { return buffer_.bytes(); }
 
@@ -53,6 +54,7 @@ class KvCache {
  private:
   std::vector<Layer> layers_;
   AlignedBuffer<std::byte> buffer_;
+  std::int64_t context_length_ = 0;
   CacheFormat format_ = CacheFormat::kF16;
   std::int64_t window_ = 0;  // 0: no layer slides
   std::int64_t sliding_cells_ = 0;

@@ -16,21 +16,28 @@ namespace slm {
 
 // In the order of the forward pass.
 enum class Operation : std::uint8_t {
-  kEmbed,        // embedding rows, rotation angles, first norm
-  kQkv,          // products: queries, keys, values
-  kRopeStore,    // norms of heads, RoPE, keys and values into the cache
-  kAttention,    // and its output as activations
-  kAttnOutput,   // product
-  kAttnAddNorm,  // norm of the output, residual, norm of the feed-forward's input
-  kGateUp,       // products, and the activation function
-  kDown,         // product
-  kFfnAddNorm,   // as kAttnAddNorm, for the next layer
-  kOutputHead,   // norm, product with the vocabulary
+  kEmbed,          // embedding rows, rotation angles, first norm
+  kQkv,            // products: queries, keys, values
+  kRopeStore,      // norms of heads, RoPE, keys and values into the cache
+  kAttention,      // and its output as activations
+  kAttnOutput,     // product
+  kAttnAddNorm,    // norm of the output, residual, norm of the feed-forward's input
+  kSparseGate,     // product, and what remains of it; where a layer's gate is sparse
+  kGateUp,         // products, and the activation function
+  kDown,           // product
+  kRouter,         // product with the router, choice of experts, rows grouped by expert
+  kExpertsGateUp,  // as kGateUp, of the chosen experts
+  kExpertsDown,    // products, and the weighted sum of the experts
+  kFfnAddNorm,     // as kAttnAddNorm, for the next layer
+  kLayerInput,     // the layer's own input of each token, where it has one: products, residual, norm
+  kLaurel,         // products of a low-rank path beside attention, and what joins the two
+  kOutputHead,     // norm, product with the vocabulary
 };
 
-inline constexpr std::array<std::string_view, 10> kOperationNames = {
-    "embed",         "attn_qkv",    "rope_store", "attention",    "attn_output",
-    "attn_add_norm", "ffn_gate_up", "ffn_down",   "ffn_add_norm", "output_head"};
+inline constexpr std::array<std::string_view, 16> kOperationNames = {
+    "embed",           "attn_qkv",    "rope_store", "attention",  "attn_output",     "attn_add_norm",
+    "ffn_sparse_gate", "ffn_gate_up", "ffn_down",   "ffn_router", "experts_gate_up", "experts_down",
+    "ffn_add_norm",    "layer_input", "laurel",     "output_head"};
 
 // What an operation computes and reads.
 struct Cost {

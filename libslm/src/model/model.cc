@@ -85,11 +85,22 @@ std::uint64_t Model::parameter_count() const {
 std::uint64_t Model::bytes_per_token() const {
   std::uint64_t bytes = 0;
   for (const GgufTensor& tensor : impl_->file.tensors()) bytes += tensor.data.size();
-  // Of the embedding table one row is read, unless it is the output head too.
+  // Of the embedding tables one row is read, unless it is the output head too.
   const Weights& weights = impl_->weights;
-  const Matrix& embedding = weights.token_embd;
-  if (weights.output.data != embedding.data)
-    bytes -= static_cast<std::uint64_t>(embedding.rows - 1) * embedding.row_bytes;
+  bytes -= weights.unread_bytes;
+  for (const Matrix* table : {&weights.token_embd, &weights.per_layer_token_embd}) {
+    if (table->present() && table->data != weights.output.data)
+      bytes -= static_cast<std::uint64_t>(table->rows - 1) * table->row_bytes;
+  }
+  // Of a layer's experts only those that are used.
+  const auto count = static_cast<std::uint64_t>(impl_->config.expert_count);
+  const auto used = static_cast<std::uint64_t>(impl_->config.expert_used_count);
+  for (const LayerWeights& layer : weights.layers) {
+    std::uint64_t of_experts = 0;
+    for (const Expert& expert : layer.ffn_experts.experts)
+      of_experts += expert.gate.bytes() + expert.up.bytes() + expert.down.bytes();
+    if (count != 0) bytes -= of_experts / count * (count - used);
+  }
   return bytes;
 }
 

@@ -1,5 +1,6 @@
 #include "model/model_config.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <optional>
@@ -7,6 +8,8 @@
 
 #include "base/format.h"
 #include "base/status_macros.h"
+#include "model/config_reader.h"
+#include "model/rope_config.h"
 
 namespace slm {
 
@@ -14,6 +17,8 @@ namespace {
 
 constexpr std::int32_t kMaxLayers = 512;
 constexpr std::int32_t kMaxDimension = 1 << 20;
+constexpr std::int32_t kMaxHeadLength = 4096;
+constexpr std::int32_t kMaxExperts = 1024;
 
 std::string Known() {
   std::string names;
@@ -39,79 +44,7 @@ Result<const Architecture*> FindArchitecture(const GgufFile& file) {
                 Cat("architecture \"", value->ToString(80), "\" is not supported; known: ", Known()));
 }
 
-// Reads the keys below one architecture's prefix.
-class Reader {
- public:
-  Reader(const GgufFile& file, std::string_view prefix) : file_(file), prefix_(prefix) {}
-
-  std::string Key(std::string_view name) const { return Cat(prefix_, ".", name); }
-  const GgufValue* Find(std::string_view name) const { return file_.Find(Key(name)); }
-
-  // An integer in [low, high]; `fallback` if the key is absent, an error if there is none.
-  Result<std::int32_t> Int(std::string_view name, std::int32_t low, std::int32_t high,
-                           std::optional<std::int32_t> fallback) const {
-    const GgufValue* value = Find(name);
-    if (value == nullptr) {
-      if (fallback) return *fallback;
-      return Missing(name);
-    }
-    const std::optional<std::int64_t> number = value->AsInt();
-    if (!number || *number < low || *number > high)
-      return Bad(name, *value, Cat("an integer from ", low, " to ", high));
-    return static_cast<std::int32_t>(*number);
-  }
-
-  // A finite number above 0, or also 0 itself.
-  Result<double> Number(std::string_view name, std::optional<double> fallback, bool zero_allowed = false) const {
-    const GgufValue* value = Find(name);
-    if (value == nullptr) {
-      if (fallback) return *fallback;
-      return Missing(name);
-    }
-    const std::optional<double> number = value->AsDouble();
-    const bool valid = number && std::isfinite(*number) && (*number > 0 || (zero_allowed && *number == 0));
-    if (!valid) return Bad(name, *value, zero_allowed ? "a finite number of at least 0" : "a finite number above 0");
-    return *number;
-  }
-
-  // One integer for all layers, or an array with one for each.
-  Result<std::vector<std::int32_t>> PerLayer(std::string_view name, std::int32_t layers, std::int32_t low,
-                                             std::int32_t high, const std::vector<std::int32_t>* fallback) const {
-    const GgufValue* value = Find(name);
-    if (value == nullptr) {
-      if (fallback != nullptr) return *fallback;
-      return Missing(name);
-    }
-    if (value->type() != GgufType::kArray) {
-      SLM_ASSIGN_OR_RETURN(const std::int32_t number, Int(name, low, high, std::nullopt));
-      return std::vector<std::int32_t>(static_cast<std::size_t>(layers), number);
-    }
-    const std::optional<std::vector<std::int64_t>> numbers = value->AsInts();
-    if (!numbers || numbers->size() != static_cast<std::size_t>(layers))
-      return Bad(name, *value, Cat(layers, " integers, one for each layer"));
-    std::vector<std::int32_t> result;
-    result.reserve(numbers->size());
-    for (const std::int64_t number : *numbers) {
-      if (number < low || number > high) return Bad(name, *value, Cat("integers from ", low, " to ", high));
-      result.push_back(static_cast<std::int32_t>(number));
-    }
-    return result;
-  }
-
-  Status Missing(std::string_view name) const {
-    return Status(StatusCode::kCorruptFile, Cat("metadata key ", Key(name), " is missing"));
-  }
-  Status Bad(std::string_view name, const GgufValue& value, std::string_view expected) const {
-    return Status(StatusCode::kCorruptFile, Cat("metadata key ", Key(name), ": expected ", expected, ", found ",
-                                                value.ToString(60), " (", value.TypeName(), ")"));
-  }
-
- private:
-  const GgufFile& file_;
-  std::string_view prefix_;
-};
-
-Status ReadSizes(const GgufFile& file, const Reader& reader, ModelConfig& config) {
+Status ReadSizes(const GgufFile& file, const ConfigReader& reader, ModelConfig& config) {
   SLM_ASSIGN_OR_RETURN(config.embedding_length, reader.Int("embedding_length", 1, kMaxDimension, std::nullopt));
   SLM_ASSIGN_OR_RETURN(config.context_length,
                        reader.Int("context_length", 1, std::numeric_limits<std::int32_t>::max(), std::nullopt));
@@ -127,7 +60,7 @@ Status ReadSizes(const GgufFile& file, const Reader& reader, ModelConfig& config
   return {};
 }
 
-Status ReadLayers(const Reader& reader, ModelConfig& config) {
+Status ReadLayers(const ConfigReader& reader, ModelConfig& config) {
   SLM_ASSIGN_OR_RETURN(const std::int32_t count, reader.Int("block_count", 1, kMaxLayers, std::nullopt));
   SLM_ASSIGN_OR_RETURN(const std::vector<std::int32_t> heads,
                        reader.PerLayer("attention.head_count", count, 1, 1024, nullptr));
@@ -141,43 +74,27 @@ Status ReadLayers(const Reader& reader, ModelConfig& config) {
       return Status(StatusCode::kCorruptFile, Cat(reader.Key("attention.head_count"), " of layer ", i, " is ", heads[i],
                                                   ", not a multiple of its ", kv_heads[i], " key/value heads"));
     }
-    config.layers[i] = {.heads = heads[i], .kv_heads = kv_heads[i], .feed_forward_length = widths[i], .sliding = false};
+    LayerConfig& layer = config.layers[i];
+    layer.heads = heads[i];
+    layer.kv_heads = kv_heads[i];
+    layer.feed_forward_length = widths[i];
+    layer.kv_layer = static_cast<std::int32_t>(i);
+    const std::int32_t interval = config.architecture->no_rope_interval;
+    layer.rotates = interval == 0 || (static_cast<std::int32_t>(i) + 1) % interval != 0;
   }
   return {};
 }
 
-Status ReadHeads(const Reader& reader, ModelConfig& config) {
-  const std::int32_t heads = config.layers.front().heads;
-  const std::int32_t share = config.embedding_length / heads;
-  for (const char* name : {"attention.key_length", "attention.value_length"}) {
-    if (config.embedding_length % heads != 0 && reader.Find(name) == nullptr) return reader.Missing(name);
-  }
-  SLM_ASSIGN_OR_RETURN(config.key_length, reader.Int("attention.key_length", 2, 4096, share));
-  SLM_ASSIGN_OR_RETURN(config.value_length, reader.Int("attention.value_length", 1, 4096, share));
-  SLM_ASSIGN_OR_RETURN(config.rope_dimensions,
-                       reader.Int("rope.dimension_count", 2, config.key_length, config.key_length));
-  if (config.rope_dimensions % 2 != 0) {
-    return Status(StatusCode::kCorruptFile, Cat("RoPE rotates pairs, but ", reader.Key("rope.dimension_count"),
-                                                " (or the head) has ", config.rope_dimensions, " dimensions"));
-  }
+// A value of the architecture's row that stands in for a key, if the row has one.
+std::optional<std::int32_t> Fallback(std::int32_t of_row) {
+  return of_row == kInFile ? std::nullopt : std::optional(of_row);
+}
+
+Status ReadWindow(const ConfigReader& reader, ModelConfig& config) {
   const Architecture& architecture = *config.architecture;
-  const bool by_width = architecture.layers_scaling_by_width != 0 &&
-                        config.layers.size() == static_cast<std::size_t>(architecture.layers_scaling_by_width);
-  SLM_ASSIGN_OR_RETURN(
-      const double scale,
-      reader.Number("attention.scale", 1 / std::sqrt(static_cast<double>(by_width ? share : config.key_length))));
-  config.attention_scale = static_cast<float>(scale);
-  if (architecture.scales_embedding) config.embedding_scale = std::sqrt(static_cast<float>(config.embedding_length));
-  if (reader.Find("final_logit_softcapping") != nullptr) {
-    SLM_ASSIGN_OR_RETURN(const double cap, reader.Number("final_logit_softcapping", std::nullopt));
-    config.final_softcap = static_cast<float>(cap);
-  }
-  return {};
-}
-
-Status ReadWindow(const Reader& reader, ModelConfig& config) {
   SLM_ASSIGN_OR_RETURN(config.window,
-                       reader.Int("attention.sliding_window", 0, std::numeric_limits<std::int32_t>::max(), 0));
+                       reader.Int("attention.sliding_window", 0, std::numeric_limits<std::int32_t>::max(),
+                                  Fallback(architecture.window)));
   if (config.window == 0) return {};
   const std::int32_t count = static_cast<std::int32_t>(config.layers.size());
   const GgufValue* pattern = reader.Find("attention.sliding_window_pattern");
@@ -190,40 +107,137 @@ Status ReadWindow(const Reader& reader, ModelConfig& config) {
     return {};
   }
   SLM_ASSIGN_OR_RETURN(const std::int32_t group, reader.Int("attention.sliding_window_pattern", 0, kMaxLayers,
-                                                            config.architecture->window_pattern));
+                                                            Fallback(architecture.window_pattern)));
   for (std::int32_t i = 0; i < count; ++i)
     config.layers[static_cast<std::size_t>(i)].sliding = group == 0 || i % group < group - 1;
   return {};
 }
 
-Status ReadRope(const Reader& reader, ModelConfig& config) {
-  const Architecture& architecture = *config.architecture;
-  SLM_ASSIGN_OR_RETURN(config.rope_global.base, reader.Number("rope.freq_base", 10000.0));
-  const double sliding_base =
-      architecture.rope_base_sliding != 0 ? architecture.rope_base_sliding : config.rope_global.base;
-  SLM_ASSIGN_OR_RETURN(config.rope_sliding.base, reader.Number("rope.freq_base_swa", sliding_base));
-  const GgufValue* type = reader.Find("rope.scaling.type");
-  const std::optional<std::string_view> name = type != nullptr ? type->AsString() : std::string_view("linear");
-  if (!name || (*name != "none" && *name != "linear")) {
-    return Status(StatusCode::kUnsupported,
-                  Cat(reader.Key("rope.scaling.type"), " is ", type->ToString(40), "; supported: none, linear"));
+// How long heads are, which may differ between global and sliding layers, and how their scores are scaled.
+Status ReadHeads(const ConfigReader& reader, ModelConfig& config) {
+  const std::int32_t heads = config.layers.front().heads;
+  const std::int32_t share = config.embedding_length / heads;
+  for (const char* name : {"attention.key_length", "attention.value_length"}) {
+    if (config.embedding_length % heads != 0 && !reader.Has(name)) return reader.Missing(name);
   }
-  if (*name == "none") return {};
-  const char* key = reader.Find("rope.scaling.factor") != nullptr ? "rope.scaling.factor" : "rope.scale_linear";
-  SLM_ASSIGN_OR_RETURN(const double factor, reader.Number(key, 0.0, /*zero_allowed=*/true));
-  if (factor == 0) return {};
-  config.rope_global.position_scale = 1 / factor;
-  if (!architecture.rope_scaling_global_only) config.rope_sliding.position_scale = 1 / factor;
+  SLM_ASSIGN_OR_RETURN(const std::int32_t key, reader.Int("attention.key_length", 2, kMaxHeadLength, share));
+  SLM_ASSIGN_OR_RETURN(const std::int32_t value, reader.Int("attention.value_length", 1, kMaxHeadLength, share));
+  SLM_ASSIGN_OR_RETURN(const std::int32_t key_sliding, reader.Int("attention.key_length_swa", 2, kMaxHeadLength, key));
+  SLM_ASSIGN_OR_RETURN(const std::int32_t value_sliding,
+                       reader.Int("attention.value_length_swa", 1, kMaxHeadLength, value));
+  const Architecture& architecture = *config.architecture;
+  const bool by_width = architecture.layers_scaling_by_width != 0 &&
+                        config.layers.size() == static_cast<std::size_t>(architecture.layers_scaling_by_width);
+  for (LayerConfig& layer : config.layers) {
+    layer.key_length = layer.sliding ? key_sliding : key;
+    layer.value_length = layer.sliding ? value_sliding : value;
+    const double by_length = 1 / std::sqrt(static_cast<double>(by_width ? share : layer.key_length));
+    const double fallback = architecture.attention_scale != 0 ? architecture.attention_scale : by_length;
+    SLM_ASSIGN_OR_RETURN(const double scale, reader.Number("attention.scale", fallback));
+    layer.attention_scale = static_cast<float>(scale);
+  }
   return {};
 }
 
-// Features of the same architecture name that this library does not compute: refused by name instead of ignored.
-Status RefuseUnknownParts(const Reader& reader) {
-  SLM_ASSIGN_OR_RETURN(const std::int32_t experts,
-                       reader.Int("expert_count", 0, std::numeric_limits<std::int32_t>::max(), 0));
-  if (experts > 0)
+// The last layers may read the keys and values of the last layer of their kind that has some of its own.
+Status ReadSharing(const ConfigReader& reader, ModelConfig& config) {
+  const std::int32_t count = static_cast<std::int32_t>(config.layers.size());
+  SLM_ASSIGN_OR_RETURN(const std::int32_t shared, reader.Int("attention.shared_kv_layers", 0, count - 1,
+                                                             Fallback(config.architecture->shared_kv_layers)));
+  const auto owners = std::span(config.layers).first(static_cast<std::size_t>(count - shared));
+  for (std::size_t i = owners.size(); i < config.layers.size(); ++i) {
+    LayerConfig& layer = config.layers[i];
+    std::size_t owner = owners.size();
+    while (owner > 0 && owners[owner - 1].sliding != layer.sliding) --owner;
+    if (owner == 0 || owners[owner - 1].kv_heads != layer.kv_heads) {
+      return Status(StatusCode::kCorruptFile,
+                    Cat(reader.Key("attention.shared_kv_layers"), " is ", shared, ", but none of the layers before ",
+                        owners.size(), " has the ", layer.kv_heads, layer.sliding ? " sliding" : " global",
+                        " key/value heads that layer ", i, " is to read"));
+    }
+    layer.kv_layer = static_cast<std::int32_t>(owner - 1);
+  }
+  return {};
+}
+
+// What happens to the numbers on their way: scales, caps, and inputs beside the stream.
+Status ReadStream(const ConfigReader& reader, ModelConfig& config) {
+  const Architecture& architecture = *config.architecture;
+  if (architecture.scales_embedding) config.embedding_scale = std::sqrt(static_cast<float>(config.embedding_length));
+  const auto cap = [&](std::string_view name, double of_row) -> Result<float> {
+    if (!reader.Has(name)) return static_cast<float>(of_row);
+    SLM_ASSIGN_OR_RETURN(const double value, reader.Number(name, std::nullopt));
+    return static_cast<float>(value);
+  };
+  SLM_ASSIGN_OR_RETURN(config.attention_softcap, cap("attn_logit_softcapping", architecture.attention_softcap));
+  SLM_ASSIGN_OR_RETURN(config.final_softcap, cap("final_logit_softcapping", architecture.final_softcap));
+  SLM_ASSIGN_OR_RETURN(config.per_layer_width, reader.Int("embedding_length_per_layer_input", 0, kMaxDimension,
+                                                          Fallback(architecture.per_layer_width)));
+  return {};
+}
+
+Status ReadAltUp(const ConfigReader& reader, ModelConfig& config) {
+  if (config.architecture->wiring != ResidualWiring::kAltUp) return {};
+  SLM_ASSIGN_OR_RETURN(config.altup_streams, reader.Int("altup.num_inputs", 2, kMaxAltUpStreams, std::nullopt));
+  SLM_ASSIGN_OR_RETURN(const std::int32_t active,
+                       reader.Int("altup.active_idx", 0, config.altup_streams - 1, std::nullopt));
+  if (active != 0) {
     return Status(StatusCode::kUnsupported,
-                  Cat("mixture-of-experts models are not supported: ", reader.Key("expert_count"), " is ", experts));
+                  Cat(reader.Key("altup.active_idx"), " is ", active, "; supported: 0, the first stream"));
+  }
+  if (config.per_layer_width == 0) {
+    return Status(StatusCode::kCorruptFile, Cat(reader.Key("embedding_length_per_layer_input"),
+                                                " is 0, but the streams of this architecture are joined by it"));
+  }
+  constexpr const char* kSparsity = "activation_sparsity_scale";
+  SLM_ASSIGN_OR_RETURN(const std::vector<float> sparsity, reader.FloatPerLayer(kSparsity, config.layers.size()));
+  for (std::size_t i = 0; i < sparsity.size(); ++i) config.layers[i].gate_sparsity = std::max(0.0f, sparsity[i]);
+  return {};
+}
+
+// What of a router this library does not compute is refused: it would change the numbers, and nothing would show it.
+Status CheckRouter(const ConfigReader& reader) {
+  constexpr std::int64_t kSoftmax = 1;
+  const GgufValue* gating = reader.Find("expert_gating_func");
+  if (gating != nullptr && gating->AsInt() != kSoftmax) {
+    return Status(StatusCode::kUnsupported,
+                  Cat(reader.Key("expert_gating_func"), " is ", gating->ToString(40), "; supported: 1 (softmax)"));
+  }
+  const GgufValue* normalised = reader.Find("expert_weights_norm");
+  if (normalised != nullptr && normalised->AsBool() != true) {
+    return Status(StatusCode::kUnsupported, Cat(reader.Key("expert_weights_norm"), " is ", normalised->ToString(40),
+                                                "; supported: true (the weights of a row's experts add up to 1)"));
+  }
+  const GgufValue* scale = reader.Find("expert_weights_scale");
+  if (scale != nullptr && scale->AsDouble() != 1.0) {
+    return Status(StatusCode::kUnsupported,
+                  Cat(reader.Key("expert_weights_scale"), " is ", scale->ToString(40), "; supported: 1"));
+  }
+  return {};
+}
+
+Status ReadExperts(const ConfigReader& reader, ModelConfig& config) {
+  const Experts experts = config.architecture->experts;
+  const bool always = experts == Experts::kAlways;
+  SLM_ASSIGN_OR_RETURN(config.expert_count, reader.Int("expert_count", always ? 1 : 0, kMaxExperts,
+                                                       always ? std::nullopt : std::optional(0)));
+  if (config.expert_count == 0) return {};
+  if (experts == Experts::kNone) {
+    return Status(StatusCode::kUnsupported,
+                  Cat(reader.Key("expert_count"), " is ", config.expert_count, ", but architecture ",
+                      config.architecture->name, " as this library computes it has no experts"));
+  }
+  SLM_ASSIGN_OR_RETURN(config.expert_used_count, reader.Int("expert_used_count", 1, config.expert_count, std::nullopt));
+  SLM_RETURN_IF_ERROR(CheckRouter(reader));
+  for (LayerConfig& layer : config.layers) {
+    std::optional<std::int32_t> width;  // where the file says nothing
+    if (experts == Experts::kOptional) width = layer.feed_forward_length;
+    if (experts == Experts::kAlways && layer.feed_forward_length >= config.expert_used_count)
+      width = layer.feed_forward_length / config.expert_used_count;
+    SLM_ASSIGN_OR_RETURN(layer.expert_feed_forward_length,
+                         reader.Int("expert_feed_forward_length", 1, kMaxDimension, width));
+    if (experts != Experts::kBesideDense) layer.feed_forward_length = 0;
+  }
   return {};
 }
 
@@ -232,13 +246,16 @@ Status RefuseUnknownParts(const Reader& reader) {
 Result<ModelConfig> ReadModelConfig(const GgufFile& file) {
   ModelConfig config;
   SLM_ASSIGN_OR_RETURN(config.architecture, FindArchitecture(file));
-  const Reader reader(file, config.architecture->name);
-  SLM_RETURN_IF_ERROR(RefuseUnknownParts(reader));
+  const ConfigReader reader(file, config.architecture->name);
   SLM_RETURN_IF_ERROR(ReadSizes(file, reader, config));
   SLM_RETURN_IF_ERROR(ReadLayers(reader, config));
-  SLM_RETURN_IF_ERROR(ReadHeads(reader, config));
+  SLM_RETURN_IF_ERROR(ReadExperts(reader, config));
   SLM_RETURN_IF_ERROR(ReadWindow(reader, config));
+  SLM_RETURN_IF_ERROR(ReadHeads(reader, config));
+  SLM_RETURN_IF_ERROR(ReadSharing(reader, config));
   SLM_RETURN_IF_ERROR(ReadRope(reader, config));
+  SLM_RETURN_IF_ERROR(ReadStream(reader, config));
+  SLM_RETURN_IF_ERROR(ReadAltUp(reader, config));
   return config;
 }
 

@@ -23,16 +23,49 @@ struct Matrix {
   std::size_t row_bytes = 0;
 
   bool present() const { return data != nullptr; }
+  std::size_t bytes() const { return static_cast<std::size_t>(rows) * row_bytes; }
 };
 
 // A small tensor, kept as floats whatever its format. Empty where an optional tensor is absent.
 using Vector = std::vector<float>;
 
+// What a layer of ResidualWiring::kAltUp has besides; `n` is the number of streams.
+struct AltUpWeights {
+  Vector router_norm;    // [d]
+  Vector router;         // [n, d]
+  Vector predict_coef;   // [n * n, n]
+  Vector correct_coef;   // [n, n]
+  Vector correct_scale;  // [d]
+  Matrix laurel_l;       // [rank, d]
+  Matrix laurel_r;       // [d, rank]
+  Vector laurel_post_norm;
+};
+
+// One of the experts of a layer's feed-forward.
+struct Expert {
+  Matrix gate;      // [expert ff, d]
+  Matrix up;        // [expert ff, d]
+  Matrix down;      // [d, expert ff]
+  float scale = 1;  // of its output
+};
+
+// Where a file has experts. Each is read where it is mapped; nothing says that they follow each other.
+struct ExpertWeights {
+  Matrix router;                // [experts, d]
+  std::vector<Expert> experts;  // empty: the layer has none
+  // Of experts beside a dense feed-forward: the norms of what the router and the experts read from the stream, and of
+  // what the dense feed-forward and the experts give.
+  Vector router_norm;      // [d]
+  Vector input_norm;       // [d]
+  Vector dense_post_norm;  // [d]
+  Vector post_norm;        // [d]
+};
+
 struct LayerWeights {
   Vector attn_norm;    // [d]
   Matrix attn_q;       // [heads * key_length, d]
-  Matrix attn_k;       // [kv_heads * key_length, d]
-  Matrix attn_v;       // [kv_heads * value_length, d]
+  Matrix attn_k;       // [kv_heads * key_length, d]; absent, with the next, where another layer's cache is read
+  Matrix attn_v;       // [kv_heads * value_length, d]; absent where keys are the values
   Matrix attn_output;  // [d, heads * value_length]
   Vector attn_q_bias;  // optional, as long as the product's rows; likewise the next three
   Vector attn_k_bias;
@@ -42,18 +75,35 @@ struct LayerWeights {
   Vector attn_k_norm;          // [key_length], with query_key_norm
   Vector post_attention_norm;  // [d], with post_norms
   Vector ffn_norm;             // [d]
-  Matrix ffn_gate;             // [ff, d]
+  Matrix ffn_gate;             // [ff, d], unless experts take its place; likewise the next two
   Matrix ffn_up;               // [ff, d]
   Matrix ffn_down;             // [d, ff]
-  Vector post_ffw_norm;        // [d], with post_norms
+  ExpertWeights ffn_experts;
+  Vector post_ffw_norm;  // [d], with post_norms
+  Matrix inp_gate;       // [per_layer_width, d], with per-layer inputs; likewise the next two
+  Matrix proj;           // [d, per_layer_width]
+  Vector post_norm;      // [d]
+  Vector output_scale;   // [1], with layer_output_scale
+  AltUpWeights altup;
 };
 
 struct Weights {
   Matrix token_embd;   // [vocab, d]
   Matrix output;       // [vocab, d]; the embedding where the file has no output.weight of its own
   Vector output_norm;  // [d]
-  Vector rope_freqs;   // [rope_dimensions / 2], optional: divides the angle of each pair where scaling does
+  // [rope dimensions / 2], optional: divide the angle of each pair where scaling does. The factors come together, one for
+  // contexts longer than the original and one for others, and give way to rope_freqs.
+  Vector rope_freqs;
+  Vector rope_factors_long;
+  Vector rope_factors_short;
+  Matrix per_layer_token_embd;     // [vocab, layers * per_layer_width], with per-layer inputs; likewise the next two
+  Matrix per_layer_model_proj;     // [layers * per_layer_width, d]
+  Vector per_layer_proj_norm;      // [per_layer_width]
+  std::vector<Matrix> altup_proj;  // [d, d] for each stream but the first; likewise the next
+  std::vector<Matrix> altup_unembd_proj;
   std::vector<LayerWeights> layers;
+
+  std::uint64_t unread_bytes = 0;  // of tensors that belong to the architecture, but not to what it computes
 };
 
 // Third fence: finds every tensor the configuration asks for and checks its shape, format and size. kCorruptFile names
