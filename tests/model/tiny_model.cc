@@ -148,6 +148,16 @@ TinyModel& TinyModel::CopyTensor(std::string_view from, std::string_view to) {
   return SetTensor(to, tensor.type, tensor.shape, tensor.data);
 }
 
+std::vector<float> TinyModel::Values(std::string_view name) const {
+  for (const Tensor& tensor : tensors_) {
+    if (tensor.name != name) continue;
+    std::vector<float> values(tensor.data.size() / sizeof(float));
+    std::memcpy(values.data(), tensor.data.data(), tensor.data.size());
+    return values;
+  }
+  throw std::invalid_argument("no tensor " + std::string(name));
+}
+
 TinyModel& TinyModel::SetAlignment(std::uint32_t alignment) {
   alignment_ = alignment;
   return Set("general.alignment", alignment);

@@ -57,6 +57,9 @@ class TinyModel {
   TinyModel& SetValue(std::string_view name, std::size_t index, float value);
   TinyModel& CopyTensor(std::string_view from, std::string_view to);
 
+  // Of an F32 tensor.
+  std::vector<float> Values(std::string_view name) const;
+
   // Padding between tensors, and what the file says of it.
   TinyModel& SetAlignment(std::uint32_t alignment);
 
