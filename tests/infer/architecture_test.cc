@@ -142,7 +142,9 @@ TEST_P(ArchitectureTest, RopeIsRelative) {
 // whatever the length of the text; with room for less the short ones.
 TEST_P(ArchitectureTest, LongRopeFollowsTheContextOfTheSession) {
   constexpr std::int32_t kOriginal = 32;
+  // A window, of all layers, as Phi-3 files have: scaling is for these too.
   TinyModel tiny = TinyArchitecture("phi3");
+  tiny.Set("phi3.attention.sliding_window", 5u);
   const auto with_factor = [&](float factor) {
     TinyModel scaled = tiny;
     return AllLogits(Open(scaled.Set("phi3.rope.scaling.factor", factor)), {.threads = 1}, Text());

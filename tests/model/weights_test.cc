@@ -162,6 +162,17 @@ TEST(WeightsTest, LongRopeFactorsComeTogether) {
               AllOf(HasSubstr("rope_factors_long.weight"), HasSubstr("missing")));
 }
 
+TEST(WeightsTest, DivisorsFitAllLayersTheyApplyTo) {
+  TinyModel tiny = TinyArchitecture("llama");
+  tiny.Set("llama.attention.sliding_window", 4u).Set("llama.attention.sliding_window_pattern", 2u);
+  tiny.Set("llama.rope.dimension_count_swa", 8u);
+  EXPECT_TRUE(tiny.Open().ok());
+  tiny.AddTensor("rope_freqs.weight", {8});
+  ExpectFails(tiny, StatusCode::kUnsupported, AllOf(HasSubstr("8 pairs"), HasSubstr("sliding layers have 4")));
+  // Gemma's divisors are those of global layers.
+  EXPECT_TRUE(TinyArchitecture("gemma4").Set("gemma4.rope.dimension_count_swa", 8u).Open().ok());
+}
+
 TEST(WeightsTest, LowRankPathIsNarrow) {
   TinyModel tiny = TinyArchitecture("gemma3n");
   ExpectFails(tiny.AddTensor("blk.1.laurel_l.weight", {32, 33}), StatusCode::kCorruptFile,
