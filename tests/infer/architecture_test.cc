@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "infer/fixture.h"
+#include "model/tiny_architecture.h"
 #include "model/tiny_model.h"
 
 namespace slm::test {
@@ -135,6 +136,107 @@ TEST_P(ArchitectureTest, RopeIsRelative) {
   const std::vector<float> other = Logits(other_base);
   EXPECT_LE(Compare(std::span(other).first(40), std::span(logits).first(40)).max_abs, 1e-5);
   EXPECT_GT(Compare(other, logits).max_abs, 1e-2);
+}
+
+// Phi-3's factors for long texts are those of a session that has room for more than the model was first trained for,
+// whatever the length of the text; with room for less the short ones.
+TEST_P(ArchitectureTest, LongRopeFollowsTheContextOfTheSession) {
+  constexpr std::int32_t kOriginal = 32;
+  // A window, of all layers, as Phi-3 files have: scaling is for these too.
+  TinyModel tiny = TinyArchitecture("phi3");
+  tiny.Set("phi3.attention.sliding_window", 5u);
+  const auto with_factor = [&](float factor) {
+    TinyModel scaled = tiny;
+    return AllLogits(Open(scaled.Set("phi3.rope.scaling.factor", factor)), {.threads = 1}, Text());
+  };
+  const std::vector<float> expected_short = with_factor(2);
+  const std::vector<float> expected_long = with_factor(4);
+  tiny.Set("phi3.rope.scaling.original_context_length", static_cast<std::uint32_t>(kOriginal));
+  tiny.SetTensor("rope_factors_short.weight", {8}, std::vector<float>(8, 2.0f));
+  tiny.SetTensor("rope_factors_long.weight", {8}, std::vector<float>(8, 4.0f));
+  const Model model = Open(tiny);
+  for (const std::size_t split : {std::size_t{0}, std::size_t{1}, std::size_t{5}}) {
+    const auto logits = [&](std::int32_t context) {
+      return AllLogits(model, {.context_length = context, .threads = 1}, Text(), split);
+    };
+    EXPECT_TRUE(SameBits(logits(kOriginal), expected_short));
+    EXPECT_TRUE(SameBits(logits(kOriginal + 1), expected_long));
+  }
+  // A table for all contexts wins over both.
+  tiny.SetTensor("rope_freqs.weight", {8}, std::vector<float>(8, 2.0f));
+  EXPECT_TRUE(SameBits(AllLogits(Open(tiny), {.threads = 1}, Text()), expected_short));
+}
+
+// Queries grow with every `original_context_length` tokens, and not before.
+TEST_P(ArchitectureTest, TemperatureBeginsAtTheOriginalLength) {
+  constexpr std::size_t kOriginal = 5;
+  TinyModel tiny = TinyArchitecture("mistral3");
+  tiny.Set("mistral3.rope.scaling.original_context_length", static_cast<std::uint32_t>(kOriginal));
+  const std::vector<float> plain = Logits(tiny);
+  const std::vector<float> warm = Logits(tiny.Set("mistral3.attention.temperature_scale", 0.5f));
+  for (std::size_t position = 0; position < kLength; ++position) {
+    const auto row = [&](const std::vector<float>& logits) { return std::span(logits).subspan(position * 40, 40); };
+    EXPECT_EQ(bool(SameBits(row(warm), row(plain))), position < kOriginal) << position;
+  }
+}
+
+// YaRN leaves pairs that turn fast as they are and scales slow ones.
+TEST_P(ArchitectureTest, YarnIsBetweenNoScalingAndLinear) {
+  const auto yarn = [&](float beta) {
+    TinyModel tiny = TinyArchitecture("llama");
+    tiny.Set("llama.rope.scaling.type", "yarn").Set("llama.rope.scaling.factor", 4.0f);
+    tiny.Set("llama.rope.scaling.yarn_beta_fast", 2 * beta).Set("llama.rope.scaling.yarn_beta_slow", beta);
+    return Logits(tiny.Set("llama.rope.scaling.yarn_log_multiplier", 1.0f));  // no magnitude
+  };
+  const TinyModel plain = TinyArchitecture("llama");
+  TinyModel linear = plain;
+  linear.Set("llama.rope.scaling.factor", 4.0f);
+  // So few turns that every pair is fast, and so many that every pair but the first, which can't be slow, is not.
+  EXPECT_TRUE(SameBits(yarn(1e-6f), Logits(plain)));
+  EXPECT_FALSE(SameBits(yarn(1e6f), Logits(plain)));
+  EXPECT_FALSE(SameBits(yarn(1), Logits(linear)));
+  EXPECT_FALSE(SameBits(yarn(1), Logits(plain)));
+}
+
+// One matrix of queries, keys and values, and one of gate and up, give what their parts do.
+TEST_P(ArchitectureTest, FusedProjectionsAreTheirParts) {
+  const TinyModel fused = TinyArchitecture("phi3");
+  const auto rows = [&](const TinyModel& from, std::uint32_t layer, const char* name, std::size_t begin,
+                        std::size_t count) {
+    const std::vector<float> all = from.Values("blk." + std::to_string(layer) + "." + name);
+    return std::vector<float>(all.begin() + static_cast<std::ptrdiff_t>(begin * 32),
+                              all.begin() + static_cast<std::ptrdiff_t>((begin + count) * 32));
+  };
+  // The parts in a qwen2 file, whose biases are zero.
+  TinyModel parts = TinyArchitecture("qwen2");
+  for (const char* name : {"token_embd.weight", "output_norm.weight"}) {
+    const std::vector<float> values = fused.Values(name);
+    parts.SetTensor(name, values.size() == 32 ? std::vector<std::uint64_t>{32} : std::vector<std::uint64_t>{32, 40},
+                    values);
+  }
+  for (std::uint32_t layer = 0; layer < kTinyLayers; ++layer) {
+    const std::string prefix = "blk." + std::to_string(layer) + ".";
+    parts.SetTensor(prefix + "attn_q.weight", {32, 64}, rows(fused, layer, "attn_qkv.weight", 0, 64));
+    parts.SetTensor(prefix + "attn_k.weight", {32, 32}, rows(fused, layer, "attn_qkv.weight", 64, 32));
+    parts.SetTensor(prefix + "attn_v.weight", {32, 32}, rows(fused, layer, "attn_qkv.weight", 96, 32));
+    parts.SetTensor(prefix + "ffn_gate.weight", {32, 64}, rows(fused, layer, "ffn_up.weight", 0, 64));
+    parts.SetTensor(prefix + "ffn_up.weight", {32, 64}, rows(fused, layer, "ffn_up.weight", 64, 64));
+    parts.SetTensor(prefix + "ffn_down.weight", {64, 32}, fused.Values(prefix + "ffn_down.weight"));
+    parts.SetTensor(prefix + "attn_output.weight", {64, 32}, fused.Values(prefix + "attn_output.weight"));
+    for (const char* name : {"attn_norm.weight", "ffn_norm.weight"})
+      parts.SetTensor(prefix + name, {32}, fused.Values(prefix + name));
+    for (const auto& [name, size] : {std::pair("attn_q.bias", 64u), {"attn_k.bias", 32u}, {"attn_v.bias", 32u}})
+      parts.SetTensor(prefix + name, {size}, std::vector<float>(size, 0.0f));
+  }
+  EXPECT_TRUE(SameBits(Logits(fused), Logits(parts)));
+}
+
+// A damaged weight of a sparse gate must not look like a gate that is closed.
+TEST_P(ArchitectureTest, SparseGateKeepsNan) {
+  TinyModel tiny = TinyArchitecture("gemma3n");
+  tiny.SetValue("blk.0.ffn_gate.weight", 0, NAN);
+  Session session = SessionOrThrow(Open(tiny), {.threads = 1});
+  EXPECT_EQ(session.Append(Text()).status().code(), StatusCode::kInvalidNumber);
 }
 
 TEST_P(ArchitectureTest, FinalSoftcap) {

@@ -134,7 +134,7 @@ TEST(ChatFormatTest, ChosenByTemplateAndControlTokens) {
     EXPECT_EQ(spec.status().code(), StatusCode::kUnsupported);
     EXPECT_NE(spec.status().message().find(expected), std::string::npos) << spec.status().message();
   };
-  unsupported("llama_256", ChatFormat::kAuto, "llama_256");
+  unsupported("llama_spm", ChatFormat::kAuto, "llama_spm");
   unsupported("gemma3", ChatFormat::kChatMl, "<|im_start|>");
   unsupported("llama_f16", ChatFormat::kGemma, "<start_of_turn>");
   EXPECT_EQ(ChatFormatName(ChatFormat::kAuto), "auto");

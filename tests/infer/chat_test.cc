@@ -239,7 +239,7 @@ TEST(ChatCreateTest, Failures) {
   EXPECT_EQ(Chat::Create(model, {.sampler = {.top_k = -1}}).status().code(), StatusCode::kInvalidArgument);
   EXPECT_EQ(Chat::Create(model, {.format = ChatFormat::kGemma}).status().code(), StatusCode::kUnsupported);
   EXPECT_EQ(Chat::Create(model, {.session = {.context_length = -1}}).status().code(), StatusCode::kInvalidArgument);
-  EXPECT_EQ(Chat::Create(OpenTiny("llama_256")).status().code(), StatusCode::kUnsupported);
+  EXPECT_EQ(Chat::Create(OpenTiny("llama_spm")).status().code(), StatusCode::kUnsupported);
 }
 
 TEST(ChatCreateTest, OutlivesTheModelHandle) {

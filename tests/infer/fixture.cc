@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "dispatch.h"
+#include "model/model_impl.h"
 
 namespace slm::test {
 
@@ -55,6 +56,12 @@ Model OpenOrThrow(const std::filesystem::path& path, const std::string& kernels)
   Result<Model> model = Model::Open(path, {.kernels = kernels});
   if (!model.ok()) throw std::runtime_error(model.status().message());
   return *std::move(model);
+}
+
+bool HeadsFitQ8(const Model& model) {
+  return std::ranges::all_of(model.impl().config.layers, [](const LayerConfig& layer) {
+    return layer.key_length % 32 == 0 && layer.value_length % 32 == 0;
+  });
 }
 
 Session SessionOrThrow(const Model& model, const SessionOptions& options) {

@@ -42,6 +42,8 @@ Fixture FindFixture(const std::string& name);
 std::vector<const KernelSet*> RunnableKernelSets();
 
 Model OpenOrThrow(const std::filesystem::path& path, const std::string& kernels = "");
+// Whether a Q8_0 cache can hold the model's keys and values.
+bool HeadsFitQ8(const Model& model);
 Session SessionOrThrow(const Model& model, const SessionOptions& options);
 
 // Logits after every token, [tokens][vocabulary], read in calls of `split` tokens (0: in one).

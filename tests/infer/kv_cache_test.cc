@@ -7,12 +7,14 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <span>
 #include <utility>
 #include <vector>
 
 #include "base/format.h"
 #include "infer/fixture.h"
 #include "model/model_impl.h"
+#include "model/tiny_architecture.h"
 #include "model/tiny_model.h"
 
 namespace slm::test {
@@ -80,6 +82,36 @@ TEST(KvCacheTest, CellsOfAHeadAreNextToEachOther) {
     EXPECT_EQ(layer.Value(1, 39) - layer.Value(0, 0), 79 * bytes);
     EXPECT_GE(layer.Value(0, 0) - layer.Key(1, 39), bytes);
   }
+}
+
+// A layer that reads another's keys and values has its ring and takes no memory.
+TEST(KvCacheTest, SharedLayersTakeNoMemory) {
+  TinyModel tiny = TinyArchitecture("gemma4");
+  const auto create = [](const Model& model) {
+    return KvCache::Create(model.impl().config, 40, 3, CacheFormat::kF16).value();
+  };
+  const Model own = tiny.Open().value();
+  const Model shared = tiny.Set("gemma4.attention.shared_kv_layers", 2u).Open().value();
+  const KvCache cache = create(shared);
+  EXPECT_EQ(cache.layer(4).keys, cache.layer(3).keys);
+  EXPECT_EQ(cache.layer(4).cells, kWindow + 3 - 1);
+  EXPECT_EQ(cache.layer(5).values, cache.layer(2).values);
+  EXPECT_EQ(cache.layer(5).cells, 40);
+  const std::uint64_t saved = (kWindow + 3 - 1 + 40) * 2 * 2 * 16 * sizeof(Half);
+  EXPECT_GE(create(own).bytes(), cache.bytes() + saved);
+}
+
+// Global and sliding layers may have heads of different lengths.
+TEST(KvCacheTest, HeadsOfEachLayer) {
+  TinyModel tiny = TinyArchitecture("gemma4");
+  tiny.Set("gemma4.attention.key_length", 64u).Set("gemma4.attention.value_length", 32u);
+  const std::string bytes = tiny.Set("gemma4.attention.key_length_swa", 32u).Build();
+  const GgufFile file = GgufFile::Parse(std::as_bytes(std::span(bytes)), "tiny").value();
+  const ModelConfig config = ReadModelConfig(file).value();
+  const KvCache cache = KvCache::Create(config, 40, 3, CacheFormat::kF16).value();
+  EXPECT_EQ(cache.layer(0).key_bytes, 64);
+  EXPECT_EQ(cache.layer(2).key_bytes, 128);
+  EXPECT_EQ(cache.layer(2).value_bytes, 64);
 }
 
 TEST(KvCacheTest, Q8NeedsHeadsOfWholeBlocks) {

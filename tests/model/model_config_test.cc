@@ -13,6 +13,7 @@
 
 #include "base/format.h"
 #include "dispatch.h"
+#include "model/tiny_architecture.h"
 #include "model/tiny_model.h"
 #include "support/test_data.h"
 
@@ -135,36 +136,6 @@ TEST(ModelConfigTest, RopePairsFollowTheArchitecture) {
   }
 }
 
-TEST(ModelConfigTest, LinearScalingOnGlobalLayersOfGemmaOnly) {
-  const ModelConfig gemma = Config(Gemma()
-                                       .Set("gemma3.attention.sliding_window", 4u)
-                                       .Set("gemma3.rope.freq_base", 1e6f)
-                                       .Set("gemma3.rope.scaling.type", "linear")
-                                       .Set("gemma3.rope.scaling.factor", 8.0f))
-                                .value();
-  EXPECT_EQ(gemma.rope_global.base, 1e6);
-  EXPECT_EQ(gemma.rope_global.position_scale, 1.0 / 8);
-  EXPECT_EQ(gemma.rope_sliding.base, 1e4);
-  EXPECT_EQ(gemma.rope_sliding.position_scale, 1);
-  EXPECT_EQ(Sliding(gemma), (std::vector<bool>{true, true, true, true, true, false, true}));
-}
-
-TEST(ModelConfigTest, RopeScalingKeys) {
-  const auto scale = [](TinyModel model) { return Config(model).value().rope_global.position_scale; };
-  EXPECT_EQ(scale(TinyModel().Set("llama.rope.scaling.factor", 4.0f)), 0.25);  // linear without saying so
-  EXPECT_EQ(scale(TinyModel().Set("llama.rope.scale_linear", 4.0f)), 0.25);    // the key of old files
-  EXPECT_EQ(scale(TinyModel().Set("llama.rope.scaling.type", "linear")), 1);
-  EXPECT_EQ(scale(TinyModel().Set("llama.rope.scaling.factor", 0.0f)), 1);
-  EXPECT_EQ(scale(TinyModel().Set("llama.rope.scaling.type", "none").Set("llama.rope.scaling.factor", 4.0f)), 1);
-  ExpectFails(TinyModel().Set("llama.rope.scaling.factor", -4.0f), StatusCode::kCorruptFile,
-              HasSubstr("llama.rope.scaling.factor"));
-  ExpectFails(TinyModel().Set("llama.rope.scaling.type", "dynamic"), StatusCode::kUnsupported,
-              AllOf(HasSubstr("llama.rope.scaling.type"), HasSubstr("dynamic"),
-                    HasSubstr("supported: none, linear, yarn, longrope")));
-  ExpectFails(TinyModel().Set("llama.rope.scaling.type", 7u), StatusCode::kUnsupported,
-              HasSubstr("llama.rope.scaling.type"));
-}
-
 TEST(ModelConfigTest, WindowPatterns) {
   const auto sliding = [](TinyModel model) { return Sliding(Config(model).value()); };
   const auto with_window = [] { return Gemma(4).Set("gemma3.attention.sliding_window", 4u); };
@@ -187,6 +158,110 @@ TEST(ModelConfigTest, FinalSoftcapOnlyFromTheFile) {
   EXPECT_EQ(Config(Gemma().Set("gemma3.final_logit_softcapping", 30.0f)).value().final_softcap, 30);
   ExpectFails(Gemma().Set("gemma3.final_logit_softcapping", 0.0f), StatusCode::kCorruptFile,
               HasSubstr("gemma3.final_logit_softcapping"));
+}
+
+// What Gemma 2 files may leave out, and what its 27B model, of 46 layers, does differently.
+TEST(ModelConfigTest, Gemma2Defaults) {
+  const auto gemma = [](std::uint32_t layers) { return TinyModel({.architecture = "gemma2", .layers = layers}); };
+  const ModelConfig config = Config(gemma(4)).value();
+  EXPECT_EQ(config.attention_softcap, 50);
+  EXPECT_EQ(config.final_softcap, 30);
+  EXPECT_EQ(config.window, 4096);
+  EXPECT_EQ(Sliding(config), (std::vector<bool>{true, false, true, false}));
+  EXPECT_FLOAT_EQ(config.layers[0].attention_scale, 0.25f);
+  EXPECT_FLOAT_EQ(Config(gemma(46)).value().layers[0].attention_scale, 1 / std::sqrt(8.0f));
+  const ModelConfig other = Config(gemma(4)
+                                       .Set("gemma2.attn_logit_softcapping", 3.0f)
+                                       .Set("gemma2.final_logit_softcapping", 5.0f)
+                                       .Set("gemma2.attention.sliding_window", 12u))
+                                .value();
+  EXPECT_EQ(other.attention_softcap, 3);
+  EXPECT_EQ(other.final_softcap, 5);
+  EXPECT_EQ(other.window, 12);
+  // These are Gemma 2's alone.
+  for (const char* name : {"gemma", "gemma3", "gemma4", "llama"}) {
+    const ModelConfig without = Config(TinyArchitecture(name)).value();
+    EXPECT_EQ(without.attention_softcap, 0) << name;
+    EXPECT_EQ(without.final_softcap, 0) << name;
+  }
+}
+
+// SmolLM3's every fourth layer is blind to position.
+TEST(ModelConfigTest, LayersWithoutRope) {
+  const ModelConfig config = Config(TinyModel({.architecture = "smollm3", .layers = 9})).value();
+  for (std::size_t i = 0; i < 9; ++i) EXPECT_EQ(config.layers[i].rotates, i != 3 && i != 7) << i;
+  const ModelConfig llama = Config(TinyModel({.layers = 9})).value();
+  for (const LayerConfig& layer : llama.layers) EXPECT_TRUE(layer.rotates);
+}
+
+TEST(ModelConfigTest, HeadsOfSlidingLayers) {
+  TinyModel tiny = TinyArchitecture("gemma4");
+  tiny.Set("gemma4.attention.key_length_swa", 8u).Set("gemma4.attention.value_length_swa", 6u);
+  const ModelConfig config = Config(tiny).value();
+  for (const LayerConfig& layer : config.layers) {
+    EXPECT_EQ(layer.key_length, layer.sliding ? 8 : 16);
+    EXPECT_EQ(layer.value_length, layer.sliding ? 6 : 16);
+    EXPECT_EQ(layer.attention_scale, 1);
+  }
+  EXPECT_EQ(config.rope_global.dimensions, 16);
+  EXPECT_EQ(config.rope_sliding.dimensions, 8);
+  EXPECT_EQ(Config(tiny.Set("gemma4.rope.dimension_count_swa", 4u)).value().rope_sliding.dimensions, 4);
+  ExpectFails(tiny.Set("gemma4.rope.dimension_count_swa", 10u), StatusCode::kCorruptFile,
+              AllOf(HasSubstr("gemma4.rope.dimension_count_swa"), HasSubstr("2 to 8"), HasSubstr("10")));
+}
+
+// The last layers read the last layer of their kind before them.
+TEST(ModelConfigTest, SharedKeysAndValues) {
+  const auto owners = [](const ModelConfig& config) {
+    std::vector<std::int32_t> indices;
+    for (const LayerConfig& layer : config.layers) indices.push_back(layer.kv_layer);
+    return indices;
+  };
+  const std::string key = "gemma4.attention.shared_kv_layers";
+  TinyModel tiny = TinyArchitecture("gemma4");
+  EXPECT_EQ(owners(Config(tiny).value()), (std::vector<std::int32_t>{0, 1, 2, 3, 4, 5}));
+  EXPECT_EQ(owners(Config(tiny.Set(key, 2u)).value()), (std::vector<std::int32_t>{0, 1, 2, 3, 3, 2}));
+  EXPECT_EQ(owners(Config(tiny.Set(key, 3u)).value()), (std::vector<std::int32_t>{0, 1, 2, 1, 1, 2}));
+  ExpectFails(tiny.Set(key, 4u), StatusCode::kCorruptFile,
+              AllOf(HasSubstr(key), HasSubstr("is 4"), HasSubstr("global"), HasSubstr("layer 2")));
+  ExpectFails(tiny.Set(key, 6u), StatusCode::kCorruptFile, AllOf(HasSubstr(key), HasSubstr("0 to 5")));
+  tiny.Set(key, 2u).Set("gemma4.attention.head_count_kv", std::vector<std::uint32_t>{2, 2, 1, 2, 2, 2});
+  ExpectFails(tiny, StatusCode::kCorruptFile, AllOf(HasSubstr(key), HasSubstr("2 global"), HasSubstr("layer 5")));
+}
+
+TEST(ModelConfigTest, StreamsOfGemma3n) {
+  const ModelConfig config = Config(TinyArchitecture("gemma3n")).value();
+  EXPECT_EQ(config.altup_streams, 3);
+  EXPECT_EQ(config.per_layer_width, 8);
+  EXPECT_EQ(config.final_softcap, 30);
+  for (std::size_t i = 0; i < 6; ++i) EXPECT_EQ(config.layers[i].gate_sparsity, i < 2 ? 1 : 0) << i;
+  const auto fails = [](const char* key, auto value, StatusCode code, const std::string& expected) {
+    ExpectFails(TinyArchitecture("gemma3n").Set(Cat("gemma3n.", key), value), code,
+                AllOf(HasSubstr(Cat("gemma3n.", key)), HasSubstr(expected)));
+  };
+  fails("altup.active_idx", 1u, StatusCode::kUnsupported, "supported: 0");
+  fails("altup.active_idx", 3u, StatusCode::kCorruptFile, "0 to 2");
+  fails("altup.num_inputs", 1u, StatusCode::kCorruptFile, "2 to 8");
+  fails("altup.num_inputs", 9u, StatusCode::kCorruptFile, "2 to 8");
+  fails("embedding_length_per_layer_input", 0u, StatusCode::kCorruptFile, "is 0");
+  fails("activation_sparsity_scale", std::vector<float>{1, 1}, StatusCode::kCorruptFile, "6 numbers");
+  fails("activation_sparsity_scale", std::vector<float>(6, NAN), StatusCode::kCorruptFile, "below infinity");
+  fails("activation_sparsity_scale", std::vector<float>(6, INFINITY), StatusCode::kCorruptFile, "below infinity");
+  fails("activation_sparsity_scale", 1.5f, StatusCode::kCorruptFile, "6 numbers");
+}
+
+TEST(ModelConfigTest, KeysAnArchitectureCannotDoWithout) {
+  const auto missing = [](const char* name, std::initializer_list<const char*> keys) {
+    for (const char* key : keys) {
+      const std::string full = Cat(name, ".", key);
+      ExpectFails(TinyArchitecture(name).Erase(full), StatusCode::kCorruptFile,
+                  AllOf(HasSubstr(full), HasSubstr("missing")));
+    }
+  };
+  missing("gemma3n", {"attention.sliding_window", "attention.shared_kv_layers", "embedding_length_per_layer_input",
+                      "altup.num_inputs", "altup.active_idx", "activation_sparsity_scale"});
+  missing("gemma4",
+          {"attention.sliding_window", "attention.sliding_window_pattern", "embedding_length_per_layer_input"});
 }
 
 TEST(ModelConfigTest, MissingKeysAreNamed) {

@@ -178,6 +178,16 @@ TinyModel& TinyModel::SplitExperts(std::string_view name) {
   return *this;
 }
 
+std::vector<float> TinyModel::Values(std::string_view name) const {
+  for (const Tensor& tensor : tensors_) {
+    if (tensor.name != name) continue;
+    std::vector<float> values(tensor.data.size() / sizeof(float));
+    std::memcpy(values.data(), tensor.data.data(), tensor.data.size());
+    return values;
+  }
+  throw std::invalid_argument("no tensor " + std::string(name));
+}
+
 TinyModel& TinyModel::SetAlignment(std::uint32_t alignment) {
   alignment_ = alignment;
   return Set("general.alignment", alignment);

@@ -61,6 +61,9 @@ class TinyModel {
   // Turns a tensor of stacked experts ("blk.0.ffn_up_exps.weight") into one tensor for each ("blk.0.ffn_up.0.weight").
   TinyModel& SplitExperts(std::string_view name);
 
+  // Of an F32 tensor.
+  std::vector<float> Values(std::string_view name) const;
+
   // Padding between tensors, and what the file says of it.
   TinyModel& SetAlignment(std::uint32_t alignment);
 

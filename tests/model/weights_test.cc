@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <span>
@@ -14,6 +15,7 @@
 #include "base/format.h"
 #include "infer/fixture.h"
 #include "model/model_impl.h"
+#include "model/tiny_architecture.h"
 #include "model/tiny_model.h"
 
 namespace slm::test {
@@ -194,6 +196,124 @@ TEST_F(BesideDenseTest, AQuantizedRouterIsRefused) {
   const Status status = Bind(tiny_).status();
   EXPECT_EQ(status.code(), StatusCode::kUnsupported);
   EXPECT_THAT(status.message(), AllOf(HasSubstr("blk.0.ffn_gate_inp.weight"), HasSubstr("Q8_0")));
+}
+
+std::string Names(const testing::TestParamInfo<Architecture>& info) { return std::string(info.param.name); }
+
+class ArchitectureWeightsTest : public testing::TestWithParam<Architecture> {
+ protected:
+  // Tensors that a layer without keys and values of its own may have, and does not read.
+  static bool IsUnread(const std::string& name) {
+    if (GetParam().shared_kv_layers != kInFile) return false;
+    const bool shares = name.starts_with("blk.4.") || name.starts_with("blk.5.");
+    return shares && (name.find("attn_k") != std::string::npos || name.find("attn_v") != std::string::npos);
+  }
+  // Global layers may take their keys as values.
+  static bool IsOptional(const std::string& name) {
+    return GetParam().keys_as_values && (name == "blk.2.attn_v.weight" || name == "blk.5.attn_v.weight");
+  }
+};
+INSTANTIATE_TEST_SUITE_P(, ArchitectureWeightsTest, testing::ValuesIn(AllArchitectures()), Names);
+
+TEST_P(ArchitectureWeightsTest, EveryTensorIsNeeded) {
+  const TinyModel tiny = TinyArchitecture(GetParam());
+  for (const std::string& name : TensorNames(tiny)) {
+    TinyModel without = tiny;
+    without.EraseTensor(name);
+    if (IsUnread(name) || IsOptional(name)) {
+      EXPECT_TRUE(without.Open().ok()) << name;
+    } else {
+      ExpectFails(without, StatusCode::kCorruptFile, AllOf(HasSubstr(name), HasSubstr("missing")));
+    }
+  }
+}
+
+TEST_P(ArchitectureWeightsTest, EveryShapeIsChecked) {
+  const TinyModel tiny = TinyArchitecture(GetParam());
+  for (const std::string& name : TensorNames(tiny)) {
+    TinyModel other = tiny;
+    // The width of the low-rank path is the tensor's own, so that there the columns have to differ.
+    other.AddTensor(name, {24, 7});
+    ExpectFails(other, StatusCode::kCorruptFile, AllOf(HasSubstr(name), HasSubstr("[24, 7]"), HasSubstr("expected [")));
+  }
+}
+
+TEST_P(ArchitectureWeightsTest, TensorsOfOtherArchitecturesAreNamed) {
+  for (const Architecture& row : AllArchitectures()) {
+    const std::vector<std::string> own = TensorNames(TinyArchitecture(GetParam()));
+    for (const std::string& name : TensorNames(TinyArchitecture(row))) {
+      // Biases may be in any file.
+      if (std::ranges::find(own, name) != own.end() || name.ends_with(".bias")) continue;
+      if (name == "rope_freqs.weight") continue;
+      ExpectFails(TinyArchitecture(GetParam()).AddTensor(name, {32}), StatusCode::kUnsupported,
+                  AllOf(HasSubstr(name), HasSubstr(std::string(GetParam().name))));
+    }
+  }
+}
+
+// Keys and values of a layer that reads another's change nothing, and are not counted as read.
+TEST(WeightsTest, SharingLayersDoNotReadTheirOwn) {
+  const std::vector<Token> tokens = {3, 4, 5, 6, 7, 8};
+  TinyModel tiny = TinyArchitecture("gemma3n");
+  const Model model = tiny.Open().value();
+  TinyModel other = tiny;
+  for (const char* name : {"blk.4.attn_k.weight", "blk.5.attn_v.weight"}) other.SetValue(name, 0, 1e6f);
+  const std::vector<float> logits = AllLogits(model, {.threads = 1}, tokens);
+  EXPECT_TRUE(SameBits(AllLogits(other.Open().value(), {.threads = 1}, tokens), logits));
+  TinyModel owner = tiny;
+  owner.SetValue("blk.3.attn_v.weight", 0, 1e6f);
+  EXPECT_FALSE(SameBits(AllLogits(owner.Open().value(), {.threads = 1}, tokens), logits));
+  for (const char* name : {"blk.4.attn_k", "blk.4.attn_v", "blk.5.attn_k", "blk.5.attn_v"}) {
+    tiny.EraseTensor(Cat(name, ".weight"));
+  }
+  EXPECT_EQ(
+      tiny.EraseTensor("blk.4.attn_k_norm.weight").EraseTensor("blk.5.attn_k_norm.weight").Open()->bytes_per_token(),
+      model.bytes_per_token());
+}
+
+// Of a second embedding table one row is read, as of the first.
+TEST(WeightsTest, OneRowOfALayerInputTableIsRead) {
+  const TinyModel tiny = TinyArchitecture("gemma4");
+  TinyModel wider = tiny;
+  wider.Set("gemma4.embedding_length_per_layer_input", 16u);
+  const std::uint64_t rows = 40, layers = kTinyLayers;
+  wider.AddTensor("per_layer_token_embd.weight", {16 * layers, rows});
+  wider.AddTensor("per_layer_model_proj.weight", {32, 16 * layers}).AddTensor("per_layer_proj_norm.weight", {16});
+  for (std::uint64_t layer = 0; layer < layers; ++layer) {
+    wider.AddTensor(Cat("blk.", layer, ".inp_gate.weight"), {32, 16});
+    wider.AddTensor(Cat("blk.", layer, ".proj.weight"), {16, 32});
+  }
+  const std::uint64_t more = sizeof(float) * 8 * (layers + 32 * layers + 1 + 2 * 32 * layers);
+  EXPECT_EQ(wider.Open()->bytes_per_token(), tiny.Open()->bytes_per_token() + more);
+}
+
+TEST(WeightsTest, LongRopeFactorsComeTogether) {
+  for (const char* name : {"rope_factors_long.weight", "rope_factors_short.weight"}) {
+    const std::string other = std::string_view(name).find("long") != std::string_view::npos
+                                  ? "rope_factors_short.weight"
+                                  : "rope_factors_long.weight";
+    ExpectFails(TinyArchitecture("phi3").AddTensor(name, {8}), StatusCode::kCorruptFile,
+                AllOf(HasSubstr(other), HasSubstr("missing")));
+  }
+  ExpectFails(TinyArchitecture("phi3").Set("phi3.rope.scaling.type", "longrope"), StatusCode::kCorruptFile,
+              AllOf(HasSubstr("rope_factors_long.weight"), HasSubstr("missing")));
+}
+
+TEST(WeightsTest, DivisorsFitAllLayersTheyApplyTo) {
+  TinyModel tiny = TinyArchitecture("llama");
+  tiny.Set("llama.attention.sliding_window", 4u).Set("llama.attention.sliding_window_pattern", 2u);
+  tiny.Set("llama.rope.dimension_count_swa", 8u);
+  EXPECT_TRUE(tiny.Open().ok());
+  tiny.AddTensor("rope_freqs.weight", {8});
+  ExpectFails(tiny, StatusCode::kUnsupported, AllOf(HasSubstr("8 pairs"), HasSubstr("sliding layers have 4")));
+  // Gemma's divisors are those of global layers.
+  EXPECT_TRUE(TinyArchitecture("gemma4").Set("gemma4.rope.dimension_count_swa", 8u).Open().ok());
+}
+
+TEST(WeightsTest, LowRankPathIsNarrow) {
+  TinyModel tiny = TinyArchitecture("gemma3n");
+  ExpectFails(tiny.AddTensor("blk.1.laurel_l.weight", {32, 33}), StatusCode::kCorruptFile,
+              AllOf(HasSubstr("blk.1.laurel_l.weight"), HasSubstr("33"), HasSubstr("32")));
 }
 
 TEST(WeightsTest, EverySuperfluousTensorIsNamed) {

@@ -210,8 +210,8 @@ TEST(SlmBench, EnergyComesFromPowercap) {
 }
 
 TEST(SlmBench, HashDependsOnWhatIsComputedOnly) {
-  // Heads of 64 dimensions, which every kind of cache can store.
-  const std::vector<std::string> base = {Model("gemma3_256"), "-p", "20", "-n", "4", "-r", "1"};
+  // Heads of 32 dimensions, which every kind of cache can store.
+  const std::vector<std::string> base = {Model("ministral3"), "-p", "20", "-n", "4", "-r", "1"};
   const auto hash = [&base](std::vector<std::string> more) {
     more.insert(more.begin(), base.begin(), base.end());
     return BenchJson(more)["logits_hash"].get<std::string>();

@@ -151,8 +151,8 @@ TEST(SlmChatAnswer, GemmaAndPlainText) {
   EXPECT_EQ(Chat({"-m", Model("gemma3"), "--system", "Be brief.", "--temp", "0", "-n", "5", "Hi"}).exit_code, 0);
   EXPECT_EQ(Chat({"-m", Model("gemma3"), "--format", "gemma", "-n", "5", "Hi"}).exit_code, 0);
   ExpectFailure(Chat({"-m", ChatMl(), "--format", "gemma", "Hi"}), 1, {"<start_of_turn>"});
-  ExpectFailure(Chat({"-m", Model("llama_256"), "Hi"}), 1, {"llama_256", "--raw"});
-  const ProgramResult raw = Chat({"-m", Model("llama_256"), "--raw", "--temp", "0", "-n", "5", "Hi"});
+  ExpectFailure(Chat({"-m", Model("llama_spm"), "Hi"}), 1, {"llama_spm", "--raw"});
+  const ProgramResult raw = Chat({"-m", Model("llama_spm"), "--raw", "--temp", "0", "-n", "5", "Hi"});
   EXPECT_EQ(raw.exit_code, 0) << raw.err;
   EXPECT_GT(raw.out.size(), 1u);
 }

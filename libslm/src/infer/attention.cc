@@ -7,13 +7,15 @@
 namespace slm {
 
 bool Attention::AllocateRope() {
+  const ModelConfig& config = context_->config;
   const Weights& weights = context_->weights;
   const bool factors = weights.rope_freqs.empty();
   const RopeDivisors global = {factors ? weights.rope_factors_short : weights.rope_freqs,
                                factors ? weights.rope_factors_long : weights.rope_freqs};
   const Vector none;
-  return rope_global_.Plan(context_->config.rope_global, global, context_->max_rows) &&
-         rope_sliding_.Plan(context_->config.rope_sliding, {none, none}, context_->max_rows);
+  const RopeDivisors sliding = config.architecture->rope_scaling_global_only ? RopeDivisors{none, none} : global;
+  return rope_global_.Plan(config.rope_global, global, context_->max_rows) &&
+         rope_sliding_.Plan(config.rope_sliding, sliding, context_->max_rows);
 }
 
 bool Attention::Allocate() {

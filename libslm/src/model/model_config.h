@@ -78,7 +78,7 @@ struct Architecture {
 
   // RoPE.
   double rope_base_sliding = 0;           // base on sliding layers if the file has none; 0: as on global layers
-  bool rope_scaling_global_only = false;  // rope.scaling.* does not apply to sliding layers
+  bool rope_scaling_global_only = false;  // scaling and divisors do not apply to sliding layers
   bool rope_divisors_in_file = false;     // rope_freqs.weight must be in the file
   std::int32_t no_rope_interval = 0;      // every n-th layer does not rotate; 0: all do
 };

@@ -411,6 +411,12 @@ Status BindModel(Binder& binder, const ModelConfig& config, Weights& weights) {
   };
   SLM_RETURN_IF_ERROR(binder.BindAll("", matrices));
   SLM_RETURN_IF_ERROR(binder.BindAll("", vectors));
+  const bool divides = !weights.rope_freqs.empty() || !weights.rope_factors_long.empty();
+  if (divides && !config.architecture->rope_scaling_global_only && config.rope_sliding.dimensions / 2 != pairs) {
+    return Status(StatusCode::kUnsupported,
+                  Cat("the file divides the RoPE angles of ", pairs, " pairs on all layers, but sliding layers have ",
+                      config.rope_sliding.dimensions / 2));
+  }
   if (!weights.output.present()) weights.output = weights.token_embd;
   if (config.architecture->wiring != ResidualWiring::kAltUp) return {};
   const std::int64_t others = config.altup_streams - 1;

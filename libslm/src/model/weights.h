@@ -91,8 +91,8 @@ struct Weights {
   Matrix token_embd;   // [vocab, d]
   Matrix output;       // [vocab, d]; the embedding where the file has no output.weight of its own
   Vector output_norm;  // [d]
-  // [rope dimensions / 2], optional: divide the angle of each pair where scaling does. The factors come together, one for
-  // contexts longer than the original and one for others, and give way to rope_freqs.
+  // [rope dimensions / 2], optional: divide the angle of each pair where scaling does. The factors come together, one
+  // for contexts longer than the original and one for others, and give way to rope_freqs.
   Vector rope_freqs;
   Vector rope_factors_long;
   Vector rope_factors_short;

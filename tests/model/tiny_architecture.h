@@ -1,0 +1,28 @@
+// A TinyModel of each row of the architecture table, with every key and tensor the row asks for: six layers of which
+// the third and the sixth are global where layers slide, and the last two read the cache of earlier ones where files
+// say so.
+
+#ifndef SLM_TESTS_MODEL_TINY_ARCHITECTURE_H_
+#define SLM_TESTS_MODEL_TINY_ARCHITECTURE_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "model/model_config.h"
+#include "model/tiny_model.h"
+
+namespace slm::test {
+
+// Throws if there is no such row.
+const Architecture& FindRow(std::string_view name);
+
+inline constexpr std::uint32_t kTinyLayers = 6;
+inline constexpr std::uint32_t kTinySharedLayers = 2;  // where the row makes files say it
+
+TinyModel TinyArchitecture(const Architecture& row);
+inline TinyModel TinyArchitecture(std::string_view name) { return TinyArchitecture(FindRow(name)); }
+
+}  // namespace slm::test
+
+#endif  // SLM_TESTS_MODEL_TINY_ARCHITECTURE_H_
