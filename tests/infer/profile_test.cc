@@ -64,7 +64,7 @@ TEST_F(ProfileTest, CountsTheWeightsOfTheModel) {
   }
   double matrices = 0;
   double weights = 0;
-  for (const TensorInfo& tensor : model_.tensors()) {
+  for (const TensorInfo& tensor : model_.file().tensors()) {
     if (tensor.shape.size() != 2) continue;
     matrices += static_cast<double>(tensor.size);  // token_embd is the output head too
     weights += static_cast<double>(tensor.shape[0] * tensor.shape[1]);

@@ -56,14 +56,27 @@ Result<Forward> Forward::Create(const ModelImpl& model, Team& team, const Forwar
   return forward;
 }
 
-bool Forward::AllocateInput(Input& input, std::int64_t columns) {
-  input.stride = columns;
-  input.block_stride = columns % kBlock == 0 ? columns / kBlock : 0;
-  return input.values.Allocate(static_cast<std::size_t>(max_rows_ * columns)) &&
-         input.blocks.Allocate(static_cast<std::size_t>(max_rows_ * input.block_stride));
+std::uint64_t Forward::ScratchBytesNeeded(const ModelImpl& model, Team& team, const ForwardOptions& options) {
+  Forward forward(model, team, options);
+  forward.PlanMemory();
+  std::uint64_t bytes = 0;
+  forward.ForEachBuffer([&]<class T>(AlignedBuffer<T>&, std::size_t count) {
+    bytes += count * sizeof(T);
+    return true;
+  });
+  return bytes;
 }
 
 bool Forward::Allocate() {
+  PlanMemory();
+  return ForEachBuffer([this](auto& buffer, std::size_t count) {
+    if (!buffer.Allocate(count)) return false;
+    allocated_bytes_ += buffer.bytes();
+    return true;
+  });
+}
+
+void Forward::PlanMemory() {
   for (const LayerConfig& layer : config_->layers) {
     heads_ = std::max(heads_, std::int64_t{layer.heads});
     query_width_ = std::max(query_width_, std::int64_t{layer.heads} * config_->key_length);
@@ -78,26 +91,32 @@ bool Forward::Allocate() {
       std::max(MatMulScratchBytes(widest), AttentionScratchBytes(config_->key_length, config_->value_length));
   scratch_bytes_ = (scratch_bytes_ + 63) / 64 * 64;
   tile_floats_ = static_cast<std::size_t>(std::max(max_rows_ * kRowGranule, kMaxChunkRows));
-  const auto rows = [this](std::int64_t width) { return static_cast<std::size_t>(max_rows_ * width); };
-  const std::int64_t angles = config_->rope_dimensions / 2;
-  return stream_.Allocate(rows(d)) && AllocateInput(normed_, d) && queries_.Allocate(rows(query_width_)) &&
-         keys_.Allocate(rows(key_width_)) && values_.Allocate(rows(value_width_)) &&
-         AllocateInput(attended_, attention_width_) && AllocateInput(activated_, ffn_width_) &&
-         attention_sums_.Allocate(
-             static_cast<std::size_t>(kAttentionParts * heads_ * AttentionSumsFloats(config_->value_length))) &&
-         product_.Allocate(rows(d)) && AllocateInput(head_input_, d) && rope_global_.cos.Allocate(rows(angles)) &&
-         rope_global_.sin.Allocate(rows(angles)) && rope_sliding_.cos.Allocate(rows(angles)) &&
-         rope_sliding_.sin.Allocate(rows(angles)) &&
-         gate_up_.Allocate(2 * tile_floats_ * static_cast<std::size_t>(team_->threads())) &&
-         scratch_.Allocate(scratch_bytes_ * static_cast<std::size_t>(team_->threads()));
+  const auto plan_input = [](Input& input, std::int64_t columns) {
+    input.stride = columns;
+    input.block_stride = columns % kBlock == 0 ? columns / kBlock : 0;
+  };
+  plan_input(normed_, d);
+  plan_input(attended_, attention_width_);
+  plan_input(activated_, ffn_width_);
+  plan_input(head_input_, d);
 }
 
-std::uint64_t Forward::scratch_bytes() const {
-  const auto input = [](const Input& buffers) { return buffers.values.bytes() + buffers.blocks.bytes(); };
-  const auto rope = [](const RopeTable& table) { return table.cos.bytes() + table.sin.bytes(); };
-  return stream_.bytes() + queries_.bytes() + keys_.bytes() + values_.bytes() + gate_up_.bytes() + product_.bytes() +
-         attention_sums_.bytes() + scratch_.bytes() + input(normed_) + input(attended_) + input(activated_) +
-         input(head_input_) + rope(rope_global_) + rope(rope_sliding_);
+template <class F>
+bool Forward::ForEachBuffer(const F& f) {
+  const std::int64_t d = config_->embedding_length;
+  const std::int64_t angles = config_->rope_dimensions / 2;
+  const std::size_t threads = static_cast<std::size_t>(team_->threads());
+  const auto rows = [&](auto& buffer, std::int64_t width) {
+    return f(buffer, static_cast<std::size_t>(max_rows_ * width));
+  };
+  const auto input = [&](Input& x) { return rows(x.values, x.stride) && rows(x.blocks, x.block_stride); };
+  const auto rope = [&](RopeTable& table) { return rows(table.cos, angles) && rows(table.sin, angles); };
+  return rows(stream_, d) && input(normed_) && rows(queries_, query_width_) && rows(keys_, key_width_) &&
+         rows(values_, value_width_) && input(attended_) && input(activated_) &&
+         f(attention_sums_,
+           static_cast<std::size_t>(kAttentionParts * heads_ * AttentionSumsFloats(config_->value_length))) &&
+         rows(product_, d) && input(head_input_) && rope(rope_global_) && rope(rope_sliding_) &&
+         f(gate_up_, 2 * tile_floats_ * threads) && f(scratch_, scratch_bytes_ * threads);
 }
 
 void Forward::PlanRope() {

@@ -52,7 +52,9 @@ class Forward {
   void Logits(std::int64_t first, std::int64_t count, float* out);
 
   std::int64_t max_rows() const { return max_rows_; }
-  std::uint64_t scratch_bytes() const;
+  std::uint64_t scratch_bytes() const { return allocated_bytes_; }
+  // What scratch_bytes() of such a Forward would be, without allocating it.
+  static std::uint64_t ScratchBytesNeeded(const ModelImpl& model, Team& team, const ForwardOptions& options);
 
  private:
   // The operand of a product: rows as floats and, where their length allows, as int8 blocks.
@@ -81,8 +83,11 @@ class Forward {
   };
 
   Forward(const ModelImpl& model, Team& team, const ForwardOptions& options);
+  void PlanMemory();
+  // Calls f(buffer, elements) for all the working memory there is, until it returns false.
+  template <class F>
+  bool ForEachBuffer(const F& f);
   bool Allocate();
-  bool AllocateInput(Input& input, std::int64_t columns);
   void PlanRope();
   void FindSegments(std::span<const Row> rows);
 
@@ -160,6 +165,7 @@ class Forward {
   std::size_t scratch_bytes_ = 0;
   AlignedBuffer<float> gate_up_;  // [threads][2][tile_floats_], a tile of gate and of up each
   std::size_t tile_floats_ = 0;
+  std::uint64_t allocated_bytes_ = 0;  // of all buffers
 };
 
 }  // namespace slm
