@@ -48,11 +48,13 @@ class ModelSourceTest : public testing::Test {
   fs::path folder_;
 };
 
-TEST_F(ModelSourceTest, Memory) {
+TEST_F(ModelSourceTest, MemoryAtAnyAddress) {
   const std::string built = tiny_.Build();
-  std::vector<std::byte> bytes(built.size());
-  std::memcpy(bytes.data(), built.data(), built.size());
-  ExpectSame(Model::Open(ModelFile::FromMemory(bytes, "tiny").value()));
+  for (const std::size_t shift : {0, 1, 4}) {
+    std::vector<std::byte> bytes(shift + built.size());
+    std::memcpy(bytes.data() + shift, built.data(), built.size());
+    ExpectSame(Model::Open(ModelFile::FromMemory(std::span(bytes).subspan(shift), "tiny").value()));
+  }
 }
 
 TEST_F(ModelSourceTest, Descriptor) {

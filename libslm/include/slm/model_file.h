@@ -73,9 +73,8 @@ class ModelFile {
   // found), or kUnsupported (no GGUF, or a version not known: says what the file is instead).
   static Result<ModelFile> Open(const std::filesystem::path& path);
 
-  // Of bytes in memory, which stay the caller's: they must outlive the ModelFile, its copies and every Model opened
-  // from it, and lie as malloc would put them (at a multiple of alignof(std::max_align_t); anything else is
-  // kInvalidArgument). Nothing is copied. `name` stands for the path in messages. A part of a split model is
+  // Of bytes in memory, at any address, which stay the caller's: they must outlive the ModelFile, its copies and every
+  // Model opened from it. Nothing is copied. `name` stands for the path in messages. A part of a split model is
   // kUnsupported: the others would be missing.
   static Result<ModelFile> FromMemory(std::span<const std::byte> bytes, std::string_view name);
 

@@ -53,11 +53,6 @@ Result<ModelFile> ModelFile::Open(const std::filesystem::path& path) {
 }
 
 Result<ModelFile> ModelFile::FromMemory(std::span<const std::byte> bytes, std::string_view name) {
-  constexpr std::size_t kAlignment = alignof(std::max_align_t);
-  if (reinterpret_cast<std::uintptr_t>(bytes.data()) % kAlignment != 0) {
-    return Status(StatusCode::kInvalidArgument,
-                  Cat(name, ": the bytes begin at an address that is no multiple of ", kAlignment));
-  }
   SLM_ASSIGN_OR_RETURN(GgufFile gguf, ParseWhole(bytes, name));
   std::vector<FilePart> parts = {{.path = std::string(name), .size = bytes.size()}};
   return ModelFile(std::make_shared<const ModelFileImpl>(std::string(name), std::move(parts), std::vector<MappedFile>(),

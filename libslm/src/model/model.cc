@@ -22,8 +22,11 @@ std::string_view StringOr(const GgufFile& file, std::string_view key, std::strin
 // What this library runs is a whole language model.
 Status RefuseOtherFiles(const GgufFile& file) {
   const std::string_view type = StringOr(file, "general.type", "model");
-  if (type == "model") return {};
-  return Status(StatusCode::kUnsupported, Cat("this is a GGUF file of type ", Quoted(type), ", not a model"));
+  if (type != "model")
+    return Status(StatusCode::kUnsupported, Cat("this is a GGUF file of type ", Quoted(type), ", not a model"));
+  if (file.tensors().empty())
+    return Status(StatusCode::kUnsupported, "the file holds metadata only (a vocabulary, perhaps) and no weights");
+  return {};
 }
 
 Result<std::shared_ptr<const ModelImpl>> Load(const ModelFile& source, const KernelSet& kernels,
