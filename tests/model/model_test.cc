@@ -137,7 +137,7 @@ TEST(ModelTest, BytesPerTokenOfQuantizedWeights) {
   const Model model = OpenOrThrow(FindFixture("q4_k").model());
   std::uint64_t bytes = 0;
   for (const TensorInfo& tensor : model.file().tensors()) bytes += tensor.size;
-  EXPECT_EQ(model.bytes_per_token(), bytes);                            // tied
+  EXPECT_EQ(model.bytes_per_token(), bytes);                                   // tied
   EXPECT_LT(model.bytes_per_token() * 8, model.file().parameter_count() * 5);  // below 5 bits a weight
 }
 

@@ -57,6 +57,13 @@ class Forward {
   static std::uint64_t ScratchBytesNeeded(const ModelImpl& model, Team& team, const ForwardOptions& options);
 
  private:
+  static constexpr std::int64_t kBlock = 32;           // values of an ActivationBlock
+  static constexpr std::int64_t kAttentionParts = 32;  // of a single row's keys, computed before they are merged
+  // Weight rows are dealt out in multiples of the first, so that kernels see whole panels and activations whole blocks,
+  // and not more than the second at once, so that workers finish at about the same time.
+  static constexpr std::int64_t kRowGranule = 32;
+  static constexpr std::int64_t kMaxChunkRows = 512;
+
   // The operand of a product: rows as floats and, where their length allows, as int8 blocks.
   struct Input {
     AlignedBuffer<float> values;
@@ -83,6 +90,7 @@ class Forward {
   };
 
   Forward(const ModelImpl& model, Team& team, const ForwardOptions& options);
+  // In forward_memory.cc: the sizes of the working memory, then the memory itself.
   void PlanMemory();
   // Calls f(buffer, elements) for all the working memory there is, until it returns false.
   template <class F>
