@@ -228,7 +228,7 @@ void DescribeModel(const Model& model, const BenchOptions& options, BenchReport*
   report->architecture = model.architecture();
   report->kernels = model.kernels();
   report->kv = options.compute.kv;
-  report->file_size = model.file_size();
+  report->file_size = model.file().size();
   report->bytes_per_token = model.bytes_per_token();
   report->machine = DescribeMachine();
   report->repetitions = options.repetitions;

@@ -17,7 +17,7 @@ struct Command {
   std::function<Status()> run;
 };
 
-// inspect_file.cc: what the file holds.
+// inspect_info.cc and inspect_file.cc: what the file holds.
 Command AddInfo(CLI::App& root);
 Command AddTensors(CLI::App& root);
 Command AddCheck(CLI::App& root);

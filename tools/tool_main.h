@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "slm/model.h"
+#include "slm/model_file.h"
 #include "slm/session.h"
 #include "slm/status.h"
 
@@ -69,13 +70,26 @@ inline void AddKernelsOption(CLI::App& app, std::string* name) {
 }
 
 // Opens a model whose warnings go to standard error.
-inline Result<Model> OpenModel(std::string_view program, const std::string& path, const std::string& kernels = {}) {
+inline Result<Model> OpenModel(std::string_view program, const ModelFile& file, const std::string& kernels = {}) {
   ModelOptions options;
   options.kernels = kernels;
   options.log = [program = std::string(program)](LogLevel level, std::string_view message) {
     if (level == LogLevel::kWarning) PrintMessage(program, "warning: " + std::string(message));
   };
-  return Model::Open(path, options);
+  return Model::Open(file, options);
+}
+
+inline Result<Model> OpenModel(std::string_view program, const std::string& path, const std::string& kernels = {}) {
+  const Result<ModelFile> file = ModelFile::Open(path);
+  if (!file.ok()) return file.status();
+  return OpenModel(program, *file, kernels);
+}
+
+// `*type` is the default.
+inline void AddKvOption(CLI::App& app, std::string* type) {
+  app.add_option("--kv", *type, "Storage of keys and values")
+      ->check(CLI::IsMember({"f16", "f32", "q8_0"}))
+      ->option_text("f16|f32|q8_0 (" + *type + ")");
 }
 
 // How to compute, in the words of the command line.
@@ -88,9 +102,7 @@ struct ComputeOptions {
 
 inline void AddComputeOptions(CLI::App& app, ComputeOptions* options) {
   AddKernelsOption(app, &options->kernels);
-  app.add_option("--kv", options->kv, "Storage of keys and values")
-      ->check(CLI::IsMember({"f16", "f32", "q8_0"}))
-      ->option_text("f16|f32|q8_0 (" + options->kv + ")");
+  AddKvOption(app, &options->kv);
   const auto add_threads = [&app](const char* name, std::int32_t* threads, const char* text) {
     app.add_option(name, *threads, text)->check(CLI::Range(0, 1024))->option_text("N");
   };
@@ -112,16 +124,19 @@ inline SessionOptions ToSessionOptions(const ComputeOptions& compute, std::int32
   return options;
 }
 
+inline void WarnBeyondTraining(std::string_view program, const Model& model, std::int64_t tokens) {
+  if (tokens <= model.context_length()) return;
+  PrintMessage(program, "warning: the model was trained for " + std::to_string(model.context_length()) +
+                            " tokens of context; " + std::to_string(tokens) + " are asked for");
+}
+
 // A session that holds `tokens` tokens, even where the model was trained for fewer: that is only warned about.
 inline Result<Session> CreateSession(std::string_view program, const Model& model, const ComputeOptions& compute,
                                      std::int64_t tokens, SessionOptions options = {}) {
   if (tokens > INT32_MAX) {
     return Status(StatusCode::kInvalidArgument, std::to_string(tokens) + " tokens are more than a session can hold");
   }
-  if (tokens > model.context_length()) {
-    PrintMessage(program, "warning: the model was trained for " + std::to_string(model.context_length()) +
-                              " tokens of context; " + std::to_string(tokens) + " are asked for");
-  }
+  WarnBeyondTraining(program, model, tokens);
   return Session::Create(model, ToSessionOptions(compute, static_cast<std::int32_t>(tokens), std::move(options)));
 }
 

@@ -89,7 +89,7 @@ TEST_F(ModelWriter, FilesOpenAndComputeSaneLogits) {
       EXPECT_EQ(warnings, "");
       EXPECT_EQ(model->vocab_size(), shape.vocab_size);
       EXPECT_EQ(model->layer_count(), shape.layers);
-      EXPECT_TRUE(model->FindBadNumbers().empty());
+      EXPECT_TRUE(model->file().FindBadNumbers().empty());
 
       Result<Session> session = Session::Create(*model, {.context_length = 16});
       ASSERT_TRUE(session.ok()) << session.status().message();
@@ -109,7 +109,7 @@ TEST_F(ModelWriter, TensorsAreThoseOfTheShape) {
     const Result<Model> model = Model::Open(Write(shape));
     ASSERT_TRUE(model.ok()) << model.status().message();
     const std::vector<MadeTensor> expected = TensorsOf(shape, shape.layers, Mixture::kQ4_K_M);
-    const std::vector<TensorInfo> found = model->tensors();
+    const std::vector<TensorInfo> found = model->file().tensors();
     ASSERT_EQ(found.size(), expected.size());
     for (std::size_t i = 0; i < found.size(); ++i) {
       EXPECT_EQ(found[i].name, expected[i].name);

@@ -183,7 +183,8 @@ class Layer {
     for (std::int64_t row = 0; row < rows && width() % kActivationBlock == 0; ++row)
       kernels.quantize(inputs.data() + row * width(), width(), blocks.data() + row * stride);
     MixtureOfExperts mixture(config_, kernels, {.max_rows = std::max(rows, max_rows), .threads = threads});
-    if (!mixture.Allocate(layers_)) throw std::bad_alloc();
+    WorkingMemory memory(WorkingMemory::Purpose::kAllocate);
+    if (!mixture.Allocate(layers_, memory)) throw std::bad_alloc();
     std::vector<float> out;
     Team team(threads);
     // More than once, as a model's layers do.

@@ -65,7 +65,7 @@ TEST_F(ProfileTest, CountsTheWeightsOfTheModel) {
   }
   double matrices = 0;
   double weights = 0;
-  for (const TensorInfo& tensor : model_.tensors()) {
+  for (const TensorInfo& tensor : model_.file().tensors()) {
     if (tensor.shape.size() != 2) continue;
     matrices += static_cast<double>(tensor.size);  // token_embd is the output head too
     weights += static_cast<double>(tensor.shape[0] * tensor.shape[1]);
@@ -115,7 +115,7 @@ TEST_P(ExpertsProfileTest, CountsTheExpertsThatAreRead) {
   double router = 0;
   double experts = 0;
   double expert_weights = 0;
-  for (const TensorInfo& tensor : model_.tensors()) {
+  for (const TensorInfo& tensor : model_.file().tensors()) {
     const bool is_router = tensor.name.find("ffn_gate_inp") != std::string_view::npos;
     const bool is_expert = !is_router && tensor.name.find("ffn_") != std::string_view::npos && tensor.shape.size() > 1;
     if (is_router) router += static_cast<double>(tensor.size);

@@ -283,7 +283,7 @@ TEST_P(RealFileTest, TokenIds) {
   }
 }
 
-TEST_P(RealFileTest, HasNoBadNumbers) { EXPECT_TRUE(model_->FindBadNumbers().empty()); }
+TEST_P(RealFileTest, HasNoBadNumbers) { EXPECT_TRUE(model_->file().FindBadNumbers().empty()); }
 
 // The first weights of a row, as an independent implementation reads them.
 struct FirstWeights {

@@ -94,7 +94,11 @@ const Architecture& FindRow(std::string_view name) {
 }
 
 TinyModel TinyArchitecture(const Architecture& row) {
-  const TinyShape shape = {.architecture = std::string(row.name), .layers = kTinyLayers};
+  TinyShape shape = {.architecture = std::string(row.name), .layers = kTinyLayers};
+  if (row.experts == Experts::kAlways) {
+    shape.experts = 3;
+    shape.experts_used = 2;
+  }
   TinyModel tiny(shape);
   AddKeys(row, tiny);
   AddModelTensors(row, shape, tiny);

@@ -203,6 +203,22 @@ TinyGguf TinyModel::File() const {
 
 std::string TinyModel::Build() const { return File().Build(); }
 
+std::vector<TinyGguf> TinyModel::Split(std::size_t parts) const {
+  std::vector<TinyGguf> files(parts);
+  for (const auto& [key, set] : entries_) set(files.front());
+  for (std::size_t i = 0; i < parts; ++i) {
+    files[i].set_alignment(alignment_);
+    files[i].Set("split.no", static_cast<std::uint16_t>(i));
+    files[i].Set("split.count", static_cast<std::uint16_t>(parts));
+    files[i].Set("split.tensors.count", static_cast<std::int32_t>(tensors_.size()));
+  }
+  for (std::size_t i = 0; i < tensors_.size(); ++i) {
+    const Tensor& tensor = tensors_[i];
+    files[i % parts].AddTensor(tensor.name, tensor.type, tensor.shape, tensor.data);
+  }
+  return files;
+}
+
 Result<Model> TinyModel::Open(const ModelOptions& options) const {
   const std::filesystem::path path = TemporaryPath();
   File().Write(path);

@@ -68,6 +68,8 @@ class TinyModel {
   TinyModel& SetAlignment(std::uint32_t alignment);
 
   std::string Build() const;
+  // The same model split into so many files: metadata in the first, tensors dealt out in turn.
+  std::vector<TinyGguf> Split(std::size_t parts) const;
   // Through a temporary file, which is gone when this returns.
   Result<Model> Open(const ModelOptions& options = {}) const;
 

@@ -47,7 +47,7 @@ TinyModel WithSingleExperts(TinyModel mixture) {
 std::vector<std::string> TensorNames(const TinyModel& tiny) {
   const Model model = tiny.Open().value();
   std::vector<std::string> names;
-  for (const TensorInfo& info : model.tensors()) names.emplace_back(info.name);
+  for (const TensorInfo& info : model.file().tensors()) names.emplace_back(info.name);
   return names;
 }
 

@@ -1,4 +1,4 @@
-// The machine: processors this process may use, how many threads suit it, and what it can do at most.
+// The machine: processors and memory this process may use, how many threads suit it, and what it can do at most.
 
 #ifndef SLM_MACHINE_H_
 #define SLM_MACHINE_H_
@@ -23,6 +23,10 @@ struct Machine {
   double quota = 0;                    // processors' worth of time the control group grants; 0: no limit
   // Threads that suit both reading a prompt and generating: one for each performance core, at most the quota.
   std::int32_t default_threads = 1;
+  // Bytes of memory, and those of them that can be had now without anything being swapped out; what only caches files
+  // counts as free. Neither is more than the control group's limit and what is left of it. 0: the system does not say.
+  std::uint64_t memory_bytes = 0;
+  std::uint64_t available_bytes = 0;
 };
 
 struct MachineQuery {

@@ -1,13 +1,14 @@
-// A model file, opened and checked.
+// A model, ready to run.
 //
 //   slm::Result<slm::Model> model = slm::Model::Open("gemma-3-270m.gguf");
 //   if (!model.ok()) { /* model.status().message() says what, where, expected and found */ }
 //
-// Opening maps the file; weights are read where they are mapped, when they are first used. The file must not change while a
-// Model lives.
+// Opening maps the file; weights are read where they are mapped, when they are first used. What that asks of the file,
+// and how to open memory or a descriptor instead of a path, is told in model_file.h; EstimateMemory in session.h tells
+// what running it takes.
 //
-// Thread-safety: immutable after opening. A Model is a cheap handle: copies share the mapping, and any number of sessions
-// and threads may use it at once.
+// Thread-safety: immutable after opening. A Model is a cheap handle: copies share the mapping, and any number of
+// sessions and threads may use it at once.
 
 #ifndef SLM_MODEL_H_
 #define SLM_MODEL_H_
@@ -16,11 +17,11 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
-#include <span>
 #include <string>
 #include <string_view>
-#include <vector>
+#include <utility>
 
+#include "slm/model_file.h"
 #include "slm/status.h"
 #include "slm/tokenizer.h"
 
@@ -37,55 +38,29 @@ struct ModelOptions {
   std::string kernels = {};
 };
 
-// One tensor of the file, for tools that look inside.
-struct TensorInfo {
-  std::string_view name;
-  std::string_view format;               // "Q4_K", "F32", ...
-  std::vector<std::uint64_t> shape;      // GGUF order: shape[0] is the contiguous dimension
-  std::uint64_t file_offset = 0;         // bytes
-  std::uint64_t size = 0;                // bytes
-};
-
-// One metadata entry, rendered for people; arrays are shortened.
-struct MetadataEntry {
-  std::string_view key;
-  std::string type;
-  std::string value;
-};
-
-// A number that is not finite, found by Model::FindBadNumber.
-struct BadNumber {
-  std::string tensor;
-  std::uint64_t block = 0;    // index of the quantization block (of the element, for unquantized formats)
-  std::uint64_t element = 0;  // index of the block's first element in the tensor
-};
-
 class ModelImpl;  // private to the library
 
 class Model {
  public:
-  // Fails with kNotFound or kIoError (the file can't be opened), kCorruptFile (damaged or truncated: says by how much),
-  // kUnsupported (architecture or tensor format not known: names it) or kInvalidArgument (kernels).
+  // Fails as ModelFile::Open does, and as below.
   static Result<Model> Open(const std::filesystem::path& path, const ModelOptions& options = {});
+  // Fails with kUnsupported (an architecture, tensor format or kind of file that is not known: names it), kCorruptFile
+  // (numbers or tensors that contradict each other or are missing) or kInvalidArgument (kernels). The model shares the
+  // file's mapping; `file` itself need not live on.
+  static Result<Model> Open(const ModelFile& file, const ModelOptions& options = {});
 
+  const ModelFile& file() const;
   const Tokenizer& tokenizer() const;
 
-  std::string_view name() const;           // general.name, or the file's name
+  std::string_view name() const;           // as ModelFile::name
   std::string_view architecture() const;   // "gemma3", "llama", ...
   std::string_view chat_template() const;  // Jinja source of the file, "" if it has none
   std::string_view kernels() const;        // name of the kernel set in use
   std::int32_t vocab_size() const;
-  std::int32_t context_length() const;     // tokens the model was trained for
+  std::int32_t context_length() const;  // tokens the model was trained for
   std::int32_t layer_count() const;
-  std::uint64_t parameter_count() const;   // weights in all tensors
-  std::uint64_t file_size() const;         // bytes
   // Bytes of weights read to generate one token; the bound of generation speed is memory bandwidth over this.
   std::uint64_t bytes_per_token() const;
-
-  std::vector<TensorInfo> tensors() const;
-  std::vector<MetadataEntry> metadata() const;
-  // Reads every weight and reports NaN and infinity; empty means the file is sound.
-  std::vector<BadNumber> FindBadNumbers() const;
 
   // The library's own view of the model.
   const ModelImpl& impl() const { return *impl_; }

@@ -5,8 +5,8 @@
 //
 // The same tokens give bit-identical logits however they are split over calls and for any number of threads.
 //
-// Thread-safety: a Session must not be used from two threads at once. Different sessions are independent and may share a
-// Model. CancelToken may be set from any thread.
+// Thread-safety: a Session must not be used from two threads at once. Different sessions are independent and may share
+// a Model. CancelToken may be set from any thread.
 
 #ifndef SLM_SESSION_H_
 #define SLM_SESSION_H_
@@ -54,6 +54,24 @@ struct SessionOptions {
   std::int32_t batch_size = 512;
 };
 
+// What a model and one session take, known before the session takes it. Not counted: the tokenizer's tables and norms
+// (10 MB for a vocabulary of 262144) and the stacks of threads.
+struct MemoryEstimate {
+  std::int32_t context_length = 0;  // tokens the session would hold: SessionOptions::context_length, or its default
+  // The model's file. It is mapped, so this is shared by all sessions and processes, and where memory is short the
+  // system drops parts of it and reads them again: too little memory for it makes the model slow, not impossible.
+  std::uint64_t weight_bytes = 0;
+  // Each session's own, and needed as a whole. Exactly Session::kv_bytes() and scratch_bytes().
+  std::uint64_t kv_bytes = 0;
+  std::uint64_t scratch_bytes = 0;
+
+  std::uint64_t session_bytes() const { return kv_bytes + scratch_bytes; }
+  std::uint64_t total_bytes() const { return weight_bytes + session_bytes(); }
+};
+// Allocates nothing. Fails with kInvalidArgument or kUnsupported as Session::Create does, and with kOutOfMemory only
+// for what no machine could hold. DescribeMachine in machine.h tells what there is.
+Result<MemoryEstimate> EstimateMemory(const Model& model, const SessionOptions& options = {});
+
 // Called between batches of a long prompt with the number of tokens done and wanted in this call.
 using ProgressCallback = std::function<void(std::int64_t done, std::int64_t total)>;
 
@@ -73,9 +91,10 @@ class Session {
   Session(Session&&) noexcept;
   Session& operator=(Session&&) noexcept;
 
-  // Reads tokens and returns the logits that follow the last one: [vocab_size], owned by the session, valid until the next
-  // call. Fails with kInvalidArgument (no tokens, an id outside the vocabulary), kContextFull (says both numbers; nothing is
-  // read), kCancelled (position() tells how many tokens were read) or kInvalidNumber (logits are not finite).
+  // Reads tokens and returns the logits that follow the last one: [vocab_size], owned by the session, valid until the
+  // next call. Fails with kInvalidArgument (no tokens, an id outside the vocabulary), kContextFull (says both numbers;
+  // nothing is read), kCancelled (position() tells how many tokens were read) or kInvalidNumber (logits are not
+  // finite).
   Result<std::span<const float>> Append(std::span<const Token> tokens, const AppendOptions& options = {});
 
   // Reads tokens and hands out the logits after every one of them, in order: visit(position, [vocab_size]).

@@ -1,5 +1,5 @@
-// What /proc and /sys of Linux say about the processors. Where they are missing or make no sense, the plain assumptions
-// of Machine hold.
+// What /proc and /sys of Linux say about processors and memory. Where they are missing or make no sense, the plain
+// assumptions of Machine hold.
 
 #include "slm/machine.h"
 
@@ -16,6 +16,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <initializer_list>
 #include <optional>
 #include <set>
 #include <string>
@@ -214,20 +215,20 @@ double QuotaAt(const fs::path& group) {
                  QuotaOf(ReadText(group / "cpu.cfs_quota_us"), ReadText(group / "cpu.cfs_period_us")));
 }
 
-// The least of a group and all above it. In a container the path can be the host's: then only some of it is there, and
-// the top is the container's own group.
-double QuotaAlong(const fs::path& top, std::string_view path) {
+// Calls visit with a group's folder and those of all above it. In a container the path can be the host's: then only
+// some of it is there, and the top is the container's own group.
+template <class Visit>
+void VisitAlong(const fs::path& top, std::string_view path, const Visit& visit) {
   constexpr std::size_t kMaxDepth = 64;
   fs::path group = top;
-  double quota = QuotaAt(group);
+  visit(group);
   for (std::size_t depth = 0; depth < kMaxDepth && !path.empty(); ++depth) {
     const std::string_view name = Next(&path, '/');
     if (name == "..") break;
     if (name.empty()) continue;
     group /= name;
-    quota = Smaller(quota, QuotaAt(group));
+    visit(group);
   }
-  return quota;
 }
 
 bool HasController(std::string_view controllers, std::string_view name) {
@@ -237,22 +238,93 @@ bool HasController(std::string_view controllers, std::string_view name) {
   return false;
 }
 
-double Quota(const fs::path& root) {
+// Every group this process is in that may limit it by `controller`, which version 1 mounts at `mounts`.
+template <class Visit>
+void VisitGroups(const fs::path& root, std::string_view controller, std::initializer_list<const char*> mounts,
+                 const Visit& visit) {
   const fs::path groups = root / "sys/fs/cgroup";
   const std::string text = ReadText(root / "proc/self/cgroup");
-  double quota = kNoQuota;
   for (std::string_view rest = text; !rest.empty();) {
     std::string_view path = Next(&rest, '\n');  // "number:controllers:path"; version 2 names no controllers
     Next(&path, ':');
     const std::string_view controllers = Next(&path, ':');
     if (controllers.empty()) {
-      quota = Smaller(quota, QuotaAlong(groups, path));
-    } else if (HasController(controllers, "cpu")) {
-      for (const char* mount : {"cpu", "cpu,cpuacct"}) quota = Smaller(quota, QuotaAlong(groups / mount, path));
+      VisitAlong(groups, path, visit);
+    } else if (HasController(controllers, controller)) {
+      for (const char* mount : mounts) VisitAlong(groups / mount, path, visit);
     }
   }
+}
+
+double Quota(const fs::path& root) {
+  double quota = kNoQuota;
+  VisitGroups(root, "cpu", {"cpu", "cpu,cpuacct"},
+              [&](const fs::path& group) { quota = Smaller(quota, QuotaAt(group)); });
   return quota;
 }
+
+// --- Memory ---
+
+// The number after `name` at the beginning of a line: "MemTotal:  123 kB", "inactive_file 456".
+std::optional<std::uint64_t> NumberAfter(std::string_view text, std::string_view name) {
+  while (!text.empty()) {
+    std::string_view line = Next(&text, '\n');
+    if (!line.starts_with(name)) continue;
+    line = Trim(line.substr(name.size()));
+    const std::optional<std::int64_t> number = ParseNumber(Next(&line, ' '));
+    if (number && *number >= 0) return static_cast<std::uint64_t>(*number);
+  }
+  return std::nullopt;
+}
+
+std::optional<std::uint64_t> ReadBytes(const fs::path& file) {
+  const std::optional<std::int64_t> number = ParseNumber(ReadText(file));  // not of "max": no limit
+  if (!number || *number < 0) return std::nullopt;
+  return static_cast<std::uint64_t>(*number);
+}
+
+struct Memory {
+  std::uint64_t total = 0;
+  std::uint64_t available = 0;
+};
+
+// Files of the two versions of control groups.
+struct MemoryFiles {
+  const char* limit;
+  const char* usage;
+  const char* cached[2];  // what of the usage only caches files, in memory.stat
+};
+constexpr MemoryFiles kMemoryFiles[] = {
+    {"memory.max", "memory.current", {"active_file ", "inactive_file "}},
+    {"memory.limit_in_bytes", "memory.usage_in_bytes", {"total_active_file ", "total_inactive_file "}},
+};
+
+void LimitMemory(const fs::path& group, Memory* memory) {
+  for (const MemoryFiles& files : kMemoryFiles) {
+    const std::optional<std::uint64_t> limit = ReadBytes(group / files.limit);
+    // Version 1 says "no limit" by a number beyond any memory.
+    if (!limit || *limit >= memory->total) continue;
+    const std::string stat = ReadText(group / "memory.stat");
+    std::uint64_t used = ReadBytes(group / files.usage).value_or(0);
+    for (const char* cached : files.cached) used -= std::min(used, NumberAfter(stat, cached).value_or(0));
+    memory->total = *limit;
+    memory->available = std::min(memory->available, *limit - std::min(*limit, used));
+  }
+}
+
+Memory DescribeMemory(const fs::path& root) {
+  constexpr std::uint64_t kKilo = 1024;
+  constexpr std::uint64_t kMostKilobytes = std::uint64_t{1} << 50;
+  const std::string text = ReadText(root / "proc/meminfo");
+  const std::optional<std::uint64_t> total = NumberAfter(text, "MemTotal:");
+  const std::optional<std::uint64_t> available = NumberAfter(text, "MemAvailable:");
+  if (!total || !available || *total > kMostKilobytes || *available > *total) return {};
+  Memory memory = {.total = *total * kKilo, .available = *available * kKilo};
+  VisitGroups(root, "memory", {"memory"}, [&](const fs::path& group) { LimitMemory(group, &memory); });
+  return memory;
+}
+
+// --- Name ---
 
 // "" if it holds anything but plain characters.
 std::string PlainName(std::string_view text) {
@@ -286,6 +358,9 @@ Machine DescribeMachine(const MachineQuery& query) {
   machine.cores = Count(cores);
   machine.performance_cores = Count(PerformanceCores(query.root, cores));
   machine.quota = Quota(query.root);
+  const Memory memory = DescribeMemory(query.root);
+  machine.memory_bytes = memory.total;
+  machine.available_bytes = memory.available;
   machine.default_threads = machine.performance_cores;
   // Rounded down: a group that uses up its time early stands still for the rest of the period, all threads of it, and
   // the threads of a step wait for each other.

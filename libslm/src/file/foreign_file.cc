@@ -1,6 +1,7 @@
 #include "file/foreign_file.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
@@ -22,8 +23,11 @@ struct Signature {
 constexpr Signature kSignatures[] = {
     {"version https://git-lfs"sv, true,
      "a Git-LFS pointer, a stand-in for the model, not the model itself. Run `git lfs pull` in its repository, or "
-     "download "
-     "the file directly"sv},
+     "download the file directly"sv},
+    {"# xet version"sv, true,
+     "a Xet pointer, a stand-in for the model, not the model itself. Download the file directly"sv},
+    {"/annex/objects/"sv, true,
+     "a git-annex pointer, a stand-in for the model, not the model itself. Run `git annex get` in its repository"sv},
     {"<!doctype"sv, true, "an HTML page, not a model. Download the file itself, not the page that describes it"sv},
     {"<html"sv, true, "an HTML page, not a model. Download the file itself, not the page that describes it"sv},
     {"<?xml"sv, true,
@@ -34,6 +38,13 @@ constexpr Signature kSignatures[] = {
      "download it again"sv},
     {"PK\x03\x04"sv, false,
      "a zip archive, which is also how PyTorch stores checkpoints. Unpack or convert it to GGUF first"sv},
+    {"\x80\x02"sv, false,
+     "a Python pickle, which is how PyTorch stored checkpoints. Convert it to GGUF first, or fetch a GGUF file of the "
+     "model"sv},
+    {"\x89HDF\r\n\x1a\n"sv, false,
+     "an HDF5 checkpoint, as Keras writes them. Convert it to GGUF first, or fetch a GGUF file of the model"sv},
+    {"MZqFpD"sv, false, "a llamafile, a program that contains the model. Unzip it to get the GGUF file inside"sv},
+    {"BZh"sv, false, "bzip2-compressed. Decompress it first"sv},
     {"\x1f\x8b"sv, false, "gzip-compressed. Decompress it first"sv},
     {"\x28\xb5\x2f\xfd"sv, false, "zstd-compressed. Decompress it first"sv},
     {"\xfd"
@@ -42,6 +53,8 @@ constexpr Signature kSignatures[] = {
     {"7z\xbc\xaf\x27\x1c"sv, false, "a 7z archive. Unpack it first"sv},
     {"FUGG"sv, false,
      "GGUF in the other byte order (big endian), which this library does not read. Fetch a little-endian file"sv},
+    {"algg"sv, false,
+     "in an old GGML format of LoRA adapters (GGLA), from before GGUF. Fetch a GGUF file of the model"sv},
     {"lmgg"sv, false, "in an old GGML format, from before GGUF. Fetch a GGUF file of the model"sv},
     {"fmgg"sv, false, "in an old GGML format (GGMF), from before GGUF. Fetch a GGUF file of the model"sv},
     {"tjgg"sv, false, "in an old GGML format (GGJT), from before GGUF. Fetch a GGUF file of the model"sv},
@@ -61,12 +74,25 @@ bool Matches(const Signature& signature, std::string_view bytes) {
   return std::ranges::equal(text, signature.beginning, {}, AsciiLower);
 }
 
-// A u64 length, then that many bytes of a JSON object.
+// Something that begins at `offset`, where a magic number of its own is.
+bool HasAt(std::string_view bytes, std::size_t offset, std::string_view magic) {
+  return bytes.size() > offset && bytes.substr(offset).starts_with(magic);
+}
+
+// What a download leaves that reserved its space and has not got its first bytes.
+bool BeginsWithZeros(std::string_view bytes) {
+  constexpr std::size_t kZeros = 512;
+  const std::string_view beginning = bytes.substr(0, kZeros);
+  return beginning.size() == kZeros && beginning.find_first_not_of('\0') == std::string_view::npos;
+}
+
+// A u64 length, then that many bytes of a JSON object (of a damaged file perhaps fewer).
 bool IsSafetensors(std::span<const std::byte> bytes) {
+  constexpr std::uint64_t kMostHeaderBytes = 100 << 20;  // as the format has it
   ByteReader in(bytes);
   const auto length = in.Read<std::uint64_t>();
   const auto brace = in.Read<char>();
-  return length && brace && *length >= 2 && *length <= bytes.size() - sizeof(*length) && *brace == '{';
+  return length && brace && *length >= 2 && *length <= kMostHeaderBytes && *brace == '{';
 }
 
 }  // namespace
@@ -78,6 +104,10 @@ Status DescribeForeignFile(std::span<const std::byte> bytes) {
   };
   if (IsSafetensors(bytes))
     return refuse("a safetensors checkpoint. Convert it to GGUF first, or fetch a GGUF file of the model");
+  if (HasAt(text, 257, "ustar")) return refuse("a tar archive. Unpack it first");
+  if (HasAt(text, 4, "TFL3")) return refuse("a TensorFlow Lite model. Fetch a GGUF file of the model");
+  if (BeginsWithZeros(text))
+    return refuse("empty space, zeros where a download has not got yet. Let it finish, or fetch the file again");
   for (const Signature& signature : kSignatures) {
     if (Matches(signature, text)) return refuse(signature.what);
   }

@@ -354,6 +354,20 @@ Status GgufFile::ReadTensors(std::span<const std::byte> bytes, ByteReader& in, s
   return Status();
 }
 
+Status GgufFile::AddPart(const GgufFile& part) {
+  for (GgufTensor tensor : part.tensors_) {
+    tensor.part = parts_;
+    const auto [found, added] = tensor_index_.emplace(tensor.name, tensors_.size());
+    if (!added) {
+      return Corrupt("tensor ", Quoted(tensor.name), " occurs in two parts, ", tensors_[found->second].part + 1,
+                     " and ", tensor.part + 1, ".");
+    }
+    tensors_.push_back(tensor);
+  }
+  ++parts_;
+  return Status();
+}
+
 const GgufValue* GgufFile::Find(std::string_view key) const {
   const auto found = entry_index_.find(key);
   return found == entry_index_.end() ? nullptr : &entries_[found->second].value;

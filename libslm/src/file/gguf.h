@@ -91,7 +91,8 @@ struct GgufTensor {
   std::uint32_t type = 0;                          // a Format id, or one this library does not know
   int dimensions = 0;                              // 0..4; unused entries of shape are 1
   std::array<std::uint64_t, 4> shape{1, 1, 1, 1};  // shape[0] is contiguous
-  std::uint64_t offset = 0;                        // of the first byte, from the beginning of the file
+  int part = 0;                                    // which file of a split model it lies in, from 0
+  std::uint64_t offset = 0;                        // of the first byte, from the beginning of that file
   // nullptr if the type is unknown: then size and data are not known either, and the tensor must not be used.
   const FormatInfo* format = nullptr;
   std::span<const std::byte> data;
@@ -108,6 +109,10 @@ class GgufFile {
   // kUnsupported: not GGUF at all (a Git-LFS pointer, an HTML page, safetensors are recognised and named), version 1 or
   // newer than 3, big endian.
   static Result<GgufFile> Parse(std::span<const std::byte> bytes, std::string_view source);
+
+  // Adds the tensors of the next part of a split model, whose bytes must outlive this too. Metadata is the first part's
+  // alone. Fails, naming the tensor, if there is one of that name already.
+  Status AddPart(const GgufFile& part);
 
   std::uint32_t version() const { return version_; }
   std::uint64_t alignment() const { return alignment_; }
@@ -131,6 +136,7 @@ class GgufFile {
 
   std::uint32_t version_ = 0;
   std::uint64_t alignment_ = 32;
+  int parts_ = 1;
   std::vector<Entry> entries_;
   std::vector<GgufTensor> tensors_;
   std::unordered_map<std::string_view, std::size_t> entry_index_;

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -32,7 +33,7 @@ class Descriptor {
 };
 
 // For right after a failed system call: reads errno.
-Status SystemError(const char* action, const std::string& path) {
+Status SystemError(const char* action, std::string_view path) {
   const std::error_code error(errno, std::generic_category());
   const bool missing = error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory;
   return Status(missing ? StatusCode::kNotFound : StatusCode::kIoError,
@@ -46,8 +47,12 @@ Result<MappedFile> MappedFile::Open(const std::filesystem::path& path) {
   // Non-blocking, because opening a named pipe would otherwise wait for a writer; for regular files it means nothing.
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.get() < 0) return SystemError("open", name);
+  return FromDescriptor(file.get(), name);
+}
+
+Result<MappedFile> MappedFile::FromDescriptor(int descriptor, std::string_view name) {
   struct stat info {};
-  if (::fstat(file.get(), &info) != 0) return SystemError("examine", name);
+  if (::fstat(descriptor, &info) != 0) return SystemError("examine", name);
   if (S_ISDIR(info.st_mode)) return Status(StatusCode::kIoError, Cat(name, " is a folder; a file is needed"));
   if (!S_ISREG(info.st_mode)) {
     return Status(StatusCode::kIoError, Cat(name, " is not a regular file, so it cannot be mapped into memory"));
@@ -58,7 +63,7 @@ Result<MappedFile> MappedFile::Open(const std::filesystem::path& path) {
                   Cat(name, " is larger than this process can address (", info.st_size, " bytes)"));
   }
   const std::size_t size = static_cast<std::size_t>(info.st_size);
-  void* const data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
+  void* const data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
   if (data == MAP_FAILED) return SystemError("map", name);
   return MappedFile(static_cast<const std::byte*>(data), size);
 }

@@ -8,6 +8,7 @@
 
 #include "base/aligned_buffer.h"
 #include "infer/product.h"
+#include "infer/working_memory.h"
 #include "kernels.h"
 
 namespace slm {
@@ -16,13 +17,12 @@ namespace slm {
 class Activations {
  public:
   // False if there is no memory. Rows may be shorter than `columns`.
-  [[nodiscard]] bool Allocate(std::int64_t max_rows, std::int64_t columns) {
+  [[nodiscard]] bool Allocate(WorkingMemory& memory, std::int64_t max_rows, std::int64_t columns) {
     stride_ = columns;
     block_stride_ = columns / kActivationBlock;
-    return values_.Allocate(static_cast<std::size_t>(max_rows * stride_)) &&
-           blocks_.Allocate(static_cast<std::size_t>(max_rows * block_stride_));
+    return memory.Allocate(values_, static_cast<std::size_t>(max_rows * stride_)) &&
+           memory.Allocate(blocks_, static_cast<std::size_t>(max_rows * block_stride_));
   }
-  std::uint64_t bytes() const { return values_.bytes() + blocks_.bytes(); }
 
   std::int64_t stride() const { return stride_; }
   float* Row(std::int64_t row) { return values_.data() + row * stride_; }

@@ -6,7 +6,7 @@
 
 namespace slm {
 
-bool Attention::AllocateRope() {
+bool Attention::AllocateRope(WorkingMemory& memory) {
   const ModelConfig& config = context_->config;
   const Weights& weights = context_->weights;
   const bool factors = weights.rope_freqs.empty();
@@ -14,11 +14,11 @@ bool Attention::AllocateRope() {
                                factors ? weights.rope_factors_long : weights.rope_freqs};
   const Vector none;
   const RopeDivisors sliding = config.architecture->rope_scaling_global_only ? RopeDivisors{none, none} : global;
-  return rope_global_.Plan(config.rope_global, global, context_->max_rows) &&
-         rope_sliding_.Plan(config.rope_sliding, sliding, context_->max_rows);
+  return rope_global_.Plan(config.rope_global, global, context_->max_rows, memory) &&
+         rope_sliding_.Plan(config.rope_sliding, sliding, context_->max_rows, memory);
 }
 
-bool Attention::Allocate() {
+bool Attention::Allocate(WorkingMemory& memory) {
   std::int64_t queries = 0, keys = 0, values = 0, attended = 0, sums = 0;
   const auto raise = [](std::int64_t& width, std::int64_t to) { width = std::max(width, to); };
   for (const LayerConfig& layer : context_->config.layers) {
@@ -30,14 +30,9 @@ bool Attention::Allocate() {
     raise(sums, AttentionSumsFloats(layer.value_length));
   }
   const auto rows = [this](std::int64_t width) { return static_cast<std::size_t>(context_->max_rows * width); };
-  return AllocateRope() && queries_.Allocate(rows(queries)) && keys_.Allocate(rows(keys)) &&
-         values_.Allocate(rows(values)) && attended_.Allocate(context_->max_rows, attended) &&
-         sums_.Allocate(static_cast<std::size_t>(kParts * heads_ * sums));
-}
-
-std::uint64_t Attention::bytes() const {
-  return queries_.bytes() + keys_.bytes() + values_.bytes() + attended_.bytes() + sums_.bytes() + rope_global_.bytes() +
-         rope_sliding_.bytes();
+  return AllocateRope(memory) && memory.Allocate(queries_, rows(queries)) && memory.Allocate(keys_, rows(keys)) &&
+         memory.Allocate(values_, rows(values)) && attended_.Allocate(memory, context_->max_rows, attended) &&
+         memory.Allocate(sums_, static_cast<std::size_t>(kParts * heads_ * sums));
 }
 
 void Attention::Place(std::int64_t row, std::int32_t position, const KvCache& cache) {

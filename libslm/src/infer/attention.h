@@ -13,6 +13,7 @@
 #include "infer/parallel.h"
 #include "infer/profiler.h"
 #include "infer/rope_table.h"
+#include "infer/working_memory.h"
 
 namespace slm {
 
@@ -22,8 +23,7 @@ class Attention {
   explicit Attention(ForwardContext& context) : context_(&context) {}
 
   // False if there is no memory.
-  [[nodiscard]] bool Allocate();
-  std::uint64_t bytes() const;
+  [[nodiscard]] bool Allocate(WorkingMemory& memory);
 
   // Before the first layer: the angles of a row.
   void Place(std::int64_t row, std::int32_t position, const KvCache& cache);
@@ -35,7 +35,7 @@ class Attention {
  private:
   static constexpr std::int64_t kParts = 32;  // of a single row's keys, computed before they are merged
 
-  bool AllocateRope();
+  bool AllocateRope(WorkingMemory& memory);
 
   // Steps.
   void QueriesKeysValues(Worker& worker, std::size_t index, const ActivationRows& input);

@@ -46,7 +46,7 @@ MixtureOfExperts::MixtureOfExperts(const ModelConfig& config, const KernelSet& k
     width_ = std::max(width_, std::int64_t{layer.expert_feed_forward_length});
 }
 
-bool MixtureOfExperts::Allocate(std::span<const LayerWeights> layers) {
+bool MixtureOfExperts::Allocate(std::span<const LayerWeights> layers, WorkingMemory& memory) {
   if (width_ == 0) return true;
   const std::int64_t d = config_->embedding_length;
   const std::int64_t visits = options_.max_rows * config_->expert_used_count;
@@ -64,31 +64,23 @@ bool MixtureOfExperts::Allocate(std::span<const LayerWeights> layers) {
   const auto count = [](bool wanted, std::int64_t rows, std::int64_t width) {
     return wanted ? static_cast<std::size_t>(rows * width) : 0;
   };
-  choices_.resize(static_cast<std::size_t>(visits));
-  visits_.resize(static_cast<std::size_t>(visits));
   groups_.reserve(static_cast<std::size_t>(config_->expert_count));
   next_visit_.resize(static_cast<std::size_t>(config_->expert_count));
   bytes_read_.resize(layers.size());
   scratch_bytes_ = (MatMulScratchBytes(std::max(d, width_)) + 63) / 64 * 64;
   tile_floats_ = static_cast<std::size_t>(std::max(options_.max_rows * kRowGranule, kMaxChunkRows));
   const auto threads = static_cast<std::size_t>(options_.threads);
-  return scores_.Allocate(count(true, options_.max_rows, config_->expert_count)) &&
-         gathered_values_.Allocate(count(values, gathered, d)) &&
-         gathered_blocks_.Allocate(count(blocks, gathered, d / kActivationBlock)) &&
-         activated_values_.Allocate(count(true, visits, width_)) &&
-         activated_blocks_.Allocate(count(down_blocks, visits, width_ / kActivationBlock)) &&
-         router_input_.Allocate(count(beside_dense, options_.max_rows, d)) &&
-         input_values_.Allocate(count(beside_dense, options_.max_rows, d)) &&
-         input_blocks_.Allocate(count(beside_dense && blocks, options_.max_rows, d / kActivationBlock)) &&
-         out_.Allocate(count(beside_dense, options_.max_rows, d)) && tiles_.Allocate(2 * tile_floats_ * threads) &&
-         scratch_.Allocate(scratch_bytes_ * threads);
-}
-
-std::uint64_t MixtureOfExperts::bytes() const {
-  return scores_.bytes() + choices_.size() * sizeof(Choice) + visits_.size() * sizeof(Visit) +
-         gathered_values_.bytes() + gathered_blocks_.bytes() + activated_values_.bytes() + activated_blocks_.bytes() +
-         router_input_.bytes() + input_values_.bytes() + input_blocks_.bytes() + out_.bytes() + tiles_.bytes() +
-         scratch_.bytes();
+  return memory.Allocate(choices_, count(true, visits, 1)) && memory.Allocate(visits_, count(true, visits, 1)) &&
+         memory.Allocate(scores_, count(true, options_.max_rows, config_->expert_count)) &&
+         memory.Allocate(gathered_values_, count(values, gathered, d)) &&
+         memory.Allocate(gathered_blocks_, count(blocks, gathered, d / kActivationBlock)) &&
+         memory.Allocate(activated_values_, count(true, visits, width_)) &&
+         memory.Allocate(activated_blocks_, count(down_blocks, visits, width_ / kActivationBlock)) &&
+         memory.Allocate(router_input_, count(beside_dense, options_.max_rows, d)) &&
+         memory.Allocate(input_values_, count(beside_dense, options_.max_rows, d)) &&
+         memory.Allocate(input_blocks_, count(beside_dense && blocks, options_.max_rows, d / kActivationBlock)) &&
+         memory.Allocate(out_, count(beside_dense, options_.max_rows, d)) &&
+         memory.Allocate(tiles_, 2 * tile_floats_ * threads) && memory.Allocate(scratch_, scratch_bytes_ * threads);
 }
 
 void MixtureOfExperts::Run(Worker& worker, std::size_t layer, const ExpertWeights& weights, const ActivationRows& input,

@@ -12,6 +12,7 @@
 #include "infer/parallel.h"
 #include "infer/product.h"
 #include "infer/profiler.h"
+#include "infer/working_memory.h"
 #include "kernels.h"
 #include "model/model_config.h"
 #include "model/weights.h"
@@ -46,8 +47,7 @@ class MixtureOfExperts {
   MixtureOfExperts(const ModelConfig& config, const KernelSet& kernels, const Options& options);
 
   // False if there is not enough memory. Takes none for a model without experts.
-  [[nodiscard]] bool Allocate(std::span<const LayerWeights> layers);
-  std::uint64_t bytes() const;
+  [[nodiscard]] bool Allocate(std::span<const LayerWeights> layers, WorkingMemory& memory);
 
   // Several steps of the team's work: `input` is [rows][d], `out` too. `threads` are at work.
   //

@@ -10,14 +10,14 @@ GatedFn GatedActivation(const KernelSet& kernels, FfnActivation activation) {
   return activation == FfnActivation::kSilu ? kernels.silu_mul : kernels.gelu_mul;
 }
 
-bool FeedForward::Allocate() {
+bool FeedForward::Allocate(WorkingMemory& memory) {
   std::int64_t width = 0;
   for (const LayerConfig& layer : context_->config.layers)
     width = std::max(width, std::int64_t{layer.feed_forward_length});
   tile_floats_ = static_cast<std::size_t>(std::max(context_->max_rows * kRowGranule, kMaxChunkRows));
-  return activated_.Allocate(context_->max_rows, width) &&
-         tiles_.Allocate(2 * tile_floats_ * static_cast<std::size_t>(context_->max_threads)) &&
-         experts_.Allocate(context_->weights.layers);
+  return activated_.Allocate(memory, context_->max_rows, width) &&
+         memory.Allocate(tiles_, 2 * tile_floats_ * static_cast<std::size_t>(context_->max_threads)) &&
+         experts_.Allocate(context_->weights.layers, memory);
 }
 
 void FeedForward::Run(Worker& worker, std::size_t index, const ActivationRows& input, float* out) {

@@ -11,6 +11,7 @@
 #include "infer/experts.h"
 #include "infer/forward_context.h"
 #include "infer/parallel.h"
+#include "infer/working_memory.h"
 
 namespace slm {
 
@@ -27,8 +28,7 @@ class FeedForward {
                  {.max_rows = context.max_rows, .threads = context.max_threads, .profiler = context.profiler}) {}
 
   // False if there is no memory.
-  [[nodiscard]] bool Allocate();
-  std::uint64_t bytes() const { return activated_.bytes() + tiles_.bytes() + experts_.bytes(); }
+  [[nodiscard]] bool Allocate(WorkingMemory& memory);
 
   // out = Wdown (activation(Wgate x) * (Wup x)) of all rows, [rows][embedding_length], or what a mixture of experts
   // gives, or both. Several steps.

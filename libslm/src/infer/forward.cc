@@ -18,22 +18,25 @@ Forward::Forward(const ModelImpl& model, Team& team, const ForwardOptions& optio
 
 Result<Forward> Forward::Create(const ModelImpl& model, Team& team, const ForwardOptions& options) {
   Forward forward(model, team, options);
-  if (!forward.Allocate()) {
+  WorkingMemory memory(WorkingMemory::Purpose::kAllocate);
+  if (!forward.Allocate(memory)) {
     return Status(StatusCode::kOutOfMemory, Cat("no memory to evaluate ", options.max_rows, " tokens at once"));
   }
+  forward.scratch_bytes_ = memory.bytes();
   return forward;
 }
 
-bool Forward::Allocate() {
-  const std::int64_t logits_rows = std::min(context_->max_rows, kLogitsRows);
-  return context_->Allocate() && parts_.attention.Allocate() && parts_.feed_forward.Allocate() &&
-         parts_.layer_inputs.Allocate() && altup_layers_.Allocate() &&
-         head_input_.Allocate(logits_rows, context_->config.embedding_length);
+std::uint64_t Forward::ScratchBytesNeeded(const ModelImpl& model, Team& team, const ForwardOptions& options) {
+  Forward forward(model, team, options);
+  WorkingMemory memory(WorkingMemory::Purpose::kCount);
+  return forward.Allocate(memory) ? memory.bytes() : 0;
 }
 
-std::uint64_t Forward::scratch_bytes() const {
-  return context_->bytes() + parts_.attention.bytes() + parts_.feed_forward.bytes() + parts_.layer_inputs.bytes() +
-         altup_layers_.bytes() + head_input_.bytes();
+bool Forward::Allocate(WorkingMemory& memory) {
+  const std::int64_t logits_rows = std::min(context_->max_rows, kLogitsRows);
+  return context_->Allocate(memory) && parts_.attention.Allocate(memory) && parts_.feed_forward.Allocate(memory) &&
+         parts_.layer_inputs.Allocate(memory) && altup_layers_.Allocate(memory) &&
+         head_input_.Allocate(memory, logits_rows, context_->config.embedding_length);
 }
 
 void Forward::FindSegments(std::span<const Row> rows) {

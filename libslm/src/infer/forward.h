@@ -53,7 +53,9 @@ class Forward {
   void Logits(std::int64_t first, std::int64_t count, float* out);
 
   std::int64_t max_rows() const { return context_->max_rows; }
-  std::uint64_t scratch_bytes() const;
+  std::uint64_t scratch_bytes() const { return scratch_bytes_; }
+  // What scratch_bytes() of such a Forward would be, without allocating it.
+  static std::uint64_t ScratchBytesNeeded(const ModelImpl& model, Team& team, const ForwardOptions& options);
 
  private:
   // How a sub-layer's output joins the stream, and what the next sub-layer reads of it.
@@ -64,7 +66,7 @@ class Forward {
   };
 
   Forward(const ModelImpl& model, Team& team, const ForwardOptions& options);
-  bool Allocate();
+  bool Allocate(WorkingMemory& memory);
   void FindSegments(std::span<const Row> rows);
 
   // Steps of the team's work.
@@ -82,6 +84,7 @@ class Forward {
   SubLayers parts_;
   AltUpLayers altup_layers_;
   Activations head_input_;  // [kLogitsRows][embedding_length]
+  std::uint64_t scratch_bytes_ = 0;
 };
 
 }  // namespace slm

@@ -4,7 +4,7 @@
 
 namespace slm {
 
-bool ForwardContext::Allocate() {
+bool ForwardContext::Allocate(WorkingMemory& memory) {
   const std::int64_t d = config.embedding_length;
   for (const LayerConfig& layer : config.layers) {
     const std::int64_t widest =
@@ -13,13 +13,9 @@ bool ForwardContext::Allocate() {
         {scratch_bytes_, MatMulScratchBytes(widest), AttentionScratchBytes(layer.key_length, layer.value_length)});
   }
   scratch_bytes_ = (scratch_bytes_ + 63) / 64 * 64;
-  return stream.Allocate(static_cast<std::size_t>(max_rows * d)) && normed.Allocate(max_rows, d) &&
-         product.Allocate(static_cast<std::size_t>(max_rows * d)) &&
-         scratch_.Allocate(scratch_bytes_ * static_cast<std::size_t>(max_threads));
-}
-
-std::uint64_t ForwardContext::bytes() const {
-  return stream.bytes() + normed.bytes() + product.bytes() + scratch_.bytes();
+  return memory.Allocate(stream, static_cast<std::size_t>(max_rows * d)) && normed.Allocate(memory, max_rows, d) &&
+         memory.Allocate(product, static_cast<std::size_t>(max_rows * d)) &&
+         memory.Allocate(scratch_, scratch_bytes_ * static_cast<std::size_t>(max_threads));
 }
 
 void ForwardContext::NormRow(const float* x, const Vector& weight, Activations& out, std::int64_t row) const {

@@ -13,6 +13,7 @@
 #include "infer/parallel.h"
 #include "infer/product.h"
 #include "infer/profiler.h"
+#include "infer/working_memory.h"
 #include "kernels.h"
 #include "model/model_impl.h"
 
@@ -39,8 +40,7 @@ class ForwardContext {
         profiler(times) {}
 
   // False if there is no memory.
-  [[nodiscard]] bool Allocate();
-  std::uint64_t bytes() const;
+  [[nodiscard]] bool Allocate(WorkingMemory& memory);
 
   // Row `row` of the input of the next sub-layer: norm(x), or x where there is no weight.
   void SetInput(const float* x, const Vector& weight, std::int64_t row) { NormRow(x, weight, normed, row); }

@@ -23,21 +23,17 @@ float FactorToMatch(const float* x, const float* like, std::int64_t n) {
 
 }  // namespace
 
-bool AltUpLayers::Allocate() {
+bool AltUpLayers::Allocate(WorkingMemory& memory) {
   const std::int64_t streams = context_->config.altup_streams;
   if (streams == 0) return true;
   std::int64_t rank = 0;
   for (const LayerWeights& layer : context_->weights.layers) rank = std::max(rank, layer.altup.laurel_l.rows);
   const std::int64_t d = context_->config.embedding_length;
   const auto floats = static_cast<std::size_t>(context_->max_rows * d);
-  return streams_.Allocate(static_cast<std::size_t>(streams) * floats) &&
-         predictions_.Allocate(static_cast<std::size_t>(streams) * floats) &&
-         narrow_.Allocate(context_->max_rows, rank) && laurel_.Allocate(floats) &&
-         routed_.Allocate(static_cast<std::size_t>(context_->max_threads * d));
-}
-
-std::uint64_t AltUpLayers::bytes() const {
-  return streams_.bytes() + predictions_.bytes() + narrow_.bytes() + laurel_.bytes() + routed_.bytes();
+  return memory.Allocate(streams_, static_cast<std::size_t>(streams) * floats) &&
+         memory.Allocate(predictions_, static_cast<std::size_t>(streams) * floats) &&
+         narrow_.Allocate(memory, context_->max_rows, rank) && memory.Allocate(laurel_, floats) &&
+         memory.Allocate(routed_, static_cast<std::size_t>(context_->max_threads * d));
 }
 
 float* AltUpLayers::Stream(std::int64_t stream, std::int64_t row) {

@@ -15,6 +15,7 @@
 #include "infer/forward_context.h"
 #include "infer/layer_inputs.h"
 #include "infer/parallel.h"
+#include "infer/working_memory.h"
 
 namespace slm {
 
@@ -31,8 +32,7 @@ class AltUpLayers {
   explicit AltUpLayers(ForwardContext& context) : context_(&context) {}
 
   // False if there is no memory.
-  [[nodiscard]] bool Allocate();
-  std::uint64_t bytes() const;
+  [[nodiscard]] bool Allocate(WorkingMemory& memory);
 
   // Before the first layer: makes streams of the embeddings, which the context's stream and input hold. Several steps,
   // as are the others.

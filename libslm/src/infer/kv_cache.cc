@@ -1,8 +1,10 @@
 #include "infer/kv_cache.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/format.h"
+#include "base/status_macros.h"
 
 namespace slm {
 
@@ -21,10 +23,20 @@ std::size_t RoundUp(std::int64_t bytes) {
 std::size_t KeyBytes(const KvCache::Layer& layer) { return RoundUp(layer.heads * layer.cells * layer.key_bytes); }
 std::size_t ValueBytes(const KvCache::Layer& layer) { return RoundUp(layer.heads * layer.cells * layer.value_bytes); }
 
+Status NoMemory(std::size_t bytes, std::int64_t context_length) {
+  return Status(StatusCode::kOutOfMemory, Cat("no memory for the key/value cache: at least ", bytes,
+                                              " bytes for a context of ", context_length, " tokens"));
+}
+
 }  // namespace
 
-Result<KvCache> KvCache::Create(const ModelConfig& config, std::int64_t context_length, std::int64_t batch_size,
-                                CacheFormat format) {
+struct KvCache::Plan {
+  KvCache cache;
+  std::size_t total = 0;
+};
+
+Result<KvCache::Plan> KvCache::MakePlan(const ModelConfig& config, std::int64_t context_length, std::int64_t batch_size,
+                                        CacheFormat format) {
   for (const LayerConfig& shape : config.layers) {
     for (const std::int32_t length : {shape.key_length, shape.value_length}) {
       if (format != CacheFormat::kQ8_0 || length % kBlock == 0) continue;
@@ -33,26 +45,37 @@ Result<KvCache> KvCache::Create(const ModelConfig& config, std::int64_t context_
                                                   "; use the default, f16"));
     }
   }
-  KvCache cache;
+  Plan plan;
+  KvCache& cache = plan.cache;
   cache.context_length_ = context_length;
   cache.format_ = format;
   cache.sliding_cells_ = std::min(context_length, config.window + batch_size - 1);
-  std::size_t total = 0;
-  for (std::size_t i = 0; i < config.layers.size() && total <= kMaxBytes; ++i) {
+  for (std::size_t i = 0; i < config.layers.size(); ++i) {
     const LayerConfig& shape = config.layers[i];
     Layer layer;
     layer.cells = shape.sliding ? cache.sliding_cells_ : context_length;
     layer.heads = shape.kv_heads;
     layer.key_bytes = static_cast<std::int64_t>(CacheBytes(format, shape.key_length));
     layer.value_bytes = static_cast<std::int64_t>(CacheBytes(format, shape.value_length));
-    if (config.owns_kv(i)) total += KeyBytes(layer) + ValueBytes(layer);
+    if (config.owns_kv(i)) plan.total += KeyBytes(layer) + ValueBytes(layer);
     if (shape.sliding) cache.window_ = config.window;
     cache.layers_.push_back(layer);
+    if (plan.total > kMaxBytes) return NoMemory(plan.total, context_length);
   }
-  if (total > kMaxBytes || !cache.buffer_.Allocate(total)) {
-    return Status(StatusCode::kOutOfMemory, Cat("no memory for the key/value cache: at least ", total,
-                                                " bytes for a context of ", context_length, " tokens"));
-  }
+  return plan;
+}
+
+Result<std::uint64_t> KvCache::BytesNeeded(const ModelConfig& config, std::int64_t context_length,
+                                           std::int64_t batch_size, CacheFormat format) {
+  SLM_ASSIGN_OR_RETURN(const Plan plan, MakePlan(config, context_length, batch_size, format));
+  return std::uint64_t{plan.total};
+}
+
+Result<KvCache> KvCache::Create(const ModelConfig& config, std::int64_t context_length, std::int64_t batch_size,
+                                CacheFormat format) {
+  SLM_ASSIGN_OR_RETURN(Plan plan, MakePlan(config, context_length, batch_size, format));
+  KvCache& cache = plan.cache;
+  if (!cache.buffer_.Allocate(plan.total)) return NoMemory(plan.total, context_length);
   std::byte* at = cache.buffer_.data();
   for (std::size_t i = 0; i < cache.layers_.size(); ++i) {
     Layer& layer = cache.layers_[i];
@@ -64,7 +87,7 @@ Result<KvCache> KvCache::Create(const ModelConfig& config, std::int64_t context_
     layer.values = at + KeyBytes(layer);
     at += KeyBytes(layer) + ValueBytes(layer);
   }
-  return cache;
+  return std::move(cache);
 }
 
 void KvCache::Wrote(std::int64_t end) {

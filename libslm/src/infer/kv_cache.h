@@ -37,6 +37,10 @@ class KvCache {
   // kOutOfMemory says how much was wanted; kUnsupported that the format can't hold heads of the model's length.
   static Result<KvCache> Create(const ModelConfig& config, std::int64_t context_length, std::int64_t batch_size,
                                 CacheFormat format);
+  // What bytes() of such a cache would be, without allocating it. Fails as Create does, but for a lack of memory only
+  // if no machine could have that much.
+  static Result<std::uint64_t> BytesNeeded(const ModelConfig& config, std::int64_t context_length,
+                                           std::int64_t batch_size, CacheFormat format);
 
   const Layer& layer(std::size_t index) const { return layers_[index]; }
   std::int64_t context_length() const { return context_length_; }
@@ -52,6 +56,11 @@ class KvCache {
   std::int64_t FirstRewindPosition() const;
 
  private:
+  // A cache that lacks only its memory, of which it needs `total` bytes.
+  struct Plan;
+  static Result<Plan> MakePlan(const ModelConfig& config, std::int64_t context_length, std::int64_t batch_size,
+                               CacheFormat format);
+
   std::vector<Layer> layers_;
   AlignedBuffer<std::byte> buffer_;
   std::int64_t context_length_ = 0;

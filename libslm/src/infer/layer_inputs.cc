@@ -10,12 +10,13 @@ std::int64_t LayerInputs::Width() const {
   return static_cast<std::int64_t>(context_->config.layers.size()) * context_->config.per_layer_width;
 }
 
-bool LayerInputs::Allocate() {
+bool LayerInputs::Allocate(WorkingMemory& memory) {
   const std::int64_t width = context_->config.per_layer_width;
   if (width == 0) return true;
   const auto rows = [this](std::int64_t floats) { return static_cast<std::size_t>(context_->max_rows * floats); };
-  return inputs_.Allocate(rows(Width())) && gate_.Allocate(rows(width)) && gated_.Allocate(context_->max_rows, width) &&
-         embeddings_.Allocate(static_cast<std::size_t>(context_->max_threads * Width()));
+  return memory.Allocate(inputs_, rows(Width())) && memory.Allocate(gate_, rows(width)) &&
+         gated_.Allocate(memory, context_->max_rows, width) &&
+         memory.Allocate(embeddings_, static_cast<std::size_t>(context_->max_threads * Width()));
 }
 
 void LayerInputs::Project(Worker& worker, const ActivationRows& embeddings) {

@@ -11,6 +11,7 @@
 #include "infer/activations.h"
 #include "infer/forward_context.h"
 #include "infer/parallel.h"
+#include "infer/working_memory.h"
 #include "slm/tokenizer.h"
 
 namespace slm {
@@ -21,8 +22,7 @@ class LayerInputs {
   explicit LayerInputs(ForwardContext& context) : context_(&context) {}
 
   // False if there is no memory.
-  [[nodiscard]] bool Allocate();
-  std::uint64_t bytes() const { return inputs_.bytes() + gate_.bytes() + gated_.bytes() + embeddings_.bytes(); }
+  [[nodiscard]] bool Allocate(WorkingMemory& memory);
 
   // Before the first layer: the share of the tokens' embeddings, for all rows. A step.
   void Project(Worker& worker, const ActivationRows& embeddings);

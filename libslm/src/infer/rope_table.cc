@@ -29,12 +29,13 @@ std::vector<double> Frequencies(const RopeConfig& rope, const Vector& divisors) 
 
 }  // namespace
 
-bool RopeTable::Plan(const RopeConfig& rope, const RopeDivisors& divisors, std::int64_t max_rows) {
+bool RopeTable::Plan(const RopeConfig& rope, const RopeDivisors& divisors, std::int64_t max_rows,
+                     WorkingMemory& memory) {
   short_frequencies_ = Frequencies(rope, divisors.short_context);
   long_frequencies_ = Frequencies(rope, divisors.long_context);
   magnitude_ = rope.magnitude;
   const auto size = static_cast<std::size_t>(max_rows * pairs());
-  return cos_.Allocate(size) && sin_.Allocate(size);
+  return memory.Allocate(cos_, size) && memory.Allocate(sin_, size);
 }
 
 void RopeTable::Fill(std::int64_t row, std::int32_t position, bool long_context) {

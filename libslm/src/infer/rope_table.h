@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/aligned_buffer.h"
+#include "infer/working_memory.h"
 #include "model/model_config.h"
 #include "model/weights.h"
 
@@ -23,7 +24,8 @@ struct RopeDivisors {
 class RopeTable {
  public:
   // False if there is no memory.
-  [[nodiscard]] bool Plan(const RopeConfig& rope, const RopeDivisors& divisors, std::int64_t max_rows);
+  [[nodiscard]] bool Plan(const RopeConfig& rope, const RopeDivisors& divisors, std::int64_t max_rows,
+                          WorkingMemory& memory);
 
   void Fill(std::int64_t row, std::int32_t position, bool long_context);
 
@@ -31,7 +33,6 @@ class RopeTable {
   std::int64_t dimensions() const { return 2 * pairs(); }
   const float* cos(std::int64_t row) const { return cos_.data() + row * pairs(); }
   const float* sin(std::int64_t row) const { return sin_.data() + row * pairs(); }
-  std::uint64_t bytes() const { return cos_.bytes() + sin_.bytes(); }
 
  private:
   std::int64_t pairs() const { return static_cast<std::int64_t>(short_frequencies_.size()); }

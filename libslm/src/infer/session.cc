@@ -37,6 +37,44 @@ CacheFormat ToCacheFormat(KvType type) {
   return CacheFormat::kF16;
 }
 
+// Options with every default filled in.
+struct Settings {
+  std::int32_t context_length = 0;
+  std::int32_t batch_size = 0;
+  std::int32_t threads = 0;
+  std::int32_t prompt_threads = 0;
+  CacheFormat cache_format = CacheFormat::kF16;
+};
+
+Result<Settings> ToSettings(const Model& model, const SessionOptions& options) {
+  const auto check = [](const char* name, std::int32_t value, std::int32_t low, std::int32_t high) {
+    if (value >= low && value <= high) return Status();
+    return Status(StatusCode::kInvalidArgument,
+                  Cat("SessionOptions::", name, " is ", value, ", expected ", low, " to ", high));
+  };
+  SLM_RETURN_IF_ERROR(check("context_length", options.context_length, 0, std::numeric_limits<std::int32_t>::max()));
+  SLM_RETURN_IF_ERROR(check("threads", options.threads, 0, kMaxThreads));
+  SLM_RETURN_IF_ERROR(check("prompt_threads", options.prompt_threads, 0, kMaxThreads));
+  SLM_RETURN_IF_ERROR(check("batch_size", options.batch_size, 1, kMaxBatch));
+  Settings settings;
+  settings.context_length =
+      options.context_length != 0 ? options.context_length : std::min(kDefaultContext, model.context_length());
+  settings.batch_size = std::min(options.batch_size, settings.context_length);
+  settings.threads = options.threads != 0 ? options.threads : DefaultThreads();
+  settings.prompt_threads = options.prompt_threads != 0 ? options.prompt_threads : settings.threads;
+  settings.cache_format = ToCacheFormat(options.kv_type);
+  return settings;
+}
+
+ForwardOptions ToForwardOptions(const Settings& settings) {
+  return {.max_rows = settings.batch_size, .threads = settings.threads, .prompt_threads = settings.prompt_threads};
+}
+
+std::size_t LogitsFloats(const Settings& settings, const ModelConfig& config) {
+  const std::int64_t rows = std::min<std::int64_t>(settings.batch_size, Forward::kLogitsRows);
+  return static_cast<std::size_t>(rows * config.vocab_size);
+}
+
 // Without branches or float sums, so that compilers vectorize it.
 bool AllFinite(std::span<const float> values) {
   constexpr std::uint32_t kExponent = 0x7F800000;
@@ -49,23 +87,21 @@ bool AllFinite(std::span<const float> values) {
 
 class SessionImpl {
  public:
-  SessionImpl(const Model& session_model, std::int32_t generate, std::int32_t prompt, std::int32_t context)
+  SessionImpl(const Model& session_model, const Settings& settings)
       : model(session_model),
-        team(std::max(generate, prompt)),
-        threads(generate),
-        prompt_threads(prompt),
-        context_length(context) {}
+        team(std::max(settings.threads, settings.prompt_threads)),
+        threads(settings.threads),
+        prompt_threads(settings.prompt_threads),
+        context_length(settings.context_length) {}
 
-  Status Init(std::int32_t batch_size, CacheFormat format) {
+  Status Init(const Settings& settings) {
     const ModelImpl& impl = model.impl();
-    SLM_ASSIGN_OR_RETURN(cache, KvCache::Create(impl.config, context_length, batch_size, format));
-    SLM_ASSIGN_OR_RETURN(forward, Forward::Create(impl, team,
-                                                  {.max_rows = batch_size,
-                                                   .threads = threads,
-                                                   .prompt_threads = prompt_threads,
-                                                   .profiler = profiler ? &*profiler : nullptr}));
-    const auto logits_rows = static_cast<std::size_t>(std::min<std::int64_t>(batch_size, Forward::kLogitsRows));
-    if (!logits.Allocate(logits_rows * static_cast<std::size_t>(impl.config.vocab_size))) {
+    SLM_ASSIGN_OR_RETURN(cache,
+                         KvCache::Create(impl.config, context_length, settings.batch_size, settings.cache_format));
+    ForwardOptions options = ToForwardOptions(settings);
+    options.profiler = profiler ? &*profiler : nullptr;
+    SLM_ASSIGN_OR_RETURN(forward, Forward::Create(impl, team, options));
+    if (!logits.Allocate(LogitsFloats(settings, impl.config))) {
       return Status(StatusCode::kOutOfMemory, Cat("no memory for the logits of ", impl.config.vocab_size, " tokens"));
     }
     return {};
@@ -143,24 +179,25 @@ Session::Session(Session&&) noexcept = default;
 Session& Session::operator=(Session&&) noexcept = default;
 
 Result<Session> Session::Create(const Model& model, const SessionOptions& options) {
-  const auto check = [](const char* name, std::int32_t value, std::int32_t low, std::int32_t high) {
-    if (value >= low && value <= high) return Status();
-    return Status(StatusCode::kInvalidArgument,
-                  Cat("SessionOptions::", name, " is ", value, ", expected ", low, " to ", high));
-  };
-  SLM_RETURN_IF_ERROR(check("context_length", options.context_length, 0, std::numeric_limits<std::int32_t>::max()));
-  SLM_RETURN_IF_ERROR(check("threads", options.threads, 0, kMaxThreads));
-  SLM_RETURN_IF_ERROR(check("prompt_threads", options.prompt_threads, 0, kMaxThreads));
-  SLM_RETURN_IF_ERROR(check("batch_size", options.batch_size, 1, kMaxBatch));
-  const std::int32_t context =
-      options.context_length != 0 ? options.context_length : std::min(kDefaultContext, model.context_length());
-  const std::int32_t batch = std::min(options.batch_size, context);
-  const std::int32_t threads = options.threads != 0 ? options.threads : DefaultThreads();
-  const std::int32_t prompt_threads = options.prompt_threads != 0 ? options.prompt_threads : threads;
-  auto impl = std::make_unique<SessionImpl>(model, threads, prompt_threads, context);
+  SLM_ASSIGN_OR_RETURN(const Settings settings, ToSettings(model, options));
+  auto impl = std::make_unique<SessionImpl>(model, settings);
   if (options.profile) impl->profiler.emplace(model.impl().config.layers.size());
-  SLM_RETURN_IF_ERROR(impl->Init(batch, ToCacheFormat(options.kv_type)));
+  SLM_RETURN_IF_ERROR(impl->Init(settings));
   return Session(std::move(impl));
+}
+
+Result<MemoryEstimate> EstimateMemory(const Model& model, const SessionOptions& options) {
+  SLM_ASSIGN_OR_RETURN(const Settings settings, ToSettings(model, options));
+  const ModelImpl& impl = model.impl();
+  MemoryEstimate estimate;
+  estimate.context_length = settings.context_length;
+  estimate.weight_bytes = model.file().size();
+  SLM_ASSIGN_OR_RETURN(estimate.kv_bytes, KvCache::BytesNeeded(impl.config, settings.context_length,
+                                                               settings.batch_size, settings.cache_format));
+  Team team(std::max(settings.threads, settings.prompt_threads));
+  estimate.scratch_bytes = Forward::ScratchBytesNeeded(impl, team, ToForwardOptions(settings)) +
+                           LogitsFloats(settings, impl.config) * sizeof(float);
+  return estimate;
 }
 
 Result<std::span<const float>> Session::Append(std::span<const Token> tokens, const AppendOptions& options) {
