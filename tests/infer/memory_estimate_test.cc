@@ -44,7 +44,7 @@ void ExpectExact(const Model& model, const SessionOptions& options) {
 
 TEST(MemoryEstimateTest, IsWhatASessionTakes) {
   const Model models[] = {SlidingModel(), TinyModel({.head_dim = 32}).Open().value(),
-                          OpenOrThrow(FindFixture("gemma3_256").model()), OpenOrThrow(FindFixture("llama3").model())};
+                          OpenOrThrow(FindFixture("q4_k_gemma3").model()), OpenOrThrow(FindFixture("llama3").model())};
   for (const Model& model : models) {
     SCOPED_TRACE(std::string(model.name()));
     ExpectExact(model, {});

@@ -152,7 +152,7 @@ TEST_F(SlmInspectSplit, EveryCommandNamesAMissingPart) {
 // --- Memory ---
 
 TEST(SlmInspectMemory, IsWhatTheLibraryEstimates) {
-  const std::string path = Fixture("gemma3_256");
+  const std::string path = Fixture("gemma3n");
   const Model model = Model::Open(path).value();
   for (const auto& [name, type] : {std::pair("f16", KvType::kF16), {"f32", KvType::kF32}}) {
     const Json memory = OutputJson(Inspect({"info", path, "--json", "--context", "777", "--kv", name}))["memory"];
@@ -177,7 +177,7 @@ TEST(SlmInspectMemory, ForPeople) {
 }
 
 TEST(SlmInspectMemory, WhatIsTooMuchIsSaid) {
-  const ProgramResult result = Inspect({"info", Fixture("llama_256"), "--context", "2147483647"});
+  const ProgramResult result = Inspect({"info", Fixture("llama3"), "--context", "2147483647"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
   ExpectHas(result.out, {"memory for 2147483647 tokens", "fits               no: ", "--context"});
   ExpectHas(result.err, {"warning: the model was trained for"});

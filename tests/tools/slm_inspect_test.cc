@@ -186,7 +186,7 @@ std::string Damage(const TemporaryFolder& folder, const std::string& model, cons
 }
 
 TEST(SlmInspectCheck, SoundFilesAreOk) {
-  for (const std::string& model : {Model("gemma3"), Model("llama_bf16"), Quantized("q4_0"), Quantized("q6_k")}) {
+  for (const std::string& model : {Model("gemma3"), Model("llama_bf16"), Quantized("q4_0"), Quantized("q6_k_gemma3")}) {
     const ProgramResult result = Inspect({"check", model});
     EXPECT_EQ(result.exit_code, 0) << result.err;
     EXPECT_EQ(result.out.rfind("ok", 0), 0u) << result.out;
@@ -204,7 +204,7 @@ TEST(SlmInspectCheck, NamesTensorAndBlock) {
   const Case cases[] = {
       {Quantized("q4_0"), "blk.0.ffn_up.weight", 3 * 18, 0x7e00, "block 3 "},           // NaN scale
       {Quantized("q4_0"), "blk.0.ffn_up.weight", 0, 0x7c00, "block 0 "},                // infinite scale
-      {Quantized("q6_k"), "blk.0.ffn_down.weight", 2 * 210 + 208, 0xfe00, "block 2 "},  // the scale is at the end
+      {Quantized("q6_k_gemma3"), "blk.0.ffn_down.weight", 2 * 210 + 208, 0xfe00, "block 2 "},  // the scale is at the end
       {Model("gemma3"), "blk.1.attn_norm.weight", 5 * 4 + 2, 0x7f80, "block 5 "},       // an infinite float
   };
   for (const Case& c : cases) {
