@@ -6,7 +6,6 @@
 #include <limits>
 
 #include "base/format.h"
-#include "dispatch.h"
 
 namespace slm {
 
@@ -247,7 +246,7 @@ void Forward::MatMul(const Worker& worker, const Matrix& matrix, const Vector& b
                      std::int64_t tokens, const Output& output) {
   const bool as_float = matrix.format->activation == Activation::kFloat;
   const std::int64_t count = rows.end - rows.begin;
-  const KernelSet::MatMulFn multiply = FindMatMul(*kernels_, matrix.format->format);
+  const KernelSet::MatMulFn multiply = kernels_->matmul[static_cast<std::size_t>(matrix.format->format)];
   multiply({.weights = matrix.data + static_cast<std::size_t>(rows.begin) * matrix.row_bytes,
             .row_bytes = matrix.row_bytes,
             .columns = matrix.columns,
