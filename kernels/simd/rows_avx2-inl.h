@@ -67,7 +67,7 @@ struct RowsAvx2 {
   }
   // The same, of the bits that f(row) gives.
   template <class F>
-  static Bytes FromBits(const std::uint8_t* const* rows, const F& f, int value) {
+  [[gnu::always_inline]] static Bytes FromBits(const std::uint8_t* const* rows, const F& f, int value) {
     const __m256i byte = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
     const __m256i bit = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201));
     const __m256i copies = _mm256_shuffle_epi8(_mm256_set1_epi32(static_cast<int>(f(rows[0]))), byte);
@@ -75,7 +75,7 @@ struct RowsAvx2 {
   }
   // Columns 8i..8i + 7 are the bytes of f(row, i).
   template <class F>
-  static Bytes FromWords(const std::uint8_t* const* rows, const F& f) {
+  [[gnu::always_inline]] static Bytes FromWords(const std::uint8_t* const* rows, const F& f) {
     const auto word = [&](int i) { return static_cast<long long>(f(rows[0], i)); };
     return _mm256_setr_epi64x(word(0), word(1), word(2), word(3));
   }

@@ -60,11 +60,11 @@ struct RowsAvx512 {
     return FromBits(rows, load, value);
   }
   template <class F>
-  static Bytes FromBits(const std::uint8_t* const* rows, const F& f, int value) {
+  [[gnu::always_inline]] static Bytes FromBits(const std::uint8_t* const* rows, const F& f, int value) {
     return _mm512_maskz_mov_epi8(f(rows[0]) | std::uint64_t{f(rows[4])} << 32, Set1(value));
   }
   template <class F>
-  static Bytes FromWords(const std::uint8_t* const* rows, const F& f) {
+  [[gnu::always_inline]] static Bytes FromWords(const std::uint8_t* const* rows, const F& f) {
     const auto words = [&](const std::uint8_t* row) {
       const auto word = [&](int i) { return static_cast<long long>(f(row, i)); };
       return _mm256_setr_epi64x(word(0), word(1), word(2), word(3));

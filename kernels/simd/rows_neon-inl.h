@@ -63,7 +63,7 @@ struct RowsNeonBase {
   }
 
   template <class F>
-  static Bytes FromBits(const std::uint8_t* const* rows, const F& f, int value) {
+  [[gnu::always_inline]] static Bytes FromBits(const std::uint8_t* const* rows, const F& f, int value) {
     const uint8x16_t bits = vreinterpretq_u8_u32(vdupq_n_u32(f(rows[0])));
     const uint8x16_t bit = vreinterpretq_u8_u64(vdupq_n_u64(0x8040201008040201u));
     const uint8x16_t values = vdupq_n_u8(static_cast<std::uint8_t>(value));
@@ -75,7 +75,7 @@ struct RowsNeonBase {
     return {spread(0), spread(2)};
   }
   template <class F>
-  static Bytes FromWords(const std::uint8_t* const* rows, const F& f) {
+  [[gnu::always_inline]] static Bytes FromWords(const std::uint8_t* const* rows, const F& f) {
     const auto word = [&](int i) { return vcreate_u8(f(rows[0], i)); };
     return {vcombine_u8(word(0), word(1)), vcombine_u8(word(2), word(3))};
   }

@@ -1,8 +1,8 @@
 // The quantized formats of 256 columns a block whose codes are looked up in tables. See unpack-inl.h; what the blocks
 // hold is said in unpack_iq.h.
 //
-// But for IQ4_XS an index stands for four or eight columns. These are fetched one by one, a row at a time: the rest is
-// done for whole vectors.
+// But for IQ4_XS an index stands for four or eight columns. These are fetched one by one, a row at a time; the rest is
+// done for whole vectors. That is too much code to repeat it for each row of a panel, hence noinline.
 
 #ifndef SLM_KERNELS_SIMD_UNPACK_IQ_INL_H_
 #define SLM_KERNELS_SIMD_UNPACK_IQ_INL_H_
@@ -24,10 +24,9 @@ namespace {
 struct RunsIQ4_XS : QuantFormat<BlockIQ4_XS, 8, kByteZero, 1, 8> {
   template <class Rows, int kPiece>
   static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[2]) {
-    ForEach<2>([&](auto i) {
-      const std::size_t qs = offsetof(Block, qs) + 16 * (2 * kPiece + i);
-      out[i] = Rows::LookUp(kIq4Codes, Rows::LoadNibbles(blocks.rows, blocks.offset + qs));
-    });
+    const std::size_t qs = blocks.offset + offsetof(Block, qs) + 32 * kPiece;
+    out[0] = Rows::LookUp(kIq4Codes, Rows::LoadNibbles(blocks.rows, qs));
+    out[1] = Rows::LookUp(kIq4Codes, Rows::LoadNibbles(blocks.rows, qs + 16));
   }
   template <class Lanes, class Out>
   static void Scales(BlocksOfRows blocks, const Out& out) {
@@ -96,7 +95,7 @@ typename Lanes::Floats ScaleOnTop(typename Lanes::Bytes lanes, typename Lanes::F
 
 struct RunsIQ3_XXS : QuantFormat<BlockIQ3_XXS, 8, kByteZero, 1, 8> {
   template <class Rows, int kPiece>
-  static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[2]) {
+  [[gnu::noinline]] static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[2]) {
     ForEach<2>([&](auto i) {
       constexpr int kRun = 2 * kPiece + i;
       const auto magnitudes = Rows::FromWords(blocks.rows, [&](const std::uint8_t* row, int word) {
@@ -125,7 +124,7 @@ struct RunsIQ3_XXS : QuantFormat<BlockIQ3_XXS, 8, kByteZero, 1, 8> {
 // Bit i of qh[j] is the ninth bit of index i of run j.
 struct RunsIQ3_S : QuantFormat<BlockIQ3_S, 5, 16, 1, 8> {
   template <class Rows, int kPiece>
-  static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[2]) {
+  [[gnu::noinline]] static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[2]) {
     ForEach<2>([&](auto i) {
       constexpr int kRun = 2 * kPiece + i;
       const auto magnitudes = Rows::FromWords(blocks.rows, [&](const std::uint8_t* row, int word) {
@@ -156,7 +155,7 @@ struct RunsIQ3_S : QuantFormat<BlockIQ3_S, 5, 16, 1, 8> {
 // Of each run four indices, then signs and a scale.
 struct RunsIQ2_XXS : QuantFormat<BlockIQ2_XXS, 8, kByteZero, 1, 8> {
   template <class Rows, int kPiece>
-  static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[2]) {
+  [[gnu::noinline]] static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[2]) {
     ForEach<2>([&](auto i) {
       constexpr int kRun = 2 * kPiece + i;
       const auto magnitudes = Rows::FromWords(blocks.rows, [&](const std::uint8_t* row, int word) {
@@ -200,7 +199,7 @@ void NibbleScales(BlocksOfRows blocks, const Out& out) {
 // Indices of 9 bits, and above them seven signs.
 struct RunsIQ2_XS : QuantFormat<BlockIQ2_XS, 8, kByteZero, 2, 8> {
   template <class Rows, int kPiece>
-  static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[2]) {
+  [[gnu::noinline]] static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[2]) {
     ForEach<2>([&](auto i) {
       constexpr int kRun = 2 * kPiece + i;
       const auto magnitudes = Rows::FromWords(blocks.rows, [&](const std::uint8_t* row, int word) {
@@ -223,7 +222,7 @@ struct RunsIQ2_XS : QuantFormat<BlockIQ2_XS, 8, kByteZero, 2, 8> {
 // Bits 2i and 2i + 1 of qh[j] are the top bits of index i of run j.
 struct RunsIQ2_S : QuantFormat<BlockIQ2_S, 8, kByteZero, 2, 8> {
   template <class Rows, int kPiece>
-  static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[2]) {
+  [[gnu::noinline]] static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[2]) {
     ForEach<2>([&](auto i) {
       constexpr int kRun = 2 * kPiece + i;
       const auto magnitudes = Rows::FromWords(blocks.rows, [&](const std::uint8_t* row, int word) {
@@ -250,7 +249,7 @@ std::uint64_t ShiftedEntry(int index, bool down) {
 // they are shifted.
 struct RunsIQ1_S : QuantFormat<BlockIQ1_S, 5, 16, 1, 8> {
   template <class Rows, int kPiece>
-  static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[2]) {
+  [[gnu::noinline]] static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[2]) {
     ForEach<2>([&](auto i) {
       constexpr int kRun = 2 * kPiece + i;
       out[i] = Rows::FromWords(blocks.rows, [&](const std::uint8_t* row, int word) {
@@ -278,7 +277,7 @@ struct RunsIQ1_S : QuantFormat<BlockIQ1_S, 5, 16, 1, 8> {
 // over the top four bits of `scales`, the lowest part of it in the first.
 struct RunsIQ1_M : QuantFormat<BlockIQ1_M, 5, 16, 2, 8> {
   template <class Rows, int kPiece>
-  static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[2]) {
+  [[gnu::noinline]] static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[2]) {
     ForEach<2>([&](auto i) {
       constexpr int kFirst = 4 * (2 * kPiece + i);  // of four indices
       out[i] = Rows::FromWords(blocks.rows, [&](const std::uint8_t* row, int word) {

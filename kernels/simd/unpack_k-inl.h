@@ -41,7 +41,8 @@ typename Rows::Bytes TwoBits(BlocksOfRows blocks, std::size_t qs) {
 struct RunsQ2_K : QuantFormat<BlockQ2_K, 2, kMinimums, 2, 8> {
   template <class Rows, int kPiece>
   static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[2]) {
-    ForEach<2>([&](auto i) { out[i] = TwoBits<Rows, kPiece, i>(blocks, offsetof(Block, qs)); });
+    out[0] = TwoBits<Rows, kPiece, 0>(blocks, offsetof(Block, qs));
+    out[1] = TwoBits<Rows, kPiece, 1>(blocks, offsetof(Block, qs));
   }
   template <class Lanes, class Out>
   static void Scales(BlocksOfRows blocks, const Out& out) {
@@ -63,11 +64,11 @@ struct RunsQ2_K : QuantFormat<BlockQ2_K, 2, kMinimums, 2, 8> {
 struct RunsQ3_K : QuantFormat<BlockQ3_K, 3, 4, 2, 8> {
   template <class Rows, int kPiece>
   static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[2]) {
+    const auto low0 = TwoBits<Rows, kPiece, 0>(blocks, offsetof(Block, qs));
+    const auto low1 = TwoBits<Rows, kPiece, 1>(blocks, offsetof(Block, qs));
     const auto third = Rows::Load(blocks.rows, blocks.offset + offsetof(Block, hmask));
-    ForEach<2>([&](auto i) {
-      out[i] = Rows::Or(TwoBits<Rows, kPiece, i>(blocks, offsetof(Block, qs)),
-                        Rows::template Bits<2 * kPiece + i - 2, 4>(third));
-    });
+    out[0] = Rows::Or(low0, Rows::template Bits<2 * kPiece - 2, 4>(third));
+    out[1] = Rows::Or(low1, Rows::template Bits<2 * kPiece - 1, 4>(third));
   }
   template <class Lanes, class Out>
   static void Scales(BlocksOfRows blocks, const Out& out) {
@@ -173,7 +174,8 @@ void ScaleAtEnd(BlocksOfRows blocks, const Out& out) {
 struct RunsTQ2_0 : QuantFormat<BlockTQ2_0, 2, 1, 1, 8> {
   template <class Rows, int kPiece>
   static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[2]) {
-    ForEach<2>([&](auto i) { out[i] = TwoBits<Rows, kPiece, i>(blocks, offsetof(Block, qs)); });
+    out[0] = TwoBits<Rows, kPiece, 0>(blocks, offsetof(Block, qs));
+    out[1] = TwoBits<Rows, kPiece, 1>(blocks, offsetof(Block, qs));
   }
   template <class Lanes, class Out>
   static void Scales(BlocksOfRows blocks, const Out& out) {
@@ -184,16 +186,12 @@ struct RunsTQ2_0 : QuantFormat<BlockTQ2_0, 2, 1, 1, 8> {
 // Digits of base 3; a byte is the fraction they make, in 256ths. Digit n is the whole part of it times 3^(n + 1),
 // modulo
 // 3. 32 bytes hold digits 0..4 of runs 0..4; 16 bytes digits 0..4 of the next 80 columns, and four bytes digits 0..3 of
-// the last 16.
+// the last 16. As in unpack_iq-inl.h, too much code to repeat it for each row.
 struct RunsTQ1_0 : QuantFormat<BlockTQ1_0, 2, 1, 1, 8> {
   template <class Rows, int kPiece>
-  static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[2]) {
-    ForEach<2>([&](auto i) {
-      constexpr int kRun = 2 * kPiece + i;
-      auto fractions = Fractions<Rows, kRun>(blocks);
-      // Three times as much is at least 256, or 512.
-      out[i] = Rows::AddBytes(Rows::AtLeast(fractions, 86), Rows::AtLeast(fractions, 171));
-    });
+  [[gnu::noinline]] static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[2]) {
+    out[0] = Digits<Rows>(Fractions<Rows, 2 * kPiece>(blocks));
+    out[1] = Digits<Rows>(Fractions<Rows, 2 * kPiece + 1>(blocks));
   }
   template <class Lanes, class Out>
   static void Scales(BlocksOfRows blocks, const Out& out) {
@@ -202,6 +200,12 @@ struct RunsTQ1_0 : QuantFormat<BlockTQ1_0, 2, 1, 1, 8> {
 
  private:
   static constexpr std::uint64_t kPowers[5] = {1, 3, 9, 27, 81};
+
+  // Three times a fraction is at least 256, or 512.
+  template <class Rows>
+  static typename Rows::Bytes Digits(typename Rows::Bytes fractions) {
+    return Rows::AddBytes(Rows::AtLeast(fractions, 86), Rows::AtLeast(fractions, 171));
+  }
 
   // What is left of the fractions of a run when the digits before its own are taken off.
   template <class Rows, int kRun>
