@@ -110,7 +110,7 @@ void BenchMatMul(State& state, const KernelSet& set, const FormatInfo& format, c
   task.out = out.data();
   task.out_stride = shape.rows;
   task.scratch = scratch.data();
-  const KernelSet::MatMulFn matmul = FindMatMul(set, format.format);
+  const KernelSet::MatMulFn matmul = set.matmul[static_cast<std::size_t>(format.format)];
   for (auto _ : state) {
     matmul(task);
     benchmark::ClobberMemory();

@@ -140,11 +140,6 @@ const KernelSet* FindKernelSet(std::string_view name) {
 
 bool CanRun(const KernelSet& set) { return (set.needs & ~CpuFeatures()) == 0; }
 
-KernelSet::MatMulFn FindMatMul(const KernelSet& set, Format format) {
-  const auto id = static_cast<std::size_t>(format);
-  return set.matmul[id] != nullptr ? set.matmul[id] : kScalarKernels.matmul[id];
-}
-
 const KernelSet& BestKernelSet() {
   return **std::ranges::find_if(kKernelSets, [](const KernelSet* set) { return CanRun(*set); });
 }

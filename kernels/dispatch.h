@@ -22,9 +22,6 @@ const KernelSet* FindKernelSet(std::string_view name);
 
 bool CanRun(const KernelSet& set);
 
-// The set's product for a format: its own, or the scalar one where it has none. nullptr for ids that are no format.
-KernelSet::MatMulFn FindMatMul(const KernelSet& set, Format format);
-
 // The first set of AllKernelSets() this machine can run.
 const KernelSet& BestKernelSet();
 

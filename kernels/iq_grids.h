@@ -1,4 +1,4 @@
-// The codebooks of the IQ1, IQ2 and IQ3 formats: what an index in a block stands for.
+// The codebooks of the IQ formats and of MXFP4: what an index in a block stands for.
 
 #ifndef SLM_KERNELS_IQ_GRIDS_H_
 #define SLM_KERNELS_IQ_GRIDS_H_
@@ -22,6 +22,11 @@ extern const IqGrid<256, 4> kIq3XxsGrid;
 extern const IqGrid<512, 4> kIq3SGrid;
 // The eightfold of -1, 0 or 1, plus 16.
 extern const IqGrid<2048, 8> kIq1Grid;
+
+// What the nibbles of IQ4_NL and IQ4_XS stand for, plus 128.
+inline constexpr std::uint8_t kIq4Codes[16] = {1, 24, 45, 63, 79, 93, 106, 118, 129, 141, 153, 166, 181, 197, 217, 241};
+// Twice the numbers of 4 bits (a sign, two of exponent, one of mantissa) that MXFP4 has, plus 16.
+inline constexpr std::uint8_t kMxfp4Codes[16] = {16, 17, 18, 19, 20, 22, 24, 28, 16, 15, 14, 13, 12, 10, 8, 4};
 
 }  // namespace slm
 

@@ -134,8 +134,7 @@ struct KernelSet {
   const char* name;
   std::uint32_t needs;  // CpuFeature bits
 
-  // Products by weight format, indexed by Format; nullptr for ids that are no format and for formats that are left to
-  // the scalar set. FindMatMul (dispatch.h) looks there, too.
+  // Products by weight format, indexed by Format; nullptr for ids that are no format.
   using MatMulFn = void (*)(const MatMulTask&);
   MatMulFn matmul[kFormatIdEnd];
 

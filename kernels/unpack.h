@@ -15,6 +15,7 @@
 #include <cstdint>
 
 #include "formats.h"
+#include "iq_grids.h"
 
 namespace slm {
 
@@ -102,9 +103,6 @@ struct UnpackQ8_0 {
   }
 };
 
-// What the nibbles of IQ4_NL and IQ4_XS stand for, plus 128.
-inline constexpr std::uint8_t kIq4Codes[16] = {1, 24, 45, 63, 79, 93, 106, 118, 129, 141, 153, 166, 181, 197, 217, 241};
-
 // Nibbles as UnpackNibbles, each looked up.
 inline void LookUpNibbles(const std::uint8_t qs[16], const std::uint8_t table[16], std::uint8_t codes[32]) {
   UnpackNibbles(qs, codes);
@@ -123,14 +121,11 @@ struct UnpackIQ4_NL {
   }
 };
 
-// Twice the numbers of 4 bits (a sign, two of exponent, one of mantissa), plus 12.
-inline constexpr std::uint8_t kMxfp4Codes[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};
-
 struct UnpackMXFP4 {
   using Block = BlockMXFP4;
   static constexpr int kElements = 32;
   static constexpr int kGroup = 32;
-  static constexpr int kZero = 12;
+  static constexpr int kZero = 16;
 
   static void Unpack(const Block& block, UnpackedBlock& out) {
     LookUpNibbles(block.qs, kMxfp4Codes, out.codes);

@@ -12,6 +12,9 @@
 #include "simd/matmul_int8-inl.h"
 #include "simd/ops-inl.h"
 #include "simd/store_q8_0-inl.h"
+#include "simd/unpack-inl.h"
+#include "simd/unpack_iq-inl.h"
+#include "simd/unpack_k-inl.h"
 
 namespace slm {
 namespace {
@@ -34,9 +37,23 @@ constexpr KernelSet MakeKernelSet(const char* name, std::uint32_t needs,
   matmul(Format::kQ5_0) = MatMulInt8<Isa, RunsQ5_0>;
   matmul(Format::kQ5_1) = MatMulInt8<Isa, RunsQ5_1>;
   matmul(Format::kQ8_0) = MatMulInt8<Isa, RunsQ8_0>;
+  matmul(Format::kIQ4_NL) = MatMulInt8<Isa, RunsIQ4_NL>;
+  matmul(Format::kMXFP4) = MatMulInt8<Isa, RunsMXFP4>;
+  matmul(Format::kQ2_K) = MatMulInt8<Isa, RunsQ2_K>;
+  matmul(Format::kQ3_K) = MatMulInt8<Isa, RunsQ3_K>;
   matmul(Format::kQ4_K) = MatMulInt8<Isa, RunsQ4_K>;
   matmul(Format::kQ5_K) = MatMulInt8<Isa, RunsQ5_K>;
   matmul(Format::kQ6_K) = MatMulInt8<Isa, RunsQ6_K>;
+  matmul(Format::kTQ1_0) = MatMulInt8<Isa, RunsTQ1_0>;
+  matmul(Format::kTQ2_0) = MatMulInt8<Isa, RunsTQ2_0>;
+  matmul(Format::kIQ1_S) = MatMulInt8<Isa, RunsIQ1_S>;
+  matmul(Format::kIQ1_M) = MatMulInt8<Isa, RunsIQ1_M>;
+  matmul(Format::kIQ2_XXS) = MatMulInt8<Isa, RunsIQ2_XXS>;
+  matmul(Format::kIQ2_XS) = MatMulInt8<Isa, RunsIQ2_XS>;
+  matmul(Format::kIQ2_S) = MatMulInt8<Isa, RunsIQ2_S>;
+  matmul(Format::kIQ3_XXS) = MatMulInt8<Isa, RunsIQ3_XXS>;
+  matmul(Format::kIQ3_S) = MatMulInt8<Isa, RunsIQ3_S>;
+  matmul(Format::kIQ4_XS) = MatMulInt8<Isa, RunsIQ4_XS>;
   set.quantize = quantize;
   set.attention = Attention<Widen>;
   set.attention_part = AttentionPart<Widen>;

@@ -27,6 +27,17 @@ struct RowsAvx2 {
   static Bytes Set1(int byte) { return _mm256_set1_epi8(static_cast<char>(byte)); }
   static Bytes Or(Bytes a, Bytes b) { return _mm256_or_si256(a, b); }
   static Bytes Xor(Bytes a, Bytes b) { return _mm256_xor_si256(a, b); }
+  static Bytes AddBytes(Bytes a, Bytes b) { return _mm256_add_epi8(a, b); }
+  static Bytes SubBytes(Bytes a, Bytes b) { return _mm256_sub_epi8(a, b); }
+  // 1 where a >= byte, else 0.
+  static Bytes AtLeast(Bytes a, int byte) {
+    return _mm256_and_si256(_mm256_cmpeq_epi8(_mm256_max_epu8(a, Set1(byte)), a), Set1(1));
+  }
+  // Entries of a table.
+  static Bytes LookUp(const std::uint8_t table[16], Bytes nibbles) {
+    const __m128i entries = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(entries), nibbles);
+  }
   // Some bits of each byte, moved to the right by kShift, or to the left if that is negative. kMask: where they are
   // then.
   template <int kShift, int kMask>
@@ -47,12 +58,26 @@ struct RowsAvx2 {
   }
   // `value` where one of 32 bits is set, else 0.
   static Bytes LoadBits(const std::uint8_t* const* rows, std::size_t offset, int value) {
-    int bits;
-    std::memcpy(&bits, rows[0] + offset, sizeof(bits));
+    const auto load = [&](const std::uint8_t* row) {
+      std::uint32_t bits;
+      std::memcpy(&bits, row + offset, sizeof(bits));
+      return bits;
+    };
+    return FromBits(rows, load, value);
+  }
+  // The same, of the bits that f(row) gives.
+  template <class F>
+  [[gnu::always_inline]] static Bytes FromBits(const std::uint8_t* const* rows, const F& f, int value) {
     const __m256i byte = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
     const __m256i bit = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201));
-    const __m256i copies = _mm256_shuffle_epi8(_mm256_set1_epi32(bits), byte);
+    const __m256i copies = _mm256_shuffle_epi8(_mm256_set1_epi32(static_cast<int>(f(rows[0]))), byte);
     return _mm256_and_si256(_mm256_cmpeq_epi8(_mm256_and_si256(copies, bit), bit), Set1(value));
+  }
+  // Columns 8i..8i + 7 are the bytes of f(row, i).
+  template <class F>
+  [[gnu::always_inline]] static Bytes FromWords(const std::uint8_t* const* rows, const F& f) {
+    const auto word = [&](int i) { return static_cast<long long>(f(rows[0], i)); };
+    return _mm256_setr_epi64x(word(0), word(1), word(2), word(3));
   }
 
   // 32 activations, and the factors of each 8, in the order in which they are multiplied.

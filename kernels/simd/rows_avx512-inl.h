@@ -24,6 +24,15 @@ struct RowsAvx512 {
   static Bytes Set1(int byte) { return _mm512_set1_epi8(static_cast<char>(byte)); }
   static Bytes Or(Bytes a, Bytes b) { return _mm512_or_si512(a, b); }
   static Bytes Xor(Bytes a, Bytes b) { return _mm512_xor_si512(a, b); }
+  static Bytes AddBytes(Bytes a, Bytes b) { return _mm512_add_epi8(a, b); }
+  static Bytes SubBytes(Bytes a, Bytes b) { return _mm512_sub_epi8(a, b); }
+  static Bytes AtLeast(Bytes a, int byte) {
+    return _mm512_maskz_mov_epi8(_mm512_cmpge_epu8_mask(a, Set1(byte)), Set1(1));
+  }
+  static Bytes LookUp(const std::uint8_t table[16], Bytes nibbles) {
+    const __m128i entries = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(entries), nibbles);
+  }
   template <int kShift, int kMask>
   static Bytes Bits(Bytes a) {
     const Bytes moved = kShift < 0 ? _mm512_slli_epi32(a, static_cast<unsigned>(-kShift))
@@ -43,10 +52,24 @@ struct RowsAvx512 {
     return _mm512_and_si512(_mm512_srlv_epi32(Join(twice(0), twice(4)), shifts), Set1(15));
   }
   static Bytes LoadBits(const std::uint8_t* const* rows, std::size_t offset, int value) {
-    std::uint32_t bits[2];
-    std::memcpy(&bits[0], rows[0] + offset, sizeof(bits[0]));
-    std::memcpy(&bits[1], rows[4] + offset, sizeof(bits[1]));
-    return _mm512_maskz_mov_epi8(bits[0] | std::uint64_t{bits[1]} << 32, Set1(value));
+    const auto load = [&](const std::uint8_t* row) {
+      std::uint32_t bits;
+      std::memcpy(&bits, row + offset, sizeof(bits));
+      return bits;
+    };
+    return FromBits(rows, load, value);
+  }
+  template <class F>
+  [[gnu::always_inline]] static Bytes FromBits(const std::uint8_t* const* rows, const F& f, int value) {
+    return _mm512_maskz_mov_epi8(f(rows[0]) | std::uint64_t{f(rows[4])} << 32, Set1(value));
+  }
+  template <class F>
+  [[gnu::always_inline]] static Bytes FromWords(const std::uint8_t* const* rows, const F& f) {
+    const auto words = [&](const std::uint8_t* row) {
+      const auto word = [&](int i) { return static_cast<long long>(f(row, i)); };
+      return _mm256_setr_epi64x(word(0), word(1), word(2), word(3));
+    };
+    return Join(words(rows[0]), words(rows[4]));
   }
 
   struct Activations {  // twice, for two rows

@@ -29,6 +29,16 @@ struct RowsNeonBase {
   }
   static Bytes Or(Bytes a, Bytes b) { return {vorrq_u8(a.low, b.low), vorrq_u8(a.high, b.high)}; }
   static Bytes Xor(Bytes a, Bytes b) { return {veorq_u8(a.low, b.low), veorq_u8(a.high, b.high)}; }
+  static Bytes AddBytes(Bytes a, Bytes b) { return {vaddq_u8(a.low, b.low), vaddq_u8(a.high, b.high)}; }
+  static Bytes SubBytes(Bytes a, Bytes b) { return {vsubq_u8(a.low, b.low), vsubq_u8(a.high, b.high)}; }
+  static Bytes AtLeast(Bytes a, int byte) {
+    const uint8x16_t bound = vdupq_n_u8(static_cast<std::uint8_t>(byte)), one = vdupq_n_u8(1);
+    return {vandq_u8(vcgeq_u8(a.low, bound), one), vandq_u8(vcgeq_u8(a.high, bound), one)};
+  }
+  static Bytes LookUp(const std::uint8_t table[16], Bytes nibbles) {
+    const uint8x16_t entries = vld1q_u8(table);
+    return {vqtbl1q_u8(entries, nibbles.low), vqtbl1q_u8(entries, nibbles.high)};
+  }
   template <int kShift, int kMask>
   static Bytes Bits(Bytes a) {
     return {BitsOf<kShift, kMask>(a.low), BitsOf<kShift, kMask>(a.high)};
@@ -50,6 +60,24 @@ struct RowsNeonBase {
       return vandq_u8(vtstq_u8(copies, bit), values);
     };
     return {spread(0), spread(2)};
+  }
+
+  template <class F>
+  [[gnu::always_inline]] static Bytes FromBits(const std::uint8_t* const* rows, const F& f, int value) {
+    const uint8x16_t bits = vreinterpretq_u8_u32(vdupq_n_u32(f(rows[0])));
+    const uint8x16_t bit = vreinterpretq_u8_u64(vdupq_n_u64(0x8040201008040201u));
+    const uint8x16_t values = vdupq_n_u8(static_cast<std::uint8_t>(value));
+    const auto spread = [&](std::uint8_t byte) {
+      const uint8x16_t copies =
+          vqtbl1q_u8(bits, vcombine_u8(vdup_n_u8(byte), vdup_n_u8(static_cast<std::uint8_t>(byte + 1))));
+      return vandq_u8(vtstq_u8(copies, bit), values);
+    };
+    return {spread(0), spread(2)};
+  }
+  template <class F>
+  [[gnu::always_inline]] static Bytes FromWords(const std::uint8_t* const* rows, const F& f) {
+    const auto word = [&](int i) { return vcreate_u8(f(rows[0], i)); };
+    return {vcombine_u8(word(0), word(1)), vcombine_u8(word(2), word(3))};
   }
 
   using Sums = int32x4x2_t;  // low and high half of the columns: [2 rows][2 groups of 8], or [4 rows]

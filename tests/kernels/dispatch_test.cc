@@ -52,7 +52,7 @@ TEST(Dispatch, SetsHaveEveryFunctionAndFormat) {
   for (const KernelSet* set : AllKernelSets()) {
     SCOPED_TRACE(set->name);
     for (std::uint32_t id = 0; id < kFormatIdEnd; ++id) {
-      EXPECT_EQ(FindMatMul(*set, static_cast<Format>(id)) != nullptr, FindFormat(id) != nullptr) << "format " << id;
+      EXPECT_EQ(set->matmul[id] != nullptr, FindFormat(id) != nullptr) << "format " << id;
     }
     EXPECT_TRUE(set->quantize && set->attention && set->rms_norm && set->add && set->scale && set->silu_mul &&
                 set->gelu_mul && set->softcap && set->rope && set->to_half);

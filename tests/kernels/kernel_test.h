@@ -45,7 +45,7 @@ class KernelFormatTest : public ::testing::TestWithParam<std::tuple<const Kernel
   }
   const KernelSet& kernels() const { return *std::get<0>(GetParam()); }
   const FormatInfo& format() const { return std::get<1>(GetParam()); }
-  KernelSet::MatMulFn matmul() const { return FindMatMul(kernels(), format().format); }
+  KernelSet::MatMulFn matmul() const { return kernels().matmul[static_cast<std::size_t>(format().format)]; }
 };
 
 inline auto EverySet() { return ::testing::ValuesIn(AllKernelSets().begin(), AllKernelSets().end()); }

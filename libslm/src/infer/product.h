@@ -7,7 +7,6 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "dispatch.h"
 #include "infer/parallel.h"
 #include "infer/profiler.h"
 #include "kernels.h"
@@ -77,7 +76,7 @@ struct ProductOutput {
 inline void Multiply(const KernelSet& kernels, const Matrix& matrix, const ActivationRows& input, Range rows,
                      std::int64_t tokens, const ProductOutput& output, std::byte* scratch) {
   const bool as_float = matrix.format->activation == Activation::kFloat;
-  FindMatMul(kernels, matrix.format->format)(
+  kernels.matmul[static_cast<std::size_t>(matrix.format->format)](
       {.weights = matrix.data + static_cast<std::size_t>(rows.begin) * matrix.row_bytes,
        .row_bytes = matrix.row_bytes,
        .columns = matrix.columns,
