@@ -114,20 +114,19 @@ TEST(ModelConfigTest, GemmaScalesItsEmbeddingAndSomeQueriesByWidth) {
   EXPECT_FLOAT_EQ(Config(Gemma().Set("gemma3.attention.scale", 0.5f)).value().layers[0].attention_scale, 0.5f);
 }
 
-// Pairs of (2i, 2i + 1) in llama files, of (i, i + n / 2) in Gemma's.
+// Pairs of (2i, 2i + 1) in files of llama and its nearest, of (i, i + n / 2) in all others.
 TEST(ModelConfigTest, RopePairsFollowTheArchitecture) {
   const float cosine = std::cos(1.0f);
   const float sine = std::sin(1.0f);
-  for (const char* name : {"llama", "gemma3"}) {
-    const ModelConfig config = Config(TinyModel({.architecture = name, .head_dim = 4})).value();
+  for (const Architecture& row : AllArchitectures()) {
     for (const KernelSet* set : AllKernelSets()) {
       if (!CanRun(*set)) continue;
       // Position 1; the second pair turns by an angle of its own.
       float head[4] = {1, 0, 0, 0};
       const float cosines[2] = {cosine, 0.9f};
       const float sines[2] = {sine, 0.1f};
-      set->rope(head, cosines, sines, 4, config.architecture->rope_pairs);
-      const bool interleaved = std::string_view(name) == "llama";
+      set->rope(head, cosines, sines, 4, row.rope_pairs);
+      const bool interleaved = row.name == "llama" || row.name == "mistral3" || row.name == "smollm3";
       EXPECT_FLOAT_EQ(head[0], cosine);
       EXPECT_FLOAT_EQ(head[interleaved ? 1 : 2], sine);
       EXPECT_EQ(head[interleaved ? 2 : 1], 0);

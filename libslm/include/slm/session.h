@@ -39,7 +39,9 @@ class CancelToken {
 enum class KvType { kF16, kF32, kQ8_0 };
 
 struct SessionOptions {
-  // Tokens the session can hold. 0: the smaller of 4096 and what the model was trained for.
+  // Tokens the session can hold. 0: the smaller of 4096 and what the model was trained for. Models with LongRoPE (some
+  // of Phi-3) compute with their factors for long texts where this is more than their original context, for the first
+  // token as for the last.
   std::int32_t context_length = 0;
   // Storage of keys and values. kQ8_0 takes 17/32 of the memory of kF16 and costs a little accuracy (docs/numerics.md);
   // kF32 is for comparing numbers.

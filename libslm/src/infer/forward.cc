@@ -67,7 +67,7 @@ void Forward::Run(std::span<const Row> rows) {
 }
 
 void Forward::Begin(Worker& worker, std::span<const Row> rows) {
-  const ProfileScope scope = context_->Measure(worker, Operation::kEmbed, Profiler::kNoLayer);
+  ProfileScope scope = context_->Measure(worker, Operation::kEmbed, Profiler::kNoLayer);
   const Vector& first_norm = context_->weights.layers.front().attn_norm;
   const Vector none;
   const bool layer_inputs = context_->config.per_layer_width != 0;
@@ -79,6 +79,8 @@ void Forward::Begin(Worker& worker, std::span<const Row> rows) {
   });
   if (!layer_inputs) return;
   // These, and further streams, are made of the embeddings as they are.
+  scope.AddCost(CostOf(context_->weights.per_layer_model_proj, context_->rows));
+  for (const Matrix& matrix : context_->weights.altup_proj) scope.AddCost(CostOf(matrix, context_->rows));
   parts_.layer_inputs.Project(worker, context_->normed.rows());
   if (altup()) altup_layers_.Begin(worker);
   ForEachRow(worker, context_->rows, [&](std::int64_t i) {
@@ -139,6 +141,7 @@ void Forward::Logits(std::int64_t first, std::int64_t count, float* out) {
   team_->Run(context_->threads, [&](Worker& worker) {
     ProfileScope scope = context_->Measure(worker, Operation::kOutputHead, Profiler::kNoLayer);
     scope.AddCost(CostOf(head, count));
+    for (const Matrix& matrix : context_->weights.altup_unembd_proj) scope.AddCost(CostOf(matrix, count));
     if (altup()) altup_layers_.Merge(worker, first, count, head_input_);
     ForEachRow(worker, count, [&](std::int64_t i) {
       context_->NormRow(context_->StreamRow(first + i), context_->weights.output_norm, head_input_, i);
