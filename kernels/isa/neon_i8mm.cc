@@ -11,6 +11,6 @@ namespace slm {
 
 extern const KernelSet kNeonI8mmKernels;
 constinit const KernelSet kNeonI8mmKernels =
-    MakeKernelSet<Int8NeonI8mm, WidenNeon>("neon_i8mm", kCpuNeonI8mm, QuantizeRow<QuantizeNeon>);
+    MakeKernelSet<Int8NeonI8mm, WidenNeon>("neon_i8mm", kCpuNeonDotProd | kCpuNeonI8mm, QuantizeRow<QuantizeNeon>);
 
 }  // namespace slm

@@ -114,7 +114,7 @@ inline void WithCount(std::int64_t n, const F& f) {
   f(std::integral_constant<int, kMax>());
 }
 
-// Format is one of unpack-inl.h.
+// Format is one of unpack-inl.h, unpack_k-inl.h or unpack_iq-inl.h.
 template <class Isa, class Format>
 void MatMulInt8(const MatMulTask& task) {
   if (task.tokens == 1) return MatVecInt8<Isa, Format>(task);

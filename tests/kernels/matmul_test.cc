@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <span>
 #include <vector>
 
 #include "base/aligned_buffer.h"
@@ -302,6 +303,34 @@ TEST_P(MatMulInt8Test, LargestIntegersAreExact) {
   for (std::int64_t token = 0; token < kAllTokens.end; ++token) {
     const Range one = {token, token + 1};
     ExpectPart(Multiply(matmul(), operands, kAllRows, one), out, kAllRows, one);
+  }
+}
+
+class MatMulSetTest : public KernelSetTest {};
+INSTANTIATE_TEST_SUITE_P(, MatMulSetTest, EverySet(), InstanceName());
+
+// The scale of MXFP4 is a power of two, from numbers that only subnormal floats hold on. One weight of each row is 1
+// times the scale, the others are 0.
+TEST_P(MatMulSetTest, Mxfp4TakesEveryExponent) {
+  constexpr auto kFormat = Format::kMXFP4;
+  constexpr std::int64_t kExponents = 32;  // at a time
+  for (std::int64_t first = 0; first < 256; first += kExponents) {
+    Operands operands;
+    operands.format = FindFormat(static_cast<std::uint32_t>(kFormat));
+    operands.columns = 32;
+    std::vector<BlockMXFP4> blocks(kExponents);
+    for (std::int64_t i = 0; i < kExponents; ++i)
+      blocks[static_cast<std::size_t>(i)] = {.e = static_cast<std::uint8_t>(first + i), .qs = {0x02}};
+    const auto bytes = std::as_bytes(std::span(blocks));
+    SetWeights(operands, {bytes.begin(), bytes.end()});
+    operands.blocks.assign(2, UnitActivations(1, 0, 1));
+    operands.stride = 1;
+    for (const std::int64_t tokens : {1, 2}) {
+      const std::vector<float> out =
+          Multiply(kernels().matmul[static_cast<std::size_t>(kFormat)], operands, {0, kExponents}, {0, tokens});
+      for (std::int64_t i = 0; i < kExponents; ++i)
+        EXPECT_EQ(out[static_cast<std::size_t>(i)], std::ldexp(1.0f, static_cast<int>(first + i) - 127)) << first + i;
+    }
   }
 }
 
