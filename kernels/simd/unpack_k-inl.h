@@ -151,10 +151,9 @@ struct RunsQ6_K : QuantFormat<BlockQ6_K, 6, 32, 2, 8> {
   }
   template <class Lanes, class Out>
   static void Scales(BlocksOfRows blocks, const Out& out) {
-    typename Lanes::Bytes scales[4];
+    typename Lanes::Bytes scales[4], tail[4];
     Lanes::LoadColumns(blocks.rows, blocks.offset + offsetof(Block, scales), scales);
-    typename Lanes::Bytes tail[4];  // the last 16 bytes, of which d is the end
-    Lanes::LoadColumns(blocks.rows, blocks.offset + sizeof(Block) - 16, tail);
+    LoadTail<Lanes, Block>(blocks, tail);
     const auto d = Lanes::HighHalves(tail[3]);
     ForEach<16>([&](auto j) {
       Lanes::Store(out(j / 2).scales[j % 2], Lanes::Mul(d, Lanes::SignedByte(scales[j / 4], j % 4)));
@@ -184,9 +183,8 @@ struct RunsTQ2_0 : QuantFormat<BlockTQ2_0, 2, 1, 1, 8> {
 };
 
 // Digits of base 3; a byte is the fraction they make, in 256ths. Digit n is the whole part of it times 3^(n + 1),
-// modulo
-// 3. 32 bytes hold digits 0..4 of runs 0..4; 16 bytes digits 0..4 of the next 80 columns, and four bytes digits 0..3 of
-// the last 16. As in unpack_iq-inl.h, too much code to repeat it for each row.
+// modulo 3. 32 bytes hold digits 0..4 of runs 0..4; 16 bytes digits 0..4 of the next 80 columns, and four bytes digits
+// 0..3 of the last 16. As in unpack_iq-inl.h, too much code to repeat it for each row.
 struct RunsTQ1_0 : QuantFormat<BlockTQ1_0, 2, 1, 1, 8> {
   template <class Rows, int kPiece>
   [[gnu::noinline]] static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[2]) {
