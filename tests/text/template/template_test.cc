@@ -66,7 +66,8 @@ TEST(TemplateTest, DeepSyntaxIsAnError) {
     sums += "+1";
     blocks += "{% if 1 %}";
   }
-  for (const std::string& source : {"{{ " + deep, negations + "1 }}", sums + " }}", blocks}) {
+  for (const std::string& source :
+       {"{{ " + deep + "1" + std::string(100'000, ')') + " }}", negations + "1 }}", sums + " }}", blocks}) {
     EXPECT_NE(Failure(source).find("nested too deeply"), std::string::npos) << source.substr(0, 30);
   }
 }
@@ -143,6 +144,19 @@ TEST(TemplateTest, NamespacesThatHoldEachOtherAreFreed) {
   // The leak checker of a sanitizer build sees it if they are not.
   EXPECT_EQ(Marked("{% set a = namespace() %}{% set a.self = a %}{% set a.l = [a] %}{{ a }}", ordered_json::object()),
             "<Namespace>");
+}
+
+TEST(TemplateTest, ElseOfALoopWithoutACompleteRound) {
+  const ordered_json none = ordered_json::object();
+  EXPECT_EQ(Marked("{% for i in [1,2] %}{{ i }}{% break %}{% else %}e{% endfor %}", none), "1e");
+  EXPECT_EQ(Marked("{% for i in [1,2] %}{% if i == 2 %}{% break %}{% endif %}{{ i }}{% else %}e{% endfor %}", none),
+            "1");
+}
+
+TEST(TemplateTest, WhatHasNoSlicesFails) {
+  for (const char* source : {"{{ d[1:] }}", "{{ n[:1] }}", "{{ nope[1:] }}"}) {
+    EXPECT_FALSE(Render(source, {{"d", {{"a", 1}}}, {"n", 5}}).ok()) << source;
+  }
 }
 
 TEST(TemplateTest, RecursiveLoops) {

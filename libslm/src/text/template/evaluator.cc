@@ -137,18 +137,19 @@ List Evaluator::Selected(const Statement& statement, const Value& elements) {
 
 void Evaluator::ExecuteFor(const Statement& statement, const Value& elements, int depth) {
   const auto loop = std::make_shared<Loop>(statement, scope_, Selected(statement, elements), depth);
-  if (loop->elements().empty()) {
-    ExecuteInside(std::make_shared<Scope>(scope_), statement.otherwise);
-    return;
-  }
+  bool completed = false;
   for (std::size_t i = 0; i < loop->elements().size(); ++i) {
     budget_.Charge();
     loop->MoveTo(i);
     auto scope = std::make_shared<Scope>(scope_);
     scope->Set("loop", Value(std::shared_ptr<Object>(loop)));
     Assign(statement.target, loop->elements()[i], *scope);
-    if (ExecuteInside(std::move(scope), statement.body) == Flow::kBreak) break;
+    const Flow flow = ExecuteInside(std::move(scope), statement.body);
+    completed |= flow == Flow::kNext;
+    if (flow == Flow::kBreak) break;
   }
+  // As in Jinja, a loop all of whose rounds end by break or continue counts as empty.
+  if (!completed) ExecuteInside(std::make_shared<Scope>(scope_), statement.otherwise);
 }
 
 Value Evaluator::RunLoopAgain(const Statement& statement, const std::shared_ptr<Scope>& outer, const Value& elements,

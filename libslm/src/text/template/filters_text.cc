@@ -10,6 +10,7 @@
 #include "text/template/evaluator.h"
 #include "text/template/operations.h"
 #include "text/template/python_format.h"
+#include "text/unicode.h"
 #include "text/utf8.h"
 
 namespace slm::jinja {
@@ -22,6 +23,13 @@ Value AsMethod(Evaluator& e, const Value& input, const Args& args) {
   return FindMethod(text, kName)->call(e, text, args);
 }
 constexpr char kUpperName[] = "upper", kLowerName[] = "lower", kStripName[] = "strip", kCapitalizeName[] = "capitalize";
+
+// Of the filters that take nothing else.
+const Text& TextInput(const Value& input) {
+  if (input.is_undefined()) throw Failure(input.why_undefined());
+  if (!input.is_string()) throw Failure(Cat("the filter needs a string, found a ", input.TypeName()));
+  return input.text();
+}
 
 Value Title(Evaluator& e, const Value& input, const Args&) {
   // A word begins behind white space or one of - ( { [ <; unlike str.title(), apostrophes do not begin one.
@@ -111,7 +119,7 @@ Value Safe(Evaluator& e, const Value& input, const Args&) {
 Value Escape(Evaluator& e, const Value& input, const Args&) { return Value(EscapeHtml(TextOf(e, input), e.budget())); }
 
 Value Indent(Evaluator& e, const Value& input, const Args& args) {
-  const Text text = TextOf(e, input);
+  const Text& text = TextInput(input);
   const Value* width = args.Find(0, "width");
   Text margin;
   if (width != nullptr && width->is_string()) {
@@ -134,9 +142,20 @@ Value Indent(Evaluator& e, const Value& input, const Args& args) {
   return Value(std::move(out));
 }
 
+// Runs of letters, digits and underscores.
 Value Wordcount(Evaluator& e, const Value& input, const Args&) {
-  const Value text(TextOf(e, input));
-  return Value(Length(FindMethod(text, "split")->call(e, text, Args())));
+  const Text text = TextOf(e, input);
+  e.budget().ChargeText(text.size());
+  std::int64_t words = 0;
+  bool inside = false;
+  for (std::size_t i = 0; i < text.size();) {
+    const Utf8Char c = DecodeUtf8(text.view(), i);
+    const bool word = (ClassOf(c.code_point) & (kLetter | kNumber)) != 0 || c.code_point == '_';
+    if (word && !inside) ++words;
+    inside = word;
+    i += c.size;
+  }
+  return Value(words);
 }
 
 Value Center(Evaluator& e, const Value& input, const Args& args) {
@@ -155,7 +174,7 @@ Value Format(Evaluator& e, const Value& input, const Args& args) {
 
 // Up to `length` characters, cut between words unless `killwords`; a text that is only `leeway` longer stays whole.
 Value Truncate(Evaluator& e, const Value& input, const Args& args) {
-  const Text text = TextOf(e, input);
+  const Text& text = TextInput(input);
   const std::int64_t length = args.Integer(0, "length", 255), leeway = args.Integer(3, "leeway", 5);
   const Value* given = args.Find(2, "end");
   const Text end = given != nullptr ? TextOf(e, *given) : Text("...", true);

@@ -367,7 +367,7 @@ SliceRange Resolve(const SliceBounds& bounds, std::int64_t length) {
 Value Slice(const Value& sequence, const SliceBounds& bounds, Budget& budget) {
   if (sequence.is_undefined()) FailUndefined(sequence);
   if (!sequence.is_string() && !sequence.is_sequence()) {
-    return Value::Undefined(Cat("a ", sequence.TypeName(), " has no slices"));
+    throw Failure(Cat("a ", sequence.TypeName(), " has no slices"));
   }
   const std::int64_t length = Length(sequence);
   const SliceRange range = Resolve(bounds, length);

@@ -386,10 +386,11 @@ ExpressionPtr Parser::ParseTest(ExpressionPtr expression) {
   ExpressionPtr test = Make(ExpressionKind::kTest, position, std::move(expression));
   test->name = ExpectName();
   if (FindTest(test->name) == nullptr) throw Failure(Cat("there is no test '", test->name, "'"), position);
+  if (AtWord("is")) throw Failure("a test cannot follow a test; put the first into parentheses", Current().position);
   const TokenKind kind = Current().kind;
   const bool value = kind == TokenKind::kString || kind == TokenKind::kInteger || kind == TokenKind::kFloat ||
                      AtOperator("[") || AtOperator("{");
-  const bool word = kind == TokenKind::kName && !AtWord("else") && !AtWord("or") && !AtWord("and") && !AtWord("is");
+  const bool word = kind == TokenKind::kName && !AtWord("else") && !AtWord("or") && !AtWord("and");
   if (AtOperator("(")) {
     AddArguments(*test, ParseArguments());
   } else if (value || word) {

@@ -112,7 +112,8 @@ class PercentFormatter {
       out.Append(field);
     }
     const bool single = !values_.is(Value::Type::kTuple);
-    const std::size_t given = single ? (values_.is(Value::Type::kDict) ? next_ : 1) : values_.items().size();
+    const std::size_t given = single ? (values_.is(Value::Type::kDict) || values_.is(Value::Type::kList) ? next_ : 1)
+                                     : values_.items().size();
     if (next_ < given) throw Failure("there are more values than fields in the format");
     return out;
   }
