@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/format.h"
 #include "text/template/template_test_util.h"
 
 namespace slm::test {
@@ -23,7 +24,7 @@ std::string Marked(std::string_view source, const ordered_json& context) {
   if (!text.ok()) return text.status().message();
   std::string marked;
   for (const Text::Piece& piece : text->Pieces()) {
-    marked += piece.from_template ? std::string(piece.text) : "[" + std::string(piece.text) + "]";
+    marked += piece.from_template ? std::string(piece.text) : Cat("[", piece.text, "]");
   }
   return marked;
 }

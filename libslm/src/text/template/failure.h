@@ -24,7 +24,7 @@ struct Failure {
 };
 
 // Levels of nesting. Every level is a few stack frames, so the bounds keep hostile templates and values off the end of
-// the stack of an ordinary thread (8 MB, and 1 MB with room to spare).
+// the stack even of a thread that has only 1 MB.
 inline constexpr int kMaxSyntaxDepth = 200;  // of a template's expressions and blocks
 inline constexpr int kMaxValueDepth = 200;   // of lists and dicts in each other
 

@@ -155,10 +155,12 @@ Value ToJson(Evaluator& e, const Value& value, const Args& args) {
   style.sort_keys = args.Flag(3, "sort_keys", false);
   const Value* indent = args.Find(1, "indent");
   if (indent != nullptr && !indent->is_null()) {
-    const std::int64_t width =
-        indent->is_string() ? 0 : std::clamp<std::int64_t>(args.Integer(1, "indent", 0), 0, 1000);
-    style.indent =
-        indent->is_string() ? std::string(indent->text().view()) : std::string(static_cast<std::size_t>(width), ' ');
+    if (indent->is_string()) {
+      style.indent.emplace(indent->text().view());
+    } else {
+      const std::int64_t width = std::clamp<std::int64_t>(args.Integer(1, "indent", 0), 0, 1000);
+      style.indent.emplace(static_cast<std::size_t>(width), ' ');
+    }
     style.item_separator = ",";
   }
   const Value* separators = args.Find(2, "separators");

@@ -115,7 +115,7 @@ std::string FloatText(double value) {
   std::string text = std::signbit(value) ? "-" : "";
   if (exponent < -4 || exponent >= 16) {
     text += digits.substr(0, 1);
-    if (digits.size() > 1) text += "." + digits.substr(1);
+    if (digits.size() > 1) text.append(1, '.').append(digits, 1);
     char tail[16];
     std::snprintf(tail, sizeof(tail), "e%c%02d", exponent < 0 ? '-' : '+', std::abs(exponent));
     return text + tail;
