@@ -161,7 +161,7 @@ Value ToJson(Evaluator& e, const Value& value, const Args& args) {
       const std::int64_t width = std::clamp<std::int64_t>(args.Integer(1, "indent", 0), 0, 1000);
       style.indent.emplace(static_cast<std::size_t>(width), ' ');
     }
-    style.item_separator = ",";
+    style.item_separator.assign(1, ',');
   }
   const Value* separators = args.Find(2, "separators");
   if (separators != nullptr && !separators->is_null()) {
