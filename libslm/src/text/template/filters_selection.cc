@@ -1,0 +1,113 @@
+// Filters that apply a filter or test to every element, group elements, or write JSON.
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include "base/format.h"
+#include "text/template/attribute_path.h"
+#include "text/template/builtins.h"
+#include "text/template/evaluator.h"
+#include "text/template/operations.h"
+
+namespace slm::jinja {
+
+Value AtPath(Evaluator& e, const Value& item, const Value& path) {
+  if (!path.is_string()) return e.Subscript(item, path);
+  Value value = item;
+  const Value parts = FindMethod(path, "split")->call(e, path, Args{{Value::String(".", true)}, {}});
+  for (const Value& part : parts.items()) {
+    const std::string_view name = part.text().view();
+    std::int64_t index = 0;
+    const auto read = std::from_chars(name.data(), name.data() + name.size(), index);
+    const bool number = !name.empty() && read.ec == std::errc() && read.ptr == name.data() + name.size();
+    value = e.Subscript(value, number ? Value(index) : part);
+  }
+  return value;
+}
+
+namespace {
+
+// Unlike other filters, these take None and other empty values for no elements.
+List ElementsOrNone(Evaluator& e, const Value& input) { return Truth(input) ? Elements(input, e.budget()) : List(); }
+
+Value Map(Evaluator& e, const Value& input, const Args& args) {
+  List mapped;
+  const bool by_attribute = args.positional.empty();
+  const Value* attribute = by_attribute ? args.Find(0, "attribute") : nullptr;
+  const Value* otherwise = by_attribute ? args.Find(1, "default") : nullptr;
+  if (by_attribute && attribute == nullptr) throw Failure("map needs a filter or an attribute");
+  for (const Value& item : ElementsOrNone(e, input)) {
+    if (by_attribute) {
+      Value value = AtPath(e, item, *attribute);
+      mapped.push_back(value.is_undefined() && otherwise != nullptr ? *otherwise : value);
+    } else {
+      mapped.push_back(e.CallFilter(TextArgument(args, 0, "name").view(), item, args.Behind(1)));
+    }
+  }
+  return Value(std::move(mapped));
+}
+
+// The elements for which a test holds, or does not; without a test, whether they count as true.
+template <bool kByAttribute, bool kWanted>
+Value Select(Evaluator& e, const Value& input, const Args& args) {
+  const std::size_t name = kByAttribute ? 1 : 0;
+  List selected;
+  for (const Value& item : ElementsOrNone(e, input)) {
+    const Value value = kByAttribute ? AtPath(e, item, args.Required(0, "attribute")) : item;
+    const bool holds = args.positional.size() > name
+                           ? e.CallTest(TextArgument(args, name, "test").view(), value, args.Behind(name + 1))
+                           : Truth(value);
+    if (holds == kWanted) selected.push_back(item);
+  }
+  return Value(std::move(selected));
+}
+
+// A pair with names.
+class Group : public Object {
+ public:
+  Group(Value grouper, Value list) : grouper_(std::move(grouper)), list_(std::move(list)) {}
+  std::string_view TypeName() const override { return "group"; }
+  Value Attribute(std::string_view name) const override {
+    if (name == "grouper") return grouper_;
+    return name == "list" ? list_ : Object::Attribute(name);
+  }
+
+ private:
+  Value grouper_;
+  Value list_;
+};
+
+Value Groupby(Evaluator& e, const Value& input, const Args& args) {
+  const Value& attribute = args.Required(0, "attribute");
+  const Value sorted = e.CallFilter("sort", input, Args{{}, {{"attribute", attribute}}});
+  List groups, members;
+  Value key;
+  const auto flush = [&] {
+    if (!members.empty()) groups.emplace_back(std::make_shared<Group>(key, Value(std::exchange(members, {}))));
+  };
+  for (const Value& item : sorted.items()) {
+    Value next = AtPath(e, item, attribute);
+    if (!members.empty() && !Equal(next, key, e.budget())) flush();
+    key = std::move(next);
+    members.push_back(item);
+  }
+  flush();
+  return Value(std::move(groups));
+}
+
+constexpr std::array<Function, 7> kFilters = {{
+    {"map", Map, 1000},
+    {"select", Select<false, true>, 1000},
+    {"reject", Select<false, false>, 1000},
+    {"selectattr", Select<true, true>, 1000},
+    {"rejectattr", Select<true, false>, 1000},
+    {"groupby", Groupby, 1},
+    {"tojson", ToJson, 4},
+}};
+
+}  // namespace
+
+std::span<const Function> SelectionFilters() { return kFilters; }
+
+}  // namespace slm::jinja

@@ -1,0 +1,357 @@
+// The methods of strings.
+
+#include <algorithm>
+#include <array>
+
+#include "base/format.h"
+#include "text/template/builtins.h"
+#include "text/template/evaluator.h"
+#include "text/template/operations.h"
+#include "text/template/python_format.h"
+#include "text/unicode.h"
+#include "text/utf8.h"
+
+namespace slm::jinja {
+
+Value Replace(Evaluator& e, const Text& text, const Text& from, const Text& to, std::int64_t count) {
+  const std::string_view view = text.view();
+  Text out;
+  std::size_t at = 0, search = 0;
+  const auto insert = [&] {
+    out.Append(to);
+    e.budget().Charge(1 + to.size() / 16);
+    e.budget().CheckText(out.size());
+  };
+  e.budget().ChargeText(view.size());
+  for (; count != 0; --count) {
+    const std::size_t found =
+        from.empty() ? (search <= view.size() ? search : std::string_view::npos) : view.find(from.view(), search);
+    if (found == std::string_view::npos) break;
+    out.AppendPart(text, at, found - at);
+    insert();
+    at = found + from.size();
+    search = from.empty() ? (found < view.size() ? found + DecodeUtf8(view, found).size : view.size() + 1) : at;
+  }
+  out.AppendPart(text, at, view.size() - at);
+  return Value(std::move(out));
+}
+
+namespace {
+
+template <typename Map>
+Value MapCharacters(Evaluator& e, const Text& text, Map map) {
+  e.budget().ChargeText(text.size());
+  Text out;
+  bool first = true;
+  for (const Text::Piece& piece : text.Pieces()) {
+    for (std::size_t i = 0; i < piece.text.size();) {
+      const Utf8Char c = DecodeUtf8(piece.text, i);
+      const std::string_view bytes = piece.text.substr(i, c.size);
+      if (c.status == Utf8Status::kValid) {
+        out.Append(map(c.code_point, first), piece.from_template);
+      } else {
+        out.Append(bytes, piece.from_template);
+      }
+      first = false;
+      i += c.size;
+    }
+  }
+  return Value(std::move(out));
+}
+
+std::string LowerText(char32_t c) {
+  std::string out;
+  AppendUtf8(ToLower(c), out);
+  return out;
+}
+
+Value Upper(Evaluator& e, const Value& self, const Args&) {
+  return MapCharacters(e, self.text(), [](char32_t c, bool) { return UpperText(c); });
+}
+Value Lower(Evaluator& e, const Value& self, const Args&) {
+  return MapCharacters(e, self.text(), [](char32_t c, bool) { return LowerText(c); });
+}
+Value Capitalize(Evaluator& e, const Value& self, const Args&) {
+  return MapCharacters(e, self.text(), [](char32_t c, bool first) { return first ? UpperText(c) : LowerText(c); });
+}
+Value Swapcase(Evaluator& e, const Value& self, const Args&) {
+  return MapCharacters(e, self.text(), [](char32_t c, bool) { return IsUpper(c) ? LowerText(c) : UpperText(c); });
+}
+Value TitleMethod(Evaluator& e, const Value& self, const Args&) {
+  bool inside = false;  // a word
+  return MapCharacters(e, self.text(), [&](char32_t c, bool) {
+    const bool letter = (ClassOf(c) & kLetter) != 0;
+    const bool lower = std::exchange(inside, letter);
+    return lower ? LowerText(c) : UpperText(c);
+  });
+}
+
+template <Ends kEnds>
+Value StripMethod(Evaluator& e, const Value& self, const Args& args) {
+  e.budget().ChargeText(self.text().size());
+  const Value* characters = args.Find(0, "chars");
+  if (characters == nullptr || characters->is_null()) return Value(Strip(self.text(), kEnds));
+  const std::string_view set = TextArgument(args, 0, "chars").view();
+  return Value(Strip(self.text(), kEnds, &set));
+}
+
+Value SplitAtSpace(Evaluator& e, const Text& text, std::int64_t limit) {
+  const std::string_view view = text.view();
+  List parts;
+  std::size_t begin = 0;
+  for (std::size_t i = 0; i <= view.size();) {
+    const Utf8Char c = i < view.size() ? DecodeUtf8(view, i) : Utf8Char{' ', 1, Utf8Status::kValid};
+    if (IsSpace(c.code_point)) {
+      if (i > begin) parts.emplace_back(text.Part(begin, i - begin));
+      begin = i + c.size;
+    } else if (i == begin && limit == static_cast<std::int64_t>(parts.size())) {
+      parts.emplace_back(Strip(text.Part(begin), Ends::kRight));
+      break;
+    }
+    i += c.size;
+  }
+  e.budget().Charge(parts.size());
+  return Value(std::move(parts));
+}
+
+template <bool kFromRight>
+Value Split(Evaluator& e, const Value& self, const Args& args) {
+  const Text& text = self.text();
+  e.budget().ChargeText(text.size());
+  const Value* separator = args.Find(0, "sep");
+  std::int64_t limit = args.Integer(1, "maxsplit", -1);
+  if (separator == nullptr || separator->is_null()) {
+    if (kFromRight && limit >= 0) throw Failure("rsplit with a limit needs a separator");
+    return SplitAtSpace(e, text, limit);
+  }
+  const std::string_view mark = TextArgument(args, 0, "sep").view();
+  if (mark.empty()) throw Failure("the separator is empty");
+  List parts;
+  std::size_t begin = 0, end = text.size();
+  for (; limit != 0; --limit) {
+    e.budget().Charge();
+    if (kFromRight) {
+      const std::size_t at = end < mark.size() ? std::string_view::npos : text.view().rfind(mark, end - mark.size());
+      if (at == std::string_view::npos) break;
+      parts.emplace_back(text.Part(at + mark.size(), end - at - mark.size()));
+      end = at;
+    } else {
+      const std::size_t at = text.view().find(mark, begin);
+      if (at == std::string_view::npos) break;
+      parts.emplace_back(text.Part(begin, at - begin));
+      begin = at + mark.size();
+    }
+  }
+  parts.emplace_back(text.Part(begin, end - begin));
+  if (kFromRight) std::reverse(parts.begin(), parts.end());
+  return Value(std::move(parts));
+}
+
+Value Splitlines(Evaluator& e, const Value& self, const Args& args) {
+  const Text& text = self.text();
+  const std::string_view view = text.view();
+  const bool keep = args.Flag(0, "keepends", false);
+  List lines;
+  for (std::size_t begin = 0; begin < view.size();) {
+    const std::size_t end = std::min(view.find_first_of("\n\r\v\f", begin), view.size());
+    const std::size_t mark = view.substr(end, 2) == "\r\n" ? 2 : end < view.size() ? 1 : 0;
+    lines.emplace_back(text.Part(begin, end - begin + (keep ? mark : 0)));
+    begin = end + mark;
+  }
+  e.budget().Charge(lines.size() + view.size() / 16);
+  return Value(std::move(lines));
+}
+
+template <bool kFromRight>
+Value Partition(Evaluator&, const Value& self, const Args& args) {
+  const Text& text = self.text();
+  const Text& mark = TextArgument(args, 0, "sep");
+  if (mark.empty()) throw Failure("the separator is empty");
+  const std::size_t at = kFromRight ? text.view().rfind(mark.view()) : text.view().find(mark.view());
+  if (at == std::string_view::npos) {
+    const Value none{Text()};
+    return kFromRight ? Value::Tuple({none, none, self}) : Value::Tuple({self, none, none});
+  }
+  return Value::Tuple({Value(text.Part(0, at)), Value(mark), Value(text.Part(at + mark.size()))});
+}
+
+// startswith and endswith take one string or a tuple of them.
+template <typename Matches>
+bool MatchesAny(const Value& affix, Matches matches) {
+  const auto one = [&](const Value& value) {
+    if (!value.is_string()) throw Failure(Cat("expected a string or a tuple of strings, found a ", value.TypeName()));
+    return matches(value.text().view());
+  };
+  if (!affix.is(Value::Type::kTuple)) return one(affix);
+  return std::any_of(affix.items().begin(), affix.items().end(), one);
+}
+
+Value Startswith(Evaluator&, const Value& self, const Args& args) {
+  const std::string_view view = self.text().view();
+  return Value(
+      MatchesAny(args.Required(0, "prefix"), [&](std::string_view prefix) { return view.starts_with(prefix); }));
+}
+Value Endswith(Evaluator&, const Value& self, const Args& args) {
+  const std::string_view view = self.text().view();
+  return Value(MatchesAny(args.Required(0, "suffix"), [&](std::string_view suffix) { return view.ends_with(suffix); }));
+}
+
+Value ReplaceMethod(Evaluator& e, const Value& self, const Args& args) {
+  return Replace(e, self.text(), TextArgument(args, 0, "old"), TextArgument(args, 1, "new"),
+                 args.Integer(2, "count", -1));
+}
+
+Value Removeprefix(Evaluator&, const Value& self, const Args& args) {
+  const std::string_view affix = TextArgument(args, 0, "prefix").view();
+  return self.text().view().starts_with(affix) ? Value(self.text().Part(affix.size())) : self;
+}
+Value Removesuffix(Evaluator&, const Value& self, const Args& args) {
+  const std::string_view affix = TextArgument(args, 0, "suffix").view();
+  return self.text().view().ends_with(affix) ? Value(self.text().Part(0, self.text().size() - affix.size())) : self;
+}
+
+template <bool kFromRight, bool kMustExist>
+Value Find(Evaluator& e, const Value& self, const Args& args) {
+  const std::string_view view = self.text().view(), wanted = TextArgument(args, 0, "sub").view();
+  e.budget().ChargeText(view.size());
+  const std::size_t at = kFromRight ? view.rfind(wanted) : view.find(wanted);
+  if (at != std::string_view::npos) return Value(static_cast<std::int64_t>(CountCharacters(view.substr(0, at))));
+  if (kMustExist) throw Failure("the text is not found in the string");
+  return Value(std::int64_t{-1});
+}
+
+Value Count(Evaluator& e, const Value& self, const Args& args) {
+  const std::string_view view = self.text().view(), wanted = TextArgument(args, 0, "sub").view();
+  e.budget().ChargeText(view.size());
+  if (wanted.empty()) return Value(static_cast<std::int64_t>(CountCharacters(view)) + 1);
+  std::int64_t count = 0;
+  for (std::size_t at = view.find(wanted); at != std::string_view::npos; at = view.find(wanted, at + wanted.size()))
+    ++count;
+  return Value(count);
+}
+
+Value FormatMethod(Evaluator& e, const Value& self, const Args& args) {
+  return Value(FormatBraces(self.text(), args, e.budget()));
+}
+
+Value Join(Evaluator& e, const Value& self, const Args& args) {
+  Text out;
+  bool first = true;
+  for (const Value& item : Elements(args.Required(0, "iterable"), e.budget())) {
+    if (!item.is_string()) throw Failure(Cat("join needs strings, found a ", item.TypeName()));
+    if (!std::exchange(first, false)) out.Append(self.text());
+    e.budget().ChargeText(item.text().size() + self.text().size());
+    e.budget().CheckText(out.size() + item.text().size());
+    out.Append(item.text());
+  }
+  return Value(std::move(out));
+}
+
+template <CharClasses kClasses>
+Value IsAll(Evaluator&, const Value& self, const Args&) {
+  const std::string_view view = self.text().view();
+  for (std::size_t i = 0; i < view.size();) {
+    const Utf8Char c = DecodeUtf8(view, i);
+    if ((ClassOf(c.code_point) & kClasses) == 0) return Value(false);
+    i += c.size;
+  }
+  return Value(!view.empty());
+}
+
+// All letters that have a case have this one, and there is one.
+template <CharClasses kWanted>
+Value IsCase(Evaluator&, const Value& self, const Args&) {
+  const std::string_view view = self.text().view();
+  bool any = false;
+  for (std::size_t i = 0; i < view.size();) {
+    const Utf8Char c = DecodeUtf8(view, i);
+    const CharClasses cased = ClassOf(c.code_point) & (kUpperCase | kLowerCase);
+    if (cased != 0 && cased != kWanted) return Value(false);
+    any |= cased != 0;
+    i += c.size;
+  }
+  return Value(any);
+}
+
+template <Alignment kAlignment>
+Value Justify(Evaluator& e, const Value& self, const Args& args) {
+  const Text fill = args.Find(1, "fillchar") != nullptr ? TextArgument(args, 1, "fillchar") : Text(" ", true);
+  if (CountCharacters(fill.view()) != 1) throw Failure("the fill must be one character");
+  return Value(Pad(self.text(), args.Integer(0, "width", 0), kAlignment, fill, e.budget()));
+}
+
+Value Zfill(Evaluator& e, const Value& self, const Args& args) {
+  const Text& text = self.text();
+  const bool sign = text.view().starts_with('-') || text.view().starts_with('+');
+  Text out = text.Part(0, sign ? 1 : 0);
+  const std::int64_t width = std::max<std::int64_t>(args.Integer(0, "width", 0), 0);
+  out.Append(Pad(text.Part(sign ? 1 : 0), width - (sign ? 1 : 0), Alignment::kRight, Text("0", true), e.budget()));
+  return Value(std::move(out));
+}
+
+Value Expandtabs(Evaluator& e, const Value& self, const Args& args) {
+  const std::int64_t size = args.Integer(0, "tabsize", 8);
+  std::int64_t column = 0;
+  Text out;
+  for (const Value& character : Elements(self, e.budget())) {
+    const std::string_view c = character.text().view();
+    if (c == "\t") {
+      const std::int64_t spaces = size > 0 ? size - column % size : 0;
+      out.Append(Pad(Text(), spaces, Alignment::kLeft, Text(" ", true), e.budget()));
+      column += spaces;
+      e.budget().CheckText(out.size());
+    } else {
+      out.Append(character.text());
+      column = c == "\n" || c == "\r" ? 0 : column + 1;
+    }
+  }
+  return Value(std::move(out));
+}
+
+constexpr std::array<Function, 39> kMethods = {{
+    {"upper", Upper, 0},
+    {"lower", Lower, 0},
+    {"casefold", Lower, 0},
+    {"capitalize", Capitalize, 0},
+    {"swapcase", Swapcase, 0},
+    {"title", TitleMethod, 0},
+    {"strip", StripMethod<Ends::kBoth>, 1},
+    {"lstrip", StripMethod<Ends::kLeft>, 1},
+    {"rstrip", StripMethod<Ends::kRight>, 1},
+    {"split", Split<false>, 2},
+    {"rsplit", Split<true>, 2},
+    {"splitlines", Splitlines, 1},
+    {"partition", Partition<false>, 1},
+    {"rpartition", Partition<true>, 1},
+    {"startswith", Startswith, 1},
+    {"endswith", Endswith, 1},
+    {"replace", ReplaceMethod, 3},
+    {"removeprefix", Removeprefix, 1},
+    {"removesuffix", Removesuffix, 1},
+    {"find", Find<false, false>, 1},
+    {"rfind", Find<true, false>, 1},
+    {"index", Find<false, true>, 1},
+    {"rindex", Find<true, true>, 1},
+    {"count", Count, 1},
+    {"format", FormatMethod, 1000},
+    {"join", Join, 1},
+    {"isdigit", IsAll<kNumber>, 0},
+    {"isnumeric", IsAll<kNumber>, 0},
+    {"isdecimal", IsAll<kNumber>, 0},
+    {"isalpha", IsAll<kLetter>, 0},
+    {"isalnum", IsAll<kLetter | kNumber>, 0},
+    {"isspace", IsAll<kSpace>, 0},
+    {"islower", IsCase<kLowerCase>, 0},
+    {"isupper", IsCase<kUpperCase>, 0},
+    {"ljust", Justify<Alignment::kLeft>, 2},
+    {"rjust", Justify<Alignment::kRight>, 2},
+    {"center", Justify<Alignment::kCenter>, 2},
+    {"zfill", Zfill, 1},
+    {"expandtabs", Expandtabs, 1},
+}};
+
+}  // namespace
+
+std::span<const Function> StringMethods() { return kMethods; }
+
+}  // namespace slm::jinja
