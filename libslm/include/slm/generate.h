@@ -44,12 +44,21 @@ struct GenerateOptions {
   std::vector<std::string> stop = {};  // non-empty strings that end the text
   const CancelToken* cancel = nullptr;
   ProgressCallback prompt_progress = {};
+  // Never choose a token that ends the turn.
+  bool ignore_end = false;
+  // -1: a full context ends the text. n >= 0: the session keeps its first n tokens, forgets the older half of the rest
+  // (Session::Shift) and goes on; max_tokens must then be set.
+  std::int32_t shift_keep = -1;
 };
 
 struct GenerateResult {
   FinishReason finish_reason = FinishReason::kEndOfTurn;
   std::string text;                   // all that was delivered
   std::int32_t prompt_tokens = 0;     // tokens of the prompt read in this call
+  std::int32_t cached_tokens = 0;     // tokens of the prompt that the session had read before
+  std::int32_t reread_tokens = 0;     // of prompt_tokens: had been read before, but a sliding window dropped them
+  std::int32_t forgotten_tokens = 0;  // dropped by shift_keep
+  std::int32_t forgotten_messages = 0;  // left out by ChatOptions::forget_oldest
   std::int32_t generated_tokens = 0;  // the end-of-turn token included
   double prompt_seconds = 0;
   double generate_seconds = 0;

@@ -47,6 +47,17 @@ struct EncodeOptions {
   bool at_start = true;
 };
 
+// A part of a text that has several authors.
+struct TextPart {
+  std::string text = {};
+  // True: written by a program that knows the model, such as a chat template; texts of control tokens become those
+  // tokens. False: somebody's words.
+  bool markup = false;
+  // If not empty, the encoding of the text, which is taken as it is.
+  std::vector<Token> tokens = {};
+  bool operator==(const TextPart&) const = default;
+};
+
 class Vocabulary;        // private to the library
 class TokenizerBackend;  // private to the library
 
@@ -60,6 +71,12 @@ class Tokenizer {
   // Linear in the text for practical purposes (n log n); no recursion. Fails with kUnsupported when the file names a
   // tokenizer or pre-tokenizer this library does not know; the message names it.
   Result<std::vector<Token>> Encode(std::string_view text, const EncodeOptions& options = {}) const;
+
+  // The encoding of a text in parts. Between control tokens the parts are one text: words may join across their ends, as
+  // if it had been encoded whole, but no control token begins or ends outside markup. A space that the tokenizer would
+  // put before the text, or after a control token, is left out where the text has one already. Nothing is added at the
+  // beginning or end.
+  Result<std::vector<Token>> EncodeParts(std::span<const TextPart> parts) const;
 
   // The bytes of a whole sequence. Control tokens render as nothing unless render_special. A leading space that Encode
   // would have added is dropped. The result is valid UTF-8 only if the tokens spell valid UTF-8. Ids outside the
@@ -80,6 +97,8 @@ class Tokenizer {
   std::optional<Token> bos() const;
   std::optional<Token> eos() const;
   bool adds_bos() const;
+  // Whether texts are encoded with a space before them.
+  bool adds_space() const;
   // Whether the model uses this token to end its turn or the text: eos, eot, eom and the control tokens known to mean
   // it.
   bool IsEndOfGeneration(Token token) const;
