@@ -79,6 +79,50 @@ TEST(TemplateTest, DeepValuesAreAnError) {
             std::string::npos);
 }
 
+TEST(TemplateTest, ObjectsThatHoldEachOtherAreBoundedToo) {
+  // Chains of any length would be let go of recursively, and run off the stack.
+  for (const char* next : {"cycler(n.x)", "joiner(n.x)", "[n.x].index", "{'a': n.x}.get"}) {
+    const std::string source =
+        Cat("{% set n = namespace(x=1) %}{% for i in range(99999) %}{% set n.x = ", next, " %}{% endfor %}");
+    EXPECT_NE(Failure(source).find("more than 200 deep"), std::string::npos) << next;
+  }
+  const char* loops =
+      "{% set n = namespace(x=1) %}{% for i in range(99999) %}{% for y in [n.x] %}{% set n.x = loop %}{% endfor %}"
+      "{% endfor %}";
+  EXPECT_NE(Failure(loops).find("more than 200 deep"), std::string::npos);
+}
+
+TEST(TemplateTest, LoopsThatSawThemselvesAreFreed) {
+  // The leak checker of a sanitizer build sees it if they are not.
+  EXPECT_EQ(Marked("{% for y in [1] %}{{ loop.changed(loop) }}{{ loop.changed(loop.cycle) }}{% endfor %}",
+                   ordered_json::object()),
+            "TrueTrue");
+}
+
+TEST(TemplateTest, LongTextsAreReadInLinearTime) {
+  // Each takes minutes if the search is quadratic.
+  const std::string same(2'000'000, 'a');
+  const ordered_json context = {{"text", same}, {"wanted", same.substr(0, 1'000'000) + "b"}};
+  const ordered_json mirrored = {{"text", same}, {"wanted", "b" + same.substr(0, 1'000'000)}};
+  EXPECT_EQ(Marked("{{ text.find(wanted) }}{{ wanted in text }}{{ text.split(wanted) | length }}", context),
+            "-1False1");
+  EXPECT_EQ(Marked("{{ text.rfind(wanted) }}{{ text.rsplit(wanted) | length }}", mirrored), "-11");
+  EXPECT_EQ(Marked("{{ text.find(text[5:]) }}{{ text.rfind(text[5:]) }}", context), "05");
+  EXPECT_NE(Failure("{{ text.strip(text) }}", context).find("too many steps"), std::string::npos);
+}
+
+TEST(TemplateTest, WorkOnLongTextsIsBounded) {
+  const ordered_json context = {{"s", std::string(1'000'000, 'a')}};
+  for (const char* work : {"s[0]", "s[:1]", "s == s ~ ''", "s | string", "s.startswith(s)", "s is lower", "s % ()"}) {
+    const std::string source = Cat("{% for i in range(99999) %}{% if ", work, " %}{% endif %}{% endfor %}");
+    EXPECT_NE(Failure(source, context).find("too many steps"), std::string::npos) << work;
+  }
+}
+
+TEST(TemplateTest, SourceIsBounded) {
+  EXPECT_NE(Failure(std::string(2'000'000, ' ')).find("at most 1048576 are accepted"), std::string::npos);
+}
+
 TEST(TemplateTest, LoopsAreBounded) {
   const std::string loops = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}";
   EXPECT_NE(Failure(loops).find("too many steps"), std::string::npos);

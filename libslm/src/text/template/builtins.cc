@@ -33,7 +33,8 @@ Value DictValues(Evaluator& e, const Value& self, const Args&) {
   return Value(std::move(values));
 }
 
-Value DictGet(Evaluator&, const Value& self, const Args& args) {
+Value DictGet(Evaluator& e, const Value& self, const Args& args) {
+  e.budget().Charge(self.dict().SearchCost(args.Required(0, "key")));
   if (const Value* found = self.dict().Find(args.Required(0, "key"))) return *found;
   const Value* otherwise = args.Find(1, "default");
   return otherwise != nullptr ? *otherwise : Value();

@@ -4,12 +4,35 @@
 #include <array>
 
 #include "base/format.h"
-#include "text/template/attribute_path.h"
 #include "text/template/builtins.h"
 #include "text/template/evaluator.h"
+#include "text/template/list_filters.h"
 #include "text/template/operations.h"
 
 namespace slm::jinja {
+
+Value SortKey(Evaluator& e, const Value& value, bool case_sensitive) {
+  if (case_sensitive || !value.is_string()) return value;
+  return FindMethod(value, "lower")->call(e, value, Args());
+}
+
+List SortBy(Evaluator& e, const List& items, const std::vector<List>& keys, bool reverse) {
+  std::vector<std::size_t> order(items.size());
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    for (std::size_t k = 0; k < keys[a].size(); ++k) {
+      const Value& left = reverse ? keys[b][k] : keys[a][k];
+      const Value& right = reverse ? keys[a][k] : keys[b][k];
+      if (Less(left, right, e.budget())) return true;
+      if (Less(right, left, e.budget())) return false;
+    }
+    return false;
+  });
+  List sorted;
+  for (const std::size_t i : order) sorted.push_back(items[i]);
+  return sorted;
+}
+
 namespace {
 
 Value First(Evaluator& e, const Value& input, const Args&) {
@@ -44,30 +67,6 @@ Value Items(Evaluator& e, const Value& input, const Args&) {
   if (input.is_undefined()) return Value(List());
   if (!input.is(Value::Type::kDict)) throw Failure(Cat("items needs a dict, found a ", input.TypeName()));
   return FindMethod(input, "items")->call(e, input, Args());
-}
-
-// What sorting compares: texts without regard to case, unless asked.
-Value SortKey(Evaluator& e, const Value& value, bool case_sensitive) {
-  if (case_sensitive || !value.is_string()) return value;
-  return FindMethod(value, "lower")->call(e, value, Args());
-}
-
-// Stable, by keys that are made once.
-List SortBy(Evaluator& e, const List& items, const std::vector<List>& keys, bool reverse) {
-  std::vector<std::size_t> order(items.size());
-  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    for (std::size_t k = 0; k < keys[a].size(); ++k) {
-      const Value& left = reverse ? keys[b][k] : keys[a][k];
-      const Value& right = reverse ? keys[a][k] : keys[b][k];
-      if (Less(left, right, e.budget())) return true;
-      if (Less(right, left, e.budget())) return false;
-    }
-    return false;
-  });
-  List sorted;
-  for (const std::size_t i : order) sorted.push_back(items[i]);
-  return sorted;
 }
 
 Value Sort(Evaluator& e, const Value& input, const Args& args) {

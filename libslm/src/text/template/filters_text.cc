@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <cstdio>
 
 #include "base/format.h"
 #include "text/template/builtins.h"
@@ -227,7 +228,20 @@ Value Striptags(Evaluator& e, const Value& input, const Args&) {
   return FindMethod(words, "join")->call(e, Value::String(" ", true), Args{{split}, {}});
 }
 
-Value Round(Evaluator&, const Value& input, const Args& args) {
+// To the nearest decimal of that many digits, as the number's exact value has it; halves to even.
+double RoundReal(double value, int digits) {
+  if (digits < 0) {
+    const double scale = std::pow(10.0, -digits);
+    return std::nearbyint(value / scale) * scale;
+  }
+  char buffer[700];  // 309 digits before the point, 300 behind it
+  const int size = std::snprintf(buffer, sizeof(buffer), "%.*f", digits, value);
+  double rounded = value;
+  std::from_chars(buffer, buffer + size, rounded);
+  return rounded;
+}
+
+Value Round(Evaluator& e, const Value& input, const Args& args) {
   if (!input.is_number()) throw Failure(Cat("a ", input.TypeName(), " cannot be rounded"));
   const std::int64_t digits = args.Integer(0, "precision", 0);
   const Value* method = args.Find(1, "method");
@@ -236,9 +250,10 @@ Value Round(Evaluator&, const Value& input, const Args& args) {
   if (input.is_integral() && name == "common") return Value(input.integer());
   if (digits < -300 || digits > 300) throw Failure("round's precision is out of range");
   const double scale = std::pow(10.0, static_cast<double>(digits));
+  e.budget().Charge(50);  // a long number takes its time
   if (name == "ceil") return Value(std::ceil(input.real() * scale) / scale);
   if (name == "floor") return Value(std::floor(input.real() * scale) / scale);
-  return Value(std::nearbyint(input.real() * scale) / scale);  // halves to even
+  return Value(RoundReal(input.real(), static_cast<int>(digits)));
 }
 
 Value Abs(Evaluator&, const Value& input, const Args&) {

@@ -19,7 +19,7 @@ struct FieldSpec {
   Text fill{" ", true};
   std::optional<char> align;  // < > ^ =
   bool plus = false;
-  bool alternate = false;
+  std::string separator;  // between groups of three digits
   std::int64_t width = 0;
   std::optional<int> precision;
   char type = 's';
@@ -64,11 +64,19 @@ std::string NumberDigits(const Value& value, const FieldSpec& spec) {
   return IntegerDigits(static_cast<std::int64_t>(value.real()), spec.type);
 }
 
+void SeparateThousands(std::string& digits, const std::string& separator) {
+  const std::size_t sign = digits[0] == '-' ? 1 : 0;
+  const std::size_t whole = std::min(digits.find_first_not_of("0123456789", sign), digits.size());
+  for (std::size_t at = whole; at > sign + 3; at -= 3) digits.insert(at - 3, separator);
+}
+
 Text FormatField(const Value& value, const FieldSpec& spec, Budget& budget) {
   Text body;
   const bool number = spec.type != 's' && spec.type != 'r';
   if (number) {
+    budget.Charge(50);  // a long number takes its time
     std::string digits = NumberDigits(value, spec);
+    if (!spec.separator.empty()) SeparateThousands(digits, spec.separator);
     if (spec.plus && digits[0] != '-') digits.insert(0, 1, '+');
     if (spec.align.value_or('>') == '=' && static_cast<std::int64_t>(digits.size()) < spec.width) {
       budget.ChargeText(static_cast<std::size_t>(spec.width));
@@ -184,8 +192,13 @@ FieldSpec ParseBraceSpec(std::string_view text) {
     ++at;
   }
   spec.width = ReadNumber(text, at);
+  if (at < text.size() && (text[at] == ',' || text[at] == '_')) spec.separator = text[at++];
   if (at < text.size() && text[at] == '.') spec.precision = static_cast<int>(ReadNumber(text, ++at));
-  if (at < text.size()) spec.type = text[at++];
+  if (at < text.size()) {
+    spec.type = text[at++];
+  } else if (!spec.separator.empty()) {
+    spec.type = 'd';
+  }
   if (at != text.size() || std::string_view("sdfFeEgGxXob%").find(spec.type) == std::string_view::npos) {
     throw Failure(Cat("'", text, "' is not a format that is known here"));
   }
@@ -244,10 +257,14 @@ Text FormatBraces(const Text& format, const Args& args, Budget& budget) {
     if (view[brace] == '}' || close == std::string_view::npos) throw Failure("the format has a single brace");
     const std::string_view field = view.substr(brace + 1, close - brace - 1);
     const std::size_t colon = std::min(field.find(':'), field.size());
-    std::string_view spec_text = field.substr(colon);
+    std::string_view name = field.substr(0, colon), spec_text = field.substr(colon);
     if (!spec_text.empty()) spec_text.remove_prefix(1);
-    const Text piece =
-        FormatField(BraceArgument(field.substr(0, colon), args, next), ParseBraceSpec(spec_text), budget);
+    FieldSpec spec = ParseBraceSpec(spec_text);
+    if (name.ends_with("!r") || name.ends_with("!s")) {
+      if (spec.type == 's') spec.type = name.back();
+      name.remove_suffix(2);
+    }
+    const Text piece = FormatField(BraceArgument(name, args, next), spec, budget);
     budget.CheckText(out.size() + piece.size());
     out.Append(piece);
     at = close + 1;
