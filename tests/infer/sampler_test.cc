@@ -354,7 +354,7 @@ TEST(SamplerTest, ValidateNamesTheOption) {
   for (const float bad : {-0.1f, 1.1f, kNan}) expect_invalid({.top_p = bad}, "top_p");
   for (const float bad : {-0.1f, 1.1f, kNan}) expect_invalid({.min_p = bad}, "min_p");
   for (const float bad : {0.0f, -1.0f, kNan, kInf}) expect_invalid({.repeat_penalty = bad}, "repeat_penalty");
-  expect_invalid({.repeat_last_n = -1}, "repeat_last_n");
+  expect_invalid({.repeat_last_n = -2}, "repeat_last_n");
 }
 
 }  // namespace

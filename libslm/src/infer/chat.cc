@@ -54,7 +54,7 @@ Status RewindTo(Session& session, std::int32_t position) {
 
 struct Chat::State {
   State(const Model& m, const ChatFormatSpec& f, Session s, const SamplerOptions& o)
-      : model(m), format(f), session(std::move(s)), sampler(o) {}
+      : model(m), format(f), session(std::move(s)), sampler(o, &model.tokenizer()) {}
 
   std::string_view system() const;
   // The tokens of the conversation up to where the answer to `user` begins.
@@ -141,12 +141,12 @@ Result<GenerateResult> Chat::Send(std::string_view user, const PieceCallback& on
 const std::vector<Message>& Chat::messages() const { return state_->messages; }
 ChatFormat Chat::format() const { return state_->format.format; }
 const Session& Chat::session() const { return state_->session; }
-void Chat::set_sampler(const SamplerOptions& options) { state_->sampler = Sampler(options); }
+void Chat::set_sampler(const SamplerOptions& options) { state_->sampler = Sampler(options, &state_->model.tokenizer()); }
 
 void Chat::Reset() {
   state_->history.clear();
   std::erase_if(state_->messages, [](const Message& message) { return message.role != Role::kSystem; });
-  state_->sampler = Sampler(state_->sampler.options());
+  state_->sampler.Reseed(state_->sampler.options().seed);
 }
 
 }  // namespace slm
