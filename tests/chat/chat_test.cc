@@ -22,7 +22,7 @@ namespace {
 using test::DataPath;
 using test::RealModel;
 
-constexpr SamplerOptions kGreedy = {.temperature = 0.0f};
+const SamplerOptions kGreedy = {.temperature = 0.0f};
 
 Model OpenTiny(const std::string& name) { return Model::Open(DataPath("models/" + name + "/model.gguf")).value(); }
 
