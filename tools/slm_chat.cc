@@ -18,6 +18,7 @@
 #include "chat_input.h"
 #include "chat_options.h"
 #include "chat_terminal.h"
+#include "sampling_options.h"
 #include "slm/chat.h"
 #include "slm/generate.h"
 #include "slm/model.h"
@@ -45,7 +46,7 @@ class Conversation {
       Result<Session> plain = Session::Create(model, session);
       if (!plain.ok()) return plain.status();
       conversation.session_ = *std::move(plain);
-      conversation.sampler_ = Sampler(options.sampler);
+      conversation.sampler_ = Sampler(options.sampler, &model.tokenizer());
       return conversation;
     }
     const ChatFormat format = options.format == "chatml"  ? ChatFormat::kChatMl
@@ -105,11 +106,8 @@ void PrintSettings(const ChatToolOptions& options, const Conversation& conversat
   std::fprintf(stderr, "compute: kernels %s, %d threads; context of %d tokens, %.1f MB of %s cache\n",
                std::string(model.kernels()).c_str(), session.threads(), session.context_length(),
                static_cast<double>(session.kv_bytes()) / 1e6, options.compute.kv.c_str());
-  const SamplerOptions& s = options.sampler;
-  std::fprintf(stderr,
-               "sampling: temp %g, top-k %d, top-p %g, min-p %g, repeat-penalty %g over %d, seed %llu; format: %s\n",
-               s.temperature, s.top_k, s.top_p, s.min_p, s.repeat_penalty, s.repeat_last_n,
-               static_cast<unsigned long long>(s.seed), std::string(conversation.format()).c_str());
+  print("sampling: " + SamplerSummary(options.sampler) + ", seed " + std::to_string(options.sampler.seed) +
+        "; format: " + std::string(conversation.format()) + "\n");
 }
 
 void PrintStats(const GenerateResult& result) {
@@ -204,7 +202,9 @@ Result<Conversation> StartConversation(const Model& model, const ChatToolOptions
 
 Status Run(ChatToolOptions options, int* exit_code) {
   if (options.raw && !options.system.empty()) return WrongUsage("--raw has no turns, and so no --system.", exit_code);
-  if (Status status = Sampler::Validate(options.sampler); !status.ok()) return WrongUsage(status.message(), exit_code);
+  if (Status status = ApplySamplerSettings(options.sampling, &options.sampler); !status.ok()) {
+    return WrongUsage(status.message(), exit_code);
+  }
   if (!options.seed) options.seed = std::uint64_t{std::random_device()()} << 32 | std::random_device()();
   options.sampler.seed = *options.seed;
 
