@@ -99,7 +99,10 @@ Evaluator::Flow Evaluator::Execute(const Statement& statement) {
       break;
     case StatementKind::kFilter: {
       const Value text(Capture(std::make_shared<Scope>(scope_), statement.body));
-      Print(ToText(FilterBlock(*statement.expression, text), budget_));
+      const Value filtered = FilterBlock(*statement.expression, text);
+      if (!filtered.is_string())
+        throw Failure(Cat("the filter makes a ", filtered.TypeName(), " of the block, not a text"));
+      Print(filtered.text());
       break;
     }
     case StatementKind::kWith:

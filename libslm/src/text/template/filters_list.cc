@@ -23,8 +23,7 @@ List SortBy(Evaluator& e, const List& items, const std::vector<List>& keys, bool
     for (std::size_t k = 0; k < keys[a].size(); ++k) {
       const Value& left = reverse ? keys[b][k] : keys[a][k];
       const Value& right = reverse ? keys[a][k] : keys[b][k];
-      if (Less(left, right, e.budget())) return true;
-      if (Less(right, left, e.budget())) return false;
+      if (!Equal(left, right, e.budget())) return Less(left, right, e.budget());
     }
     return false;
   });
@@ -174,7 +173,8 @@ Value Batch(Evaluator& e, const Value& input, const Args& args) {
   return Value(std::move(rows));
 }
 
-// `slices` columns, the first ones longer by one where it does not come out even.
+// `slices` columns, the first ones longer by one where it does not come out even. The others get the fill, as in Jinja
+// even if none is longer.
 Value Columns(Evaluator& e, const Value& input, const Args& args) {
   const std::size_t count = PositiveArgument(args, "slices");
   const Value* fill = args.Find(1, "fill_with");
@@ -186,7 +186,7 @@ Value Columns(Evaluator& e, const Value& input, const Args& args) {
     const bool longer = i < items.size() % count;
     const std::size_t size = items.size() / count + (longer ? 1 : 0);
     List column(items.begin() + begin, items.begin() + begin + size);
-    if (fill != nullptr && !fill->is_null() && !longer && items.size() % count != 0) column.push_back(*fill);
+    if (fill != nullptr && !fill->is_null() && !longer) column.push_back(*fill);
     columns.emplace_back(std::move(column));
     begin += size;
   }

@@ -247,8 +247,13 @@ Value Round(Evaluator& e, const Value& input, const Args& args) {
   const Value* method = args.Find(1, "method");
   const std::string_view name = method != nullptr && method->is_string() ? method->text().view() : "common";
   if (name != "common" && name != "ceil" && name != "floor") throw Failure("round knows 'common', 'ceil' and 'floor'");
-  if (input.is_integral() && name == "common") return Value(input.integer());
   if (digits < -300 || digits > 300) throw Failure("round's precision is out of range");
+  if (input.is_integral() && name == "common") {
+    if (digits >= 0) return Value(input.integer());
+    const double rounded = RoundReal(input.real(), static_cast<int>(digits));
+    if (!(std::abs(rounded) < 9e18)) throw Failure("the result does not fit in 64 bits");
+    return Value(static_cast<std::int64_t>(rounded));
+  }
   const double scale = std::pow(10.0, static_cast<double>(digits));
   e.budget().Charge(50);  // a long number takes its time
   if (name == "ceil") return Value(std::ceil(input.real() * scale) / scale);

@@ -80,7 +80,7 @@ class JsonWriter {
       if (special != std::string_view::npos) {
         out_ += '\\';
         out_ += kLetters[special];
-      } else if (c.code_point < 0x20 || (style_.ascii && c.code_point > 0x7F && c.code_point < 0x10000)) {
+      } else if (c.code_point < 0x20 || (style_.ascii && c.code_point > 0x7E && c.code_point < 0x10000)) {
         WriteEscape(c.code_point);
       } else if (style_.ascii && c.code_point >= 0x10000) {
         WriteEscape(0xD800 + ((c.code_point - 0x10000) >> 10));

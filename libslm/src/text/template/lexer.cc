@@ -127,7 +127,7 @@ class Lexer {
 
   bool ReadRaw(std::size_t tag, std::size_t inside) {
     const WordTag begin = MatchWordTag(inside, "raw");
-    if (begin.end == 0) return false;
+    if (begin.end == 0 || begin.mark == '+') return false;
     // Unlike other tags, this one keeps the newline behind it.
     MoveTo(begin.mark == '-' ? SkipSpace(source_, begin.end + 2) : begin.end + 2);
     for (std::size_t i = source_.find("{%", at_); i != std::string_view::npos; i = source_.find("{%", i + 2)) {

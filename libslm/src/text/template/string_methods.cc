@@ -106,7 +106,7 @@ Value SplitAtSpace(Evaluator& e, const Text& text, std::int64_t limit) {
       if (i > begin) parts.emplace_back(text.Part(begin, i - begin));
       begin = i + c.size;
     } else if (i == begin && limit == static_cast<std::int64_t>(parts.size())) {
-      parts.emplace_back(Strip(text.Part(begin), Ends::kRight));
+      parts.emplace_back(text.Part(begin));
       break;
     }
     i += c.size;

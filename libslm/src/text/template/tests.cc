@@ -28,7 +28,9 @@ bool Number(Evaluator&, const Value& v, const Args&) { return v.is_number(); }
 bool Iterable(Evaluator&, const Value& v, const Args&) {
   return v.is_undefined() || v.is_string() || v.is_sequence() || v.is(Type::kDict);
 }
-bool IsCallable(Evaluator&, const Value& v, const Args&) { return v.is(Type::kObject) && v.object()->callable(); }
+bool IsCallable(Evaluator&, const Value& v, const Args&) {
+  return v.is_undefined() || (v.is(Type::kObject) && v.object()->callable());  // as in Jinja, odd as it is
+}
 template <bool kValue>
 bool IsBool(Evaluator&, const Value& v, const Args&) {
   return v.is(Type::kBool) && v.boolean() == kValue;
