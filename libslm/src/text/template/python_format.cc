@@ -43,9 +43,10 @@ std::string RealDigits(double value, char type, int precision) {
 std::string IntegerDigits(std::int64_t value, char type) {
   const unsigned base = type == 'x' || type == 'X' ? 16 : type == 'o' ? 8 : type == 'b' ? 2 : 10;
   std::uint64_t rest = value < 0 ? -static_cast<std::uint64_t>(value) : static_cast<std::uint64_t>(value);
+  const std::string_view symbols = type == 'X' ? "0123456789ABCDEF" : "0123456789abcdef";
   std::string digits;
   do {
-    digits += (type == 'X' ? "0123456789ABCDEF" : "0123456789abcdef")[rest % base];
+    digits += symbols[rest % base];
     rest /= base;
   } while (rest != 0);
   if (value < 0) digits += '-';
