@@ -206,6 +206,20 @@ TEST(TemplateTest, WhatHasNoSlicesFails) {
   }
 }
 
+TEST(TemplateTest, ArgumentsThatAFunctionDoesNotHaveAreErrors) {
+  const std::pair<const char*, const char*> kCases[] = {
+      {"{{ 1.5 | round(metod='floor') }}", "'round' has no argument 'metod'."},
+      {"{{ 'a' | indent(2, width=3) }}", "'indent' is given its argument 'width' twice."},
+      {"{{ 'a' | upper(1) }}", "'upper' takes at most 0 arguments, found 1."},
+      {"{{ 'a'.split('b', 1, 2) }}", "'split' takes at most 2 arguments, found 3."},
+      {"{{ [1] | tojson(indnet=2) }}", "'tojson' has no argument 'indnet'."},
+      {"{{ dict({}, {}) }}", "a dict is made of at most one argument without a name."},
+  };
+  for (const auto& [source, end] : kCases) {
+    EXPECT_TRUE(Failure(source).ends_with(end)) << source << ": " << Failure(source);
+  }
+}
+
 TEST(TemplateTest, RecursiveLoops) {
   const ordered_json tree = {{"t", {{{"n", "a"}, {"c", {{{"n", "b"}, {"c", ordered_json::array()}}}}}}}};
   EXPECT_EQ(Marked("{% for x in t recursive %}{{ loop.depth }}{{ x.n }}({{ loop(x.c) }}){% endfor %}", tree),

@@ -56,17 +56,17 @@ Value ListIndex(Evaluator& e, const Value& self, const Args& args) {
 }
 
 constexpr std::array<Function, 5> kDictMethods = {{
-    {"items", DictItems, 0},
-    {"keys", DictKeys, 0},
-    {"values", DictValues, 0},
-    {"get", DictGet, 2},
-    {"copy", Copy, 0},
+    {"items", DictItems, ""},
+    {"keys", DictKeys, ""},
+    {"values", DictValues, ""},
+    {"get", DictGet, "key default"},
+    {"copy", Copy, ""},
 }};
 
 constexpr std::array<Function, 3> kListMethods = {{
-    {"count", ListCount, 1},
-    {"index", ListIndex, 1},
-    {"copy", Copy, 0},
+    {"count", ListCount, "value"},
+    {"index", ListIndex, "value"},
+    {"copy", Copy, ""},
 }};
 
 }  // namespace

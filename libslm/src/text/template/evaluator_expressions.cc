@@ -194,7 +194,7 @@ void Evaluator::ChargeInput(const Value& input, const Args& args) {
 Value Evaluator::CallFilter(std::string_view name, const Value& input, const Args& args) {
   const Function* filter = FindFilter(name);
   if (filter == nullptr) throw Failure(Cat("there is no filter '", name, "'"));
-  CheckArgumentCount(*filter, args);
+  CheckArguments(*filter, args);
   ChargeInput(input, args);
   return filter->call(*this, input, args);
 }

@@ -197,21 +197,21 @@ Value Columns(Evaluator& e, const Value& input, const Args& args) {
 Value Random(Evaluator& e, const Value& input, const Args& args) { return First(e, input, args); }
 
 constexpr std::array<Function, 15> kFilters = {{
-    {"first", First, 0},
-    {"last", Last, 0},
-    {"list", AsList, 0},
-    {"join", JoinFilter, 2},
-    {"items", Items, 0},
-    {"sort", Sort, 3},
-    {"dictsort", Dictsort, 3},
-    {"reverse", Reverse, 0},
-    {"unique", Unique, 2},
-    {"sum", Sum, 2},
-    {"min", Extreme<false>, 2},
-    {"max", Extreme<true>, 2},
-    {"batch", Batch, 2},
-    {"slice", Columns, 2},
-    {"random", Random, 0},
+    {"first", First, ""},
+    {"last", Last, ""},
+    {"list", AsList, ""},
+    {"join", JoinFilter, "d attribute"},
+    {"items", Items, ""},
+    {"sort", Sort, "reverse case_sensitive attribute"},
+    {"dictsort", Dictsort, "case_sensitive by reverse"},
+    {"reverse", Reverse, ""},
+    {"unique", Unique, "case_sensitive attribute"},
+    {"sum", Sum, "attribute start"},
+    {"min", Extreme<false>, "case_sensitive attribute"},
+    {"max", Extreme<true>, "case_sensitive attribute"},
+    {"batch", Batch, "linecount fill_with"},
+    {"slice", Columns, "slices fill_with"},
+    {"random", Random, ""},
 }};
 
 }  // namespace

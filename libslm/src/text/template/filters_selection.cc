@@ -109,13 +109,13 @@ Value Groupby(Evaluator& e, const Value& input, const Args& args) {
 }
 
 constexpr std::array<Function, 7> kFilters = {{
-    {"map", Map, 1000},
-    {"select", Select<false, true>, 1000},
-    {"reject", Select<false, false>, 1000},
-    {"selectattr", Select<true, true>, 1000},
-    {"rejectattr", Select<true, false>, 1000},
-    {"groupby", Groupby, 3},
-    {"tojson", ToJson, 4},
+    {"map", Map, "*"},
+    {"select", Select<false, true>, "*"},
+    {"reject", Select<false, false>, "*"},
+    {"selectattr", Select<true, true>, "*"},
+    {"rejectattr", Select<true, false>, "*"},
+    {"groupby", Groupby, "attribute default case_sensitive"},
+    {"tojson", ToJson, "ensure_ascii indent separators sort_keys"},
 }};
 
 }  // namespace

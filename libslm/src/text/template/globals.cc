@@ -42,6 +42,7 @@ Value Range(Evaluator& e, const Value&, const Args& args) {
 
 // What dict() and namespace() make of their arguments: a dict or a list of pairs, and arguments with names.
 Dict DictOf(const Args& args, Budget& budget) {
+  if (args.positional.size() > 1) throw Failure("a dict is made of at most one argument without a name");
   Dict dict;
   if (!args.positional.empty()) {
     const Value& first = args.positional[0];
@@ -208,14 +209,14 @@ Value StrftimeNow(Evaluator& e, const Value&, const Args& args) {
 Value Lipsum(Evaluator&, const Value&, const Args&) { throw Failure("lipsum() is not available here"); }
 
 constexpr std::array<Function, 8> kGlobals = {{
-    {"raise_exception", RaiseException, 1},
-    {"strftime_now", StrftimeNow, 1},
-    {"range", Range, 3},
-    {"dict", MakeDict, 1},
-    {"namespace", MakeNamespace, 1},
-    {"cycler", MakeCycler, 1000},
-    {"joiner", MakeJoiner, 1},
-    {"lipsum", Lipsum, 4},
+    {"raise_exception", RaiseException, "message"},
+    {"strftime_now", StrftimeNow, "format"},
+    {"range", Range, "start stop step"},
+    {"dict", MakeDict, "*"},
+    {"namespace", MakeNamespace, "*"},
+    {"cycler", MakeCycler, "*"},
+    {"joiner", MakeJoiner, "sep"},
+    {"lipsum", Lipsum, "*"},
 }};
 
 }  // namespace

@@ -213,6 +213,11 @@ class Lexer {
   void AddNumber(TokenKind kind, std::size_t begin) {
     std::string digits(source_.substr(begin, at_ - begin));
     std::erase(digits, '_');
+    const std::size_t significant = digits.find_first_not_of('0');
+    if (kind == TokenKind::kInteger && significant != 0 && significant < digits.size() &&
+        IsDigit(digits[significant])) {
+      throw Failure("a whole number does not begin with 0", begin);
+    }
     Add(kind, digits, begin);
   }
 

@@ -1,5 +1,8 @@
 #include "text/template/objects.h"
 
+#include <algorithm>
+#include <vector>
+
 #include "base/format.h"
 #include "text/template/evaluator.h"
 #include "text/template/operations.h"
@@ -73,15 +76,28 @@ Value Macro::Call(Evaluator& evaluator, const Args& args) {
   return evaluator.RunMacro(statement_, Outer(outer_, "a macro"), args);
 }
 
-void CheckArgumentCount(const Function& function, const Args& args) {
-  if (args.positional.size() > function.max_arguments) {
-    throw Failure(Cat("'", function.name, "' takes at most ", function.max_arguments, " arguments, found ",
-                      args.positional.size()));
+void CheckArguments(const Function& function, const Args& args) {
+  if (function.parameters == "*") return;
+  std::vector<std::string_view> names;
+  for (std::string_view rest = function.parameters; !rest.empty();) {
+    names.push_back(rest.substr(0, rest.find(' ')));
+    rest.remove_prefix(std::min(names.back().size() + 1, rest.size()));
+  }
+  if (args.positional.size() > names.size()) {
+    throw Failure(
+        Cat("'", function.name, "' takes at most ", names.size(), " arguments, found ", args.positional.size()));
+  }
+  for (const auto& argument : args.named) {
+    const auto name = std::find(names.begin(), names.end(), argument.first);
+    if (name == names.end()) throw Failure(Cat("'", function.name, "' has no argument '", argument.first, "'"));
+    if (name < names.begin() + static_cast<std::ptrdiff_t>(args.positional.size())) {
+      throw Failure(Cat("'", function.name, "' is given its argument '", argument.first, "' twice"));
+    }
   }
 }
 
 Value BoundFunction::Call(Evaluator& evaluator, const Args& args) {
-  CheckArgumentCount(function_, args);
+  CheckArguments(function_, args);
   evaluator.ChargeInput(self_, args);
   return function_.call(evaluator, self_, args);
 }

@@ -133,8 +133,8 @@ class Joiner : public Object {
   bool used_ = false;
 };
 
-// Fails if there are more arguments than the function has.
-void CheckArgumentCount(const Function& function, const Args& args);
+// Fails if there are arguments that the function has no parameters for.
+void CheckArguments(const Function& function, const Args& args);
 
 }  // namespace slm::jinja
 

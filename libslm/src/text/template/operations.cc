@@ -92,8 +92,11 @@ double RealArithmetic(Arithmetic op, double a, double b) {
       return a * b;
     case Arithmetic::kDivide:
       return a / b;
-    case Arithmetic::kFloorDivide:
-      return std::floor(a / b);
+    case Arithmetic::kFloorDivide: {  // of the exact numbers: 1 // 0.1 is 9, as 0.1 is a little more than a tenth
+      const double remainder = std::fmod(a, b);
+      const bool rounds_up = remainder != 0 && (remainder < 0) != (b < 0);
+      return std::nearbyint((a - remainder) / b) - (rounds_up ? 1 : 0);
+    }
     case Arithmetic::kModulo: {
       const double remainder = std::fmod(a, b);
       return remainder != 0 && (remainder < 0) != (b < 0) ? remainder + b : remainder;
