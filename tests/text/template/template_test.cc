@@ -164,6 +164,11 @@ TEST(TemplateTest, NumbersOutOfRangeAreErrors) {
         "{{ -(-9223372036854775807 - 1) }}", "{{ (-9223372036854775807 - 1) // -1 }}", "{{ 0 ** -1 }}"}) {
     EXPECT_FALSE(Render(source, ordered_json::object()).ok()) << source;
   }
+  const std::string lowest = "(-9223372036854775807 - 1)";
+  EXPECT_EQ(Marked("{{ 'aba'.split('b', " + lowest + ") }}{{ 'ab' | replace('b', '', " + lowest + ") }}" +
+                       "{{ 'ab' | truncate(9223372036854775807, leeway=9223372036854775807) }}",
+                   ordered_json::object()),
+            "['a', 'a']aab");
   const Result<Text> slice = Render("{{ 'abc'[-9223372036854775807:9223372036854775807:9223372036854775807] }}", {});
   EXPECT_FALSE(slice.ok());  // no variables at all: not a dict
   EXPECT_EQ(Marked("{{ 'abc'[-9223372036854775807:9223372036854775807:9223372036854775807] }}", ordered_json::object()),

@@ -175,8 +175,11 @@ Value Format(Evaluator& e, const Value& input, const Args& args) {
 
 // Up to `length` characters, cut between words unless `killwords`; a text that is only `leeway` longer stays whole.
 Value Truncate(Evaluator& e, const Value& input, const Args& args) {
+  constexpr std::int64_t kFar = std::int64_t{1} << 40;  // longer than any text
+  const std::int64_t length = std::clamp(args.Integer(0, "length", 255), -kFar, kFar);
+  const std::int64_t leeway = std::clamp(args.Integer(3, "leeway", 5), -kFar, kFar);
+  if (!input.is_string() && Length(input) <= length + leeway) return input;
   const Text& text = TextInput(input);
-  const std::int64_t length = args.Integer(0, "length", 255), leeway = args.Integer(3, "leeway", 5);
   const Value* given = args.Find(2, "end");
   const Text end = given != nullptr ? TextOf(e, *given) : Text("...", true);
   const std::vector<std::size_t> offsets = CharacterOffsets(text.view());

@@ -99,10 +99,15 @@ double RealArithmetic(Arithmetic op, double a, double b) {
     }
     case Arithmetic::kModulo: {
       const double remainder = std::fmod(a, b);
-      return remainder != 0 && (remainder < 0) != (b < 0) ? remainder + b : remainder;
+      if (remainder == 0) return std::copysign(0.0, b);
+      return (remainder < 0) != (b < 0) ? remainder + b : remainder;
     }
-    case Arithmetic::kPower:
-      return std::pow(a, b);
+    case Arithmetic::kPower: {
+      const double power = std::pow(a, b);
+      if (!std::isfinite(power) && std::isfinite(a) && std::isfinite(b))
+        throw Failure("the power is no number that fits");
+      return power;
+    }
   }
   return 0;
 }
@@ -246,6 +251,9 @@ bool Contains(const Value& container, const Value& item, Budget& budget) {
       budget.ChargeReading(container.text().size() + item.text().size());
       return FindText(container.text().view(), item.text().view()) != std::string_view::npos;
     case Type::kDict:
+      if (item.is(Type::kList) || item.is(Type::kDict)) {
+        throw Failure(Cat("a ", item.TypeName(), " cannot be the key of a dict"));
+      }
       budget.Charge(container.dict().SearchCost(item));
       return container.dict().Find(item) != nullptr;
     case Type::kList:

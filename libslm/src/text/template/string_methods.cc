@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 
 #include "base/format.h"
 #include "text/template/builtins.h"
@@ -23,6 +24,7 @@ Value Replace(Evaluator& e, const Text& text, const Text& from, const Text& to, 
     e.budget().CheckText(out.size());
   };
   e.budget().ChargeText(view.size());
+  if (count < 0) count = std::numeric_limits<std::int64_t>::max();
   for (; count != 0; --count) {
     const std::size_t found =
         from.empty() ? (search <= view.size() ? search : std::string_view::npos) : FindText(view, from.view(), search);
@@ -119,7 +121,7 @@ Value SplitAtSpace(Evaluator& e, const Text& text, std::int64_t limit) {
 Value SplitAtSpaceFromRight(Evaluator& e, const Text& text, std::int64_t limit) {
   const Value all = SplitAtSpace(e, text, -1);
   const auto count = static_cast<std::int64_t>(all.items().size());
-  if (limit < 0 || limit >= count) return all;
+  if (limit >= count) return all;
   List parts(all.items().end() - limit, all.items().end());
   Text rest = Strip(text, Ends::kRight);
   for (auto part = parts.rbegin(); part != parts.rend(); ++part) {
@@ -135,6 +137,7 @@ Value Split(Evaluator& e, const Value& self, const Args& args) {
   e.budget().ChargeText(text.size());
   const Value* separator = args.Find(0, "sep");
   std::int64_t limit = args.Integer(1, "maxsplit", -1);
+  if (limit < 0) limit = std::numeric_limits<std::int64_t>::max();
   if (separator == nullptr || separator->is_null()) {
     return kFromRight ? SplitAtSpaceFromRight(e, text, limit) : SplitAtSpace(e, text, limit);
   }
