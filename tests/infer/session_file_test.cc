@@ -376,5 +376,44 @@ TEST_F(SessionFileTest, AKilledSaveLeavesTheOldFile) {
   ExpectGoesOn(restored.session, text_);  // evaluates what follows the 20 tokens, and nothing else
 }
 
+// A conversation with a real model whose process is gone goes on in another one: nothing is read twice.
+class RealSessionTest : public FolderTest, public testing::WithParamInterface<const char*> {};
+INSTANTIATE_TEST_SUITE_P(, RealSessionTest, testing::Values("smollm2-135m", "gemma-3-270m"), [](const auto& instance) {
+  std::string name = instance.param;
+  std::erase(name, '-');
+  return name;
+});
+
+TEST_P(RealSessionTest, GoesOnInAnotherProcess) {
+  const auto file = RealModel(GetParam());
+  if (!file) GTEST_SKIP() << GetParam() << " is not in the model cache";
+  const Model model = OpenOrThrow(*file);
+  const SessionOptions options = {.context_length = 1024, .threads = 1};
+  const std::vector<Token> first =
+      model.tokenizer().Encode("The quick brown fox jumps over the lazy dog. And then?").value();
+  const std::vector<Token> second = model.tokenizer().Encode(" It runs into the wood, where").value();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    Session session = SessionOrThrow(model, options);
+    if (session.Append(first).ok() && session.Save(path(), "turn 1").ok()) ::raise(SIGKILL);
+    ::_exit(1);
+  }
+  int state = 0;
+  ASSERT_EQ(::waitpid(child, &state, 0), child);
+  ASSERT_TRUE(WIFSIGNALED(state));
+
+  RestoredSession restored = Restore(model);
+  EXPECT_EQ(restored.note, "turn 1");
+  EXPECT_TRUE(std::ranges::equal(restored.session.tokens(), first));
+  std::int64_t evaluated = 0;
+  const auto logits =
+      restored.session.Append(second, {.progress = [&](std::int64_t done, std::int64_t) { evaluated = done; }});
+  ASSERT_TRUE(logits.ok());
+  EXPECT_EQ(evaluated, static_cast<std::int64_t>(second.size()));
+  Session unbroken = SessionOrThrow(model, options);
+  ASSERT_TRUE(unbroken.Append(first).ok());
+  EXPECT_TRUE(SameBits(*logits, *unbroken.Append(second)));
+}
+
 }  // namespace
 }  // namespace slm::test
