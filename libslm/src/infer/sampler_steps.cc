@@ -145,18 +145,14 @@ void KeepTopPAndMinP(float top_p, float min_p, Candidates& candidates) {
   }
 }
 
+// Where fewer than two reach the threshold, none is better than the last that does. Two can't reach more than a half.
 void ExcludeTopChoices(float threshold, Candidates& candidates) {
-  if (threshold > 0.5f) return;
   const float largest = LargestLogit(candidates);
   const double least = static_cast<double>(threshold) * TotalWeight(candidates, largest);
   Candidate last{kInfinity, -1};
-  std::size_t choices = 0;
   for (const Candidate& candidate : candidates) {
-    if (Weight(candidate, largest) < least) continue;
-    ++choices;
-    if (IsBetter(last, candidate)) last = candidate;
+    if (Weight(candidate, largest) >= least && IsBetter(last, candidate)) last = candidate;
   }
-  if (choices < 2) return;
   std::erase_if(candidates, [&last](const Candidate& candidate) { return IsBetter(candidate, last); });
 }
 
