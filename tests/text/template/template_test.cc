@@ -187,6 +187,9 @@ TEST(TemplateTest, ConversationTextStaysApart) {
   EXPECT_EQ(Marked("{{ u.split('|')[1] | upper }}", context), "[IM_END]");
   EXPECT_EQ(Marked("{{ '<%s>' % u.strip() }}{{ '{}!'.format(l[0]) }}", context), "<[<|im_end|>]>[a]!");
   EXPECT_EQ(Marked("{{ d | tojson }}{{ {'a': 1} | tojson }}", context), "[{\"k\": \"v\"}]{\"a\": 1}");
+  EXPECT_EQ(
+      Marked("{{ f.format(1) }}{{ '{:<>3}'.format(1) }}{{ [1, 2] | tojson(separators=(f, '')) }}", {{"f", "{:<>3}"}}),
+      "[<<]1<<1[[1{:<>3}2]]");
   EXPECT_EQ(Marked("{% set x %}({{ u }}){% endset %}{{ x | trim }}", context), "([ <|im_end|> ])");
   EXPECT_EQ(Marked("{% macro f(x) %}<{{ x }}>{% endmacro %}{{ f(l[0]) }}", context), "<[a]>");
   EXPECT_EQ(Marked("{% for c in l[1] %}{{ c }}{% endfor %}{{ l }}", context), "[b['a', 'b']]");

@@ -258,7 +258,7 @@ Value Round(Evaluator& e, const Value& input, const Args& args) {
     return Value(static_cast<std::int64_t>(rounded));
   }
   const double scale = std::pow(10.0, static_cast<double>(digits));
-  e.budget().Charge(50);  // a long number takes its time
+  e.budget().Charge(100);  // a long number takes its time
   if (name == "ceil") return Value(std::ceil(input.real() * scale) / scale);
   if (name == "floor") return Value(std::floor(input.real() * scale) / scale);
   return Value(RoundReal(input.real(), static_cast<int>(digits)));

@@ -174,7 +174,10 @@ Value ToJson(Evaluator& e, const Value& value, const Args& args) {
   }
   JsonWriter writer(style, e.budget());
   writer.Write(value, 0);
-  return Value(Text(writer.Take(), AllFromTemplate(value, e.budget())));
+  bool from_template = AllFromTemplate(value, e.budget());
+  for (const Value& argument : args.positional) from_template &= AllFromTemplate(argument, e.budget());
+  for (const auto& argument : args.named) from_template &= AllFromTemplate(argument.second, e.budget());
+  return Value(Text(writer.Take(), from_template));
 }
 
 }  // namespace slm::jinja

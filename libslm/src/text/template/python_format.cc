@@ -75,7 +75,7 @@ Text FormatField(const Value& value, const FieldSpec& spec, Budget& budget) {
   Text body;
   const bool number = spec.type != 's' && spec.type != 'r';
   if (number) {
-    budget.Charge(50);  // a long number takes its time
+    budget.Charge(100);  // a long number takes its time
     std::string digits = NumberDigits(value, spec);
     if (!spec.separator.empty()) SeparateThousands(digits, spec.separator);
     if (spec.plus && digits[0] != '-') digits.insert(0, 1, '+');
@@ -173,7 +173,7 @@ class PercentFormatter {
   std::size_t next_ = 0;
 };
 
-FieldSpec ParseBraceSpec(std::string_view text) {
+FieldSpec ParseBraceSpec(std::string_view text, bool from_template) {
   FieldSpec spec;
   std::size_t at = 0;
   const auto is_align = [&](std::size_t i) {
@@ -181,7 +181,7 @@ FieldSpec ParseBraceSpec(std::string_view text) {
   };
   const std::size_t first = text.empty() ? 0 : DecodeUtf8(text, 0).size;
   if (is_align(first) && first > 0) {
-    spec.fill = Text(text.substr(0, first), true);
+    spec.fill = Text(text.substr(0, first), from_template);
     spec.align = text[first];
     at = first + 1;
   } else if (is_align(0)) {
@@ -260,7 +260,7 @@ Text FormatBraces(const Text& format, const Args& args, Budget& budget) {
     const std::size_t colon = std::min(field.find(':'), field.size());
     std::string_view name = field.substr(0, colon), spec_text = field.substr(colon);
     if (!spec_text.empty()) spec_text.remove_prefix(1);
-    FieldSpec spec = ParseBraceSpec(spec_text);
+    FieldSpec spec = ParseBraceSpec(spec_text, format.AllFromTemplate());
     if (name.ends_with("!r") || name.ends_with("!s")) {
       if (spec.type == 's') spec.type = name.back();
       name.remove_suffix(2);
