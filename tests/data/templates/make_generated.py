@@ -4,8 +4,8 @@
 Every filter, test, method and kind of statement that the engine has occurs in several cases, with operands of all
 types. The environment is set up as transformers does for chat templates. Python 3 with jinja2 3.1 is needed:
 
-  make_generated.py > generated.jsonl     # the committed cases
-  make_generated.py --seed 7 --check DRIVER   # new cases, compared with what DRIVER says (see compare())
+  make_generated.py > generated.jsonl                          # the committed cases
+  make_generated.py --seed 7 --check build/tools/slm-inspect   # new cases, compared at once
 
 Lines: first the variables of all cases, then [template, rendered], or [template, null, kind, message]; kind is
 "syntax" (the template is not valid), "raise" (by raise_exception, with its message) or "fail" (while it runs).
@@ -18,6 +18,7 @@ import random
 import re
 import subprocess
 import sys
+import tempfile
 import warnings
 
 import jinja2
@@ -313,19 +314,23 @@ def generate(seed):
     return list(cases.values())
 
 
-def compare(driver, cases):
-    """Counts differences to a program that reads {"template", "context"} and answers {"rendered"} or {"error"}."""
+def compare(program, cases):
+    """Runs `program render`, which is slm-inspect, on each case and shows the differences."""
     same = 0
-    with subprocess.Popen(driver, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="") as file:
+        command = [program, "render", "--template", file.name, "--context", "-", "--now", NOW.strftime("%Y-%m-%d")]
         for case in cases:
-            process.stdin.write(json.dumps({"template": case[0], "context": VARIABLES}) + "\n")
-            process.stdin.flush()
-            answer = json.loads(process.stdout.readline())
-            message = answer.get("error", "")
-            if answer.get("rendered") == case[1] and (len(case) < 4 or case[3] in message):
+            file.seek(0)
+            file.truncate()
+            file.write(case[0])
+            file.flush()
+            run = subprocess.run(command, input=json.dumps(VARIABLES).encode(), capture_output=True, check=False)
+            message = run.stderr.decode()
+            found = run.stdout.decode() if run.returncode == 0 else None
+            if found == case[1] and (len(case) < 4 or case[3] in message):
                 same += 1
             else:
-                print(f"{case[0]!r}\n  expected {case[1:]!r}\n  found    {answer.get('rendered')!r} {message}")
+                print(f"{case[0]!r}\n  expected {case[1:]!r}\n  found    {found!r} {message}")
     print(f"{same} of {len(cases)} are the same")
     return same == len(cases)
 
@@ -333,7 +338,7 @@ def compare(driver, cases):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--check", metavar="DRIVER", help="compare with this program instead of writing the cases")
+    parser.add_argument("--check", metavar="SLM_INSPECT", help="compare with this program instead of writing the cases")
     arguments = parser.parse_args()
     cases = generate(arguments.seed)
     if arguments.check:
