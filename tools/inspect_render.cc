@@ -119,6 +119,9 @@ Status Render(const RenderCommandOptions& options) {
 void CheckUsage(const RenderCommandOptions& options) {
   if (options.model.empty() && options.template_file.empty()) throw CLI::RequiredError("MODEL or --template");
   if (options.ids && options.model.empty()) throw CLI::RequiredError("MODEL, whose tokens --ids shows,");
+  if (options.template_file == "-" && options.context == "-") {
+    throw CLI::ValidationError("--template", "and --context can't both be standard input");
+  }
   if (!options.name.empty() && (options.model.empty() || !options.template_file.empty())) {
     throw CLI::ValidationError("--name", "chooses among the templates of MODEL, so it needs one and no --template");
   }

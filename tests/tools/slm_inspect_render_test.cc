@@ -127,6 +127,7 @@ TEST(SlmInspectRender, WrongUsage) {
   ExpectFails(RenderText("x", kHi, {"--ids"}), 2, "MODEL, whose tokens --ids shows");
   ExpectFails(RenderText("x", kHi, {"--name", "rag"}), 2, "--name");
   ExpectFails(RunRender({"model.gguf"}), 2, "--context");
+  ExpectFails(RunRender({"--template", "-", "--context", "-"}, kHi), 2, "can't both be standard input");
 }
 
 TEST(SlmInspectRender, FilesThatAreMissing) {
