@@ -9,7 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "chat_prompts.h"
 #include "slm/chat.h"
+#include "slm/status.h"
 #include "tool_main.h"
 
 namespace slm::tools {
@@ -21,7 +23,9 @@ struct ChatToolOptions {
   std::vector<std::string> words;
   std::vector<std::string> files;
   std::string system;
-  std::string format = "auto";
+  std::string prompt;  // a prompt file's name or path
+  bool list_prompts = false;
+  std::string chat_template;  // path, empty: the model's own
   bool raw = false;
 
   SamplerOptions sampler = {};
@@ -32,13 +36,25 @@ struct ChatToolOptions {
   ComputeOptions compute;
   std::int32_t context = 0;
 
+  std::vector<std::string> each;
+  std::string out_dir;
+  bool overwrite = false;
+  std::string long_text = "error";
+
   bool interactive = false;
+  bool json = false;
   bool stats = false;
   bool verbose = false;
   bool print_prompt = false;
 };
 
 void AddChatOptions(CLI::App& app, ChatToolOptions* options);
+
+// Takes a prompt's settings for options that the command line doesn't have.
+Status ApplySettings(const CLI::App& app, const PromptSettings& settings, ChatToolOptions* options);
+
+// The options that decide what is answered to a given prompt, as text to compare.
+std::string AnswerSettings(const CLI::App& app, const PromptSettings& settings);
 
 }  // namespace slm::tools
 
