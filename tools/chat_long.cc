@@ -98,15 +98,16 @@ class LongText {
         return answers;
       }
       const std::int32_t tokens = last_.prompt_tokens + last_.cached_tokens;
-      const std::string name = "part " + std::to_string(i + 1);
-      Say(name + " of " + count + ": " + std::to_string(tokens) + " tokens read, answer of " +
+      const std::string number = std::to_string(i + 1);
+      Say("part " + number + " of " + count + ": " + std::to_string(tokens) + " tokens read, answer of " +
           std::to_string(last_.generated_tokens) + " tokens" +
           (last_.finish_reason == FinishReason::kMaxTokens ? ", which ends at this limit" : ""));
       if (whole) {
         answer_.parts.push_back(
             {.range = parts[i], .prompt_tokens = tokens, .generated_tokens = last_.generated_tokens});
       }
-      answers += (i == 0 ? "P" : "\n\nP") + name.substr(1) + ":\n\n" + last_.text;
+      if (i > 0) answers += "\n\n";
+      answers += "Part " + number + ":\n\n" + last_.text;
     }
     return answers;
   }

@@ -133,7 +133,7 @@ class FrontMatter {
   Status ReadStop(const YAML::Node& value) {
     std::vector<YAML::Node> texts;
     if (value.IsSequence()) {
-      texts.assign(value.begin(), value.end());
+      for (const YAML::Node& text : value) texts.push_back(text);
     } else {
       texts.push_back(value);
     }
