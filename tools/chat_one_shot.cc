@@ -44,10 +44,15 @@ Result<std::unique_ptr<Responder>> MakeResponder(const ChatRun& run, GenerateOpt
   if (run.options.raw) {
     Result<RawResponder> raw = RawResponder::Create(run.model, run.chat.session, run.chat.sampler, std::move(generate));
     if (!raw.ok()) return raw.status();
+    if (run.options.verbose) PrintSettings(run, raw->session(), "none");
     return std::unique_ptr<Responder>(std::make_unique<RawResponder>(*std::move(raw)));
   }
   Result<ChatResponder> chat = ChatResponder::Create(run.model, run.chat, std::move(generate));
+  if (chat.status().code() == StatusCode::kUnsupported) {
+    return Status(StatusCode::kUnsupported, chat.status().message() + " --raw continues a text without any template.");
+  }
   if (!chat.ok()) return chat.status();
+  if (run.options.verbose) PrintSettings(run, chat->chat().session(), chat->chat().chat_template().origin());
   return std::unique_ptr<Responder>(std::make_unique<ChatResponder>(*std::move(chat)));
 }
 
@@ -86,7 +91,8 @@ EachEvents MakeEvents(const ChatRun& run) {
   };
   events.failed = [&run, json](const std::string& path, const Status& status) {
     const Status problem = WithAdvice(status, run);
-    PrintMessage(kChat, "failed: " + path + ": " + problem.message());
+    const bool named = problem.message().find(path) != std::string::npos;
+    PrintMessage(kChat, "failed: " + (named ? "" : path + ": ") + problem.message());
     if (!json) return;
     PrintLine(ErrorToJsonLine(NewRecord(run).model, path, problem.message()));
     std::fflush(stdout);
@@ -205,13 +211,13 @@ Status AnswerOnce(ChatRun* run, const std::string& text, bool* interrupted) {
   return {};
 }
 
-Status AnswerEach(ChatRun* run, const std::string& settings, int* exit_code) {
+Status AnswerEach(ChatRun* run, int* exit_code) {
   const ChatToolOptions& options = run->options;
   const auto wrap = ReadPromptAround(options);
   if (!wrap.ok()) return wrap.status();
   const EachOptions each{.folder = options.out_dir,
                          .overwrite = options.overwrite,
-                         .settings = ModelIdentity(*run) + settings,
+                         .settings = ModelIdentity(*run) + AnswerSettings(options),
                          .wrap = *wrap};
   const Result<EachPlan> plan = PlanEach(
       options.each, run->prompt, each,
@@ -236,6 +242,19 @@ Status AnswerEach(ChatRun* run, const std::string& settings, int* exit_code) {
   if (summary->failed > 0) *exit_code = kExitFailure;
   if (summary->interrupted) *exit_code = kExitInterrupted;
   return {};
+}
+
+void PrintSettings(const ChatRun& run, const Session& session, std::string_view template_origin) {
+  const Model& model = run.model;
+  const auto print = [](const std::string& text) { std::fwrite(text.data(), 1, text.size(), stderr); };
+  print("model: " + std::string(model.name()) + " (" + std::string(model.architecture()) + "), " + run.options.model +
+        "\n");
+  print("compute: kernels " + std::string(model.kernels()) + ", " + std::to_string(session.threads()) +
+        " threads; context of " + std::to_string(session.context_length()) + " tokens, " +
+        Megabytes(session.kv_bytes()) + " of " + run.options.compute.kv + " cache\n");
+  print("sampling: " + SamplerSummary(run.options.sampler) + ", seed " + std::to_string(run.options.sampler.seed) +
+        "; chat template: " + std::string(template_origin) + "\n");
+  if (!run.prompt.path.empty()) print("prompt: " + run.prompt.path.string() + "\n");
 }
 
 void PrintStats(const GenerateResult& result) {

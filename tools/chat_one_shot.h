@@ -6,12 +6,14 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "chat_options.h"
 #include "chat_prompts.h"
 #include "energy_meter.h"
 #include "slm/chat.h"
 #include "slm/model.h"
+#include "slm/session.h"
 #include "slm/status.h"
 
 namespace slm::tools {
@@ -39,9 +41,12 @@ Status SizeContext(ChatRun* run, std::int32_t tokens);
 // Answers the prompt about a text on standard output. `*interrupted`: by Ctrl-C.
 Status AnswerOnce(ChatRun* run, const std::string& text, bool* interrupted);
 
-// Answers the prompt for each file of --each. `settings`: see AnswerSettings. A Status tells why it could not begin;
-// what became of the files is told on standard error and by the exit code.
-Status AnswerEach(ChatRun* run, const std::string& settings, int* exit_code);
+// Answers the prompt for each file of --each. A Status tells why it could not begin; what became of the files is told
+// on standard error and by the exit code.
+Status AnswerEach(ChatRun* run, int* exit_code);
+
+// The lines of --verbose.
+void PrintSettings(const ChatRun& run, const Session& session, std::string_view template_origin);
 
 // The line of --stats.
 void PrintStats(const GenerateResult& result);

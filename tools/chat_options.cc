@@ -31,7 +31,7 @@ void AddInputOptions(CLI::App& app, ChatToolOptions* options) {
       ->option_text("NAME")
       ->group(kInput);
   app.add_flag("--list-prompts", options->list_prompts, "List the prompt files there are, and end")->group(kInput);
-  app.add_option("--template", options->chat_template, "Chat template, in Jinja (default: the model's own)")
+  app.add_option("--template", options->template_file, "Chat template, in Jinja (default: the model's own)")
       ->option_text("PATH")
       ->group(kInput);
   app.add_flag("--raw", options->raw,
@@ -42,18 +42,7 @@ void AddInputOptions(CLI::App& app, ChatToolOptions* options) {
       ->group(kInput);
 }
 
-void AddSamplingOptions(CLI::App& app, ChatToolOptions* options) {
-  SamplerOptions& sampler = options->sampler;
-  const auto add = [&app](const char* name, auto& value, const char* text) {
-    CLI::Option* const option = app.add_option(name, value, text)->capture_default_str()->group(kSampling);
-    option->option_text("N (" + option->get_default_str() + ")");
-  };
-  add("--temp", sampler.temperature, "Temperature; 0 always takes the most likely token");
-  add("--top-k", sampler.top_k, "Keep the K most likely tokens; 0: all");
-  add("--top-p", sampler.top_p, "Keep the most likely tokens that together reach this probability; 1: all");
-  add("--min-p", sampler.min_p, "Keep tokens at least this times as likely as the best; 0: all");
-  add("--repeat-penalty", sampler.repeat_penalty, "Make recent tokens less likely; 1: off");
-  add("--repeat-last-n", sampler.repeat_last_n, "How many tokens are recent");
+void AddAnswerOptions(CLI::App& app, ChatToolOptions* options) {
   app.add_option("--seed", options->seed, "Seed of the random choices (default: another one each time)")
       ->option_text("N")
       ->group(kSampling);
@@ -89,7 +78,8 @@ void AddBatchOptions(CLI::App& app, ChatToolOptions* options) {
 void AddChatOptions(CLI::App& app, ChatToolOptions* options) {
   AddInputOptions(app, options);
   AddBatchOptions(app, options);
-  AddSamplingOptions(app, options);
+  AddSamplingOptions(app, &options->sampling);
+  AddAnswerOptions(app, options);
 
   app.option_defaults()->group(kComputing);
   AddComputeOptions(app, &options->compute);
@@ -124,34 +114,26 @@ void AddChatOptions(CLI::App& app, ChatToolOptions* options) {
 }
 
 Status ApplySettings(const CLI::App& app, const PromptSettings& settings, ChatToolOptions* options) {
-  const auto given = [&app](const std::string& name) {
-    const CLI::Option* const option = app.get_option_no_throw("--" + name);
-    return option != nullptr && option->count() > 0;
-  };
-  for (const auto& [name, value] : settings.sampling) {
-    if (given(name)) continue;
-    if (Status status = SetSamplerOption(name, value, &options->sampler); !status.ok()) return status;
-    if (name == "seed") options->seed = options->sampler.seed;
+  for (const std::vector<SamplerSetting>& sampling : {settings.sampling, options->sampling}) {
+    if (Status status = ApplySamplerSettings(sampling, &options->sampler); !status.ok()) return status;
   }
-  if (settings.max_tokens && !given("max-tokens")) options->max_tokens = *settings.max_tokens;
-  if (!given("stop")) options->stop = settings.stop;
+  if (settings.max_tokens && app.count("--max-tokens") == 0) options->max_tokens = *settings.max_tokens;
+  if (app.count("--stop") == 0) options->stop = settings.stop;
   if (settings.interactive) options->interactive = true;
   return {};
 }
 
-std::string AnswerSettings(const CLI::App& app, const PromptSettings& settings) {
+std::string AnswerSettings(const ChatToolOptions& options) {
   std::string text;
   const auto add = [&text](const std::string& name, const std::string& value) { text += name + '=' + value + '\n'; };
-  for (const CLI::Option* option : app.get_options()) {
-    const std::string name = option->get_name();
-    const bool decides = option->get_group() == kSampling || name == "--raw" || name == "--template" ||
-                         name == "--long" || name == "--kv";
-    if (!decides) continue;
-    for (const std::string& value : option->results()) add(name, value);
-  }
-  for (const auto& [name, value] : settings.sampling) add(name, value);
-  for (const std::string& stop : settings.stop) add("stop", stop);
-  if (settings.max_tokens) add("max-tokens", std::to_string(*settings.max_tokens));
+  for (const SamplerSetting& setting : ListSamplerOptions(options.sampler)) add(setting.name, setting.value);
+  for (const std::string& stop : options.stop) add("stop", stop);
+  add("max-tokens", std::to_string(options.max_tokens));
+  if (options.seed) add("seed", std::to_string(*options.seed));
+  if (options.raw) add("raw", "");
+  add("template", options.template_file);
+  add("kv", options.compute.kv);
+  if (options.long_text == "split") add("long", "split of " + std::to_string(options.context));
   return text;
 }
 

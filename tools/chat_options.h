@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "chat_prompts.h"
+#include "sampling_options.h"
 #include "slm/chat.h"
 #include "slm/status.h"
 #include "tool_main.h"
@@ -25,9 +26,10 @@ struct ChatToolOptions {
   std::string system;
   std::string prompt;  // a prompt file's name or path
   bool list_prompts = false;
-  std::string chat_template;  // path, empty: the model's own
+  std::string template_file;
   bool raw = false;
 
+  std::vector<SamplerSetting> sampling;  // as given on the command line
   SamplerOptions sampler = {};
   std::optional<std::uint64_t> seed;
   std::int32_t max_tokens = -1;
@@ -53,8 +55,9 @@ void AddChatOptions(CLI::App& app, ChatToolOptions* options);
 // Takes a prompt's settings for options that the command line doesn't have.
 Status ApplySettings(const CLI::App& app, const PromptSettings& settings, ChatToolOptions* options);
 
-// The options that decide what is answered to a given prompt, as text to compare.
-std::string AnswerSettings(const CLI::App& app, const PromptSettings& settings);
+// All options but the model that decide what is answered to a given prompt, as text to compare. A seed counts only if
+// it was given.
+std::string AnswerSettings(const ChatToolOptions& options);
 
 }  // namespace slm::tools
 

@@ -10,7 +10,6 @@
 #include <system_error>
 
 #include "chat_input.h"
-#include "sampling_options.h"
 
 namespace slm::tools {
 
@@ -120,13 +119,13 @@ class FrontMatter {
     }
     SamplerOptions scratch;
     const Status status = SetSamplerOption(key, text, &scratch);
-    if (status.code() == StatusCode::kNotFound) {
-      return Invalid(path_, "the setting \"" + key +
-                                "\" is not known; there are max-tokens, stop, interactive and the sampling options by "
-                                "their names on the command line, without \"--\".");
+    if (!status.ok()) {
+      return Invalid(path_,
+                     "setting \"" + key + "\": " + status.message() +
+                         " There are the sampling options by their names on the command line without \"--\", and "
+                         "max-tokens, stop and interactive.");
     }
-    if (!status.ok()) return Invalid(path_, "setting \"" + key + "\": " + status.message());
-    settings.sampling.emplace_back(key, text);
+    settings.sampling.push_back({.name = key, .value = text});
     return {};
   }
 

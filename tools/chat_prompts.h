@@ -26,9 +26,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
+#include "sampling_options.h"
 #include "slm/message.h"
 #include "slm/status.h"
 
@@ -36,7 +36,7 @@ namespace slm::tools {
 
 // What a prompt asks for unless the command line asks for something else.
 struct PromptSettings {
-  std::vector<std::pair<std::string, std::string>> sampling;  // as for SetSamplerOption, all of them valid
+  std::vector<SamplerSetting> sampling;
   std::optional<std::int32_t> max_tokens;
   std::vector<std::string> stop;
   bool interactive = false;  // the answer begins a conversation

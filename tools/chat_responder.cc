@@ -19,6 +19,7 @@ Result<std::int32_t> ChatResponder::Count(const std::vector<Message>& messages) 
 
 Result<GenerateResult> ChatResponder::Answer(const std::vector<Message>& messages, std::int32_t max_tokens,
                                              const PieceCallback& on_piece) {
+  chat_.Reset();  // every answer is a first one, drawn with the same seed
   chat_.SetMessages(messages);
   GenerateOptions generate = generate_;
   generate.max_tokens = max_tokens;
@@ -50,7 +51,7 @@ Result<GenerateResult> RawResponder::Answer(const std::vector<Message>& messages
     same = 0;
     if (Status status = session_.Rewind(0); !status.ok()) return status;
   }
-  Sampler sampler(sampler_);
+  Sampler sampler(sampler_, &session_.model().tokenizer());
   sampler.SetHistory(session_.tokens());
   GenerateOptions generate = generate_;
   generate.max_tokens = max_tokens;

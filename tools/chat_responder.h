@@ -63,6 +63,7 @@ class RawResponder : public Responder {
   std::int32_t context_length() const override { return session_.context_length(); }
   Result<GenerateResult> Answer(const std::vector<Message>& messages, std::int32_t max_tokens,
                                 const PieceCallback& on_piece) override;
+  const Session& session() const { return session_; }
 
  private:
   RawResponder(Session session, const SamplerOptions& sampler, GenerateOptions generate)

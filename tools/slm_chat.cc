@@ -22,6 +22,7 @@
 #include "chat_report.h"
 #include "chat_responder.h"
 #include "chat_terminal.h"
+#include "sampling_options.h"
 #include "slm/chat.h"
 #include "slm/generate.h"
 #include "slm/model.h"
@@ -48,7 +49,7 @@ class Conversation {
       Result<Session> plain = Session::Create(run.model, run.chat.session);
       if (!plain.ok()) return plain.status();
       conversation.session_ = *std::move(plain);
-      conversation.sampler_ = Sampler(run.chat.sampler);
+      conversation.sampler_ = Sampler(run.chat.sampler, &run.model.tokenizer());
       return conversation;
     }
     Result<Chat> chat = Chat::Create(run.model, run.chat);
@@ -81,23 +82,6 @@ class Conversation {
   std::optional<Session> session_;
   std::optional<Sampler> sampler_;
 };
-
-void PrintSettings(const ChatToolOptions& options, const Conversation& conversation) {
-  const Session& session = conversation.session();
-  const Model& model = session.model();
-  const auto print = [](std::string_view text) { std::fwrite(text.data(), 1, text.size(), stderr); };
-  print("model: " + std::string(model.name()) + " (" + std::string(model.architecture()) + "), " + options.model +
-        "\n");
-  std::fprintf(stderr, "compute: kernels %s, %d threads; context of %d tokens, %.1f MB of %s cache\n",
-               std::string(model.kernels()).c_str(), session.threads(), session.context_length(),
-               static_cast<double>(session.kv_bytes()) / 1e6, options.compute.kv.c_str());
-  const SamplerOptions& s = options.sampler;
-  std::fprintf(
-      stderr,
-      "sampling: temp %g, top-k %d, top-p %g, min-p %g, repeat-penalty %g over %d, seed %llu; chat template: %s\n",
-      s.temperature, s.top_k, s.top_p, s.min_p, s.repeat_penalty, s.repeat_last_n,
-      static_cast<unsigned long long>(s.seed), std::string(conversation.chat_template()).c_str());
-}
 
 // Sends a text and shows the answer as it comes. `interrupted` tells whether Ctrl-C stopped it.
 Status Answer(Conversation& conversation, const ChatRun& run, std::string_view text, bool* interrupted) {
@@ -174,7 +158,7 @@ Status Talk(ChatRun* run, const std::optional<std::string>& text) {
   if (Status status = SizeContext(run, *tokens); !status.ok()) return status;
   Result<Conversation> conversation = Conversation::Create(*run);
   if (!conversation.ok()) return conversation.status();
-  if (run->options.verbose) PrintSettings(run->options, *conversation);
+  if (run->options.verbose) PrintSettings(*run, conversation->session(), conversation->chat_template());
   if (text) {
     bool interrupted = false;
     const std::string first = PromptMessages(run->prompt, *text).back().content;
@@ -196,19 +180,19 @@ Status CheckUsage(const ChatToolOptions& options, int* exit_code) {
 }
 
 // Answers what the options ask for, with a model.
-Status RunModel(const CLI::App& app, const ChatToolOptions& options, const ChatPrompt& prompt,
-                const std::optional<std::string>& text, int* exit_code) {
+Status RunModel(const ChatToolOptions& options, const ChatPrompt& prompt, const std::optional<std::string>& text,
+                int* exit_code) {
   if (options.model.empty()) return WrongUsage("No model: give one with -m PATH or in $SLM_MODEL.", exit_code);
   const Result<Model> model = OpenModel(kChat, options.model, options.compute.kernels);
   if (!model.ok()) return model.status();
   ChatRun run{.model = *model, .options = options, .prompt = prompt};
   run.chat.sampler = options.sampler;
-  if (!options.chat_template.empty()) {
-    Result<std::string> source = ReadTextFile(options.chat_template);
+  if (!options.template_file.empty()) {
+    Result<std::string> source = ReadTextFile(options.template_file);
     if (!source.ok()) return source.status();
     run.chat.chat_template = *std::move(source);
   }
-  if (!options.each.empty()) return AnswerEach(&run, AnswerSettings(app, prompt.settings), exit_code);
+  if (!options.each.empty()) return AnswerEach(&run, exit_code);
   if (!text || options.interactive) return Talk(&run, text);
   bool interrupted = false;
   if (Status status = AnswerOnce(&run, *text, &interrupted); !status.ok()) return status;
@@ -221,12 +205,13 @@ Status Run(const CLI::App& app, ChatToolOptions options, int* exit_code) {
   if (Status status = CheckUsage(options, exit_code); !status.ok()) return status;
   const Result<ChatPrompt> prompt = ReadChatPrompt(options);
   if (!prompt.ok()) return prompt.status();
-  if (Status status = ApplySettings(app, prompt->settings, &options); !status.ok()) return status;
-  if (Status status = Sampler::Validate(options.sampler); !status.ok()) return WrongUsage(status.message(), exit_code);
-  if (!options.seed) options.seed = std::uint64_t{std::random_device()()} << 32 | std::random_device()();
-  options.sampler.seed = *options.seed;
+  if (Status status = ApplySettings(app, prompt->settings, &options); !status.ok()) {
+    return WrongUsage(status.message(), exit_code);
+  }
+  options.sampler.seed =
+      options.seed ? *options.seed : std::uint64_t{std::random_device()()} << 32 | std::random_device()();
 
-  if (!options.each.empty()) return RunModel(app, options, *prompt, std::nullopt, exit_code);
+  if (!options.each.empty()) return RunModel(options, *prompt, std::nullopt, exit_code);
   const Result<std::string> text = ReadPrompt(options);
   if (!text.ok()) return text.status();
   if (options.print_prompt) {
@@ -242,7 +227,7 @@ Status Run(const CLI::App& app, ChatToolOptions options, int* exit_code) {
   if (!asked && !options.interactive && ::isatty(STDIN_FILENO) == 0) {
     return WrongUsage("There is no prompt, and standard input is empty.", exit_code);
   }
-  return RunModel(app, options, *prompt, asked ? std::optional(*text) : std::nullopt, exit_code);
+  return RunModel(options, *prompt, asked ? std::optional(*text) : std::nullopt, exit_code);
 }
 
 }  // namespace

@@ -9,8 +9,6 @@ namespace slm {
 
 namespace {
 
-bool IsContinuationByte(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) == 0x80; }
-
 std::string Stripped(std::string_view text) {
   return std::string(jinja::Strip(jinja::Text(text, false), jinja::Ends::kBoth).view());
 }
@@ -23,37 +21,39 @@ struct Agreement {
 
 Agreement Agree(const Tokenizer& tokenizer, std::span<const Token> tokens, std::string_view text) {
   Agreement agreement;
+  Utf8Stream characters;  // the text was streamed through one, too
   std::size_t bytes = 0;
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     const std::string piece = tokenizer.Piece(tokens[i]);
-    if (piece.empty() || text.substr(bytes, piece.size()) != piece) break;
-    bytes += piece.size();
-    if (bytes == text.size() || !IsContinuationByte(text[bytes])) agreement = {i + 1, bytes};
+    const std::string complete = characters.Push(piece);
+    if (piece.empty() || text.substr(bytes, complete.size()) != complete) break;
+    bytes += complete.size();
+    if (Utf8Stream(characters).Flush().empty()) agreement = {i + 1, bytes};
   }
   return agreement;
 }
 
-// Appends the part `text` in the tokens of its answer.
-void AppendAnswer(const Tokenizer& tokenizer, std::span<const Token> tokens, const std::string& text, Prompt& prompt) {
+// The beginning of the part `text` that its answer's tokens spell. SentencePiece's first token may have a space before
+// the text.
+Agreement AgreeWithAnswer(const Tokenizer& tokenizer, std::span<const Token> tokens, const std::string& text) {
   Agreement agreement = Agree(tokenizer, tokens, text);
-  std::size_t bytes = agreement.bytes;
-  if (agreement.tokens == 0 && tokenizer.adds_space()) {
-    agreement = Agree(tokenizer, tokens, " " + text);
-    if (agreement.tokens == 0) {
-      prompt.parts.push_back({.text = text});
-      return;
-    }
-    bytes = agreement.bytes - 1;
-    // The space is the tokens' own; a template writes another one for encoders that put none before a text.
-    if (!prompt.parts.empty() && prompt.parts.back().markup && prompt.parts.back().text.ends_with(' ')) {
-      prompt.parts.back().text.pop_back();
-    }
-  }
+  if (agreement.tokens > 0 || !tokenizer.adds_space()) return agreement;
+  agreement = Agree(tokenizer, tokens, " " + text);
+  if (agreement.tokens > 0) --agreement.bytes;
+  return agreement;
+}
+
+void AppendAnswer(const Tokenizer& tokenizer, std::span<const Token> tokens, const std::string& text, Prompt& prompt) {
+  const Agreement agreement = AgreeWithAnswer(tokenizer, tokens, text);
   if (agreement.tokens > 0) {
     const auto kept = tokens.first(agreement.tokens);
-    prompt.parts.push_back({.text = text.substr(0, bytes), .tokens = {kept.begin(), kept.end()}});
+    prompt.parts.push_back({.text = text.substr(0, agreement.bytes), .tokens = {kept.begin(), kept.end()}});
   }
-  if (bytes < text.size()) prompt.parts.push_back({.text = text.substr(bytes)});
+  if (agreement.bytes < text.size()) prompt.parts.push_back({.text = text.substr(agreement.bytes)});
+}
+
+bool EndsWithSpace(const Prompt& prompt) {
+  return !prompt.parts.empty() && prompt.parts.back().markup && prompt.parts.back().text.ends_with(' ');
 }
 
 }  // namespace
@@ -65,11 +65,15 @@ void AnswerMemory::Add(std::string_view text, std::span<const Token> tokens) {
 
 Prompt AnswerMemory::Recall(const Tokenizer& tokenizer, const Prompt& prompt) const {
   Prompt recalled;
+  // Some templates write a space before an answer that they do not write where one is to begin. Then it is none that
+  // the model saw.
+  const bool answers_follow_space = EndsWithSpace(prompt);
   for (const TextPart& part : prompt.parts) {
     const auto answer = part.markup ? answers_.end() : answers_.find(Stripped(part.text));
     if (answer == answers_.end()) {
       recalled.parts.push_back(part);
     } else {
+      if (!answers_follow_space && EndsWithSpace(recalled)) recalled.parts.back().text.pop_back();
       AppendAnswer(tokenizer, answer->second, part.text, recalled);
     }
   }
