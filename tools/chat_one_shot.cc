@@ -29,7 +29,8 @@ constexpr std::int32_t kAnswerTokens = 1024;  // room for an answer without a li
 
 std::string Megabytes(std::uint64_t bytes) {
   char text[32];
-  std::snprintf(text, sizeof(text), "%.0f MB", static_cast<double>(bytes) / 1e6);
+  const double megabytes = static_cast<double>(bytes) / 1e6;
+  std::snprintf(text, sizeof(text), megabytes < 10 ? "%.1f MB" : "%.0f MB", megabytes);
   return text;
 }
 

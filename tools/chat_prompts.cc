@@ -265,7 +265,9 @@ std::vector<Message> PromptMessages(const ChatPrompt& prompt, std::string_view t
   std::vector<Message> messages;
   if (!prompt.system.empty()) messages.push_back({.role = Role::kSystem, .content = prompt.system});
   messages.insert(messages.end(), prompt.examples.begin(), prompt.examples.end());
-  const std::string user = prompt.before + std::string(Trim(text)) + prompt.after;
+  text = Trim(text);
+  const std::string user = text.empty() ? JoinBlocks({prompt.before, std::string(Trim(prompt.after))})
+                                        : prompt.before + std::string(text) + prompt.after;
   messages.push_back({.role = Role::kUser, .content = std::string(Trim(user))});
   return messages;
 }

@@ -43,15 +43,15 @@ struct PromptSettings {
 };
 
 struct ChatPrompt {
-  std::string name;
-  std::string description;
-  std::filesystem::path path;  // empty: no file
-  PromptSettings settings;
-  std::string system;
-  std::vector<Message> examples;  // of the user and the assistant in turn
-  // The user's message is before + text + after.
-  std::string before;
-  std::string after;
+  std::string name = {};
+  std::string description = {};
+  std::filesystem::path path = {};  // empty: no file
+  PromptSettings settings = {};
+  std::string system = {};
+  std::vector<Message> examples = {};  // of the user and the assistant in turn
+  // The user's message is before + text + after; without a text there is a blank line between before and after.
+  std::string before = {};
+  std::string after = {};
   bool has_place = false;  // the file says where the text goes: it is about a text
 };
 
