@@ -151,6 +151,7 @@ Result<std::vector<TextRange>> SplitText(std::string_view text, const TextMeasur
   // Parts of the greatest length may leave next to nothing for the last one.
   const Result<std::int64_t> last = measure(text.substr(parts->back().begin));
   if (!last.ok()) return last.status();
+  if (*last >= options.limit / 2) return parts;
   const auto count = static_cast<std::int64_t>(parts->size());
   SplitOptions even = options;
   even.limit -= (options.limit - *last) / count * 9 / 10;  // a little room, as not every cut is where it is wanted

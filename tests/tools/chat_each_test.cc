@@ -38,7 +38,7 @@ TEST(NameAnswersTest, NamesAreTheFilesOwn) {
 
 TEST(NameAnswersTest, NothingIsReplaced) {
   EXPECT_NE(NameAnswers({"/out/x.md"}, "/out").status().message().find("replace"), std::string::npos);
-  EXPECT_NE(NameAnswers({"/a/x", "/out/x.md"}, "/out").status().message().find("--out-dir"), std::string::npos);
+  EXPECT_NE(NameAnswers({"/a/y", "/out/x.md"}, "/out").status().message().find("--out-dir"), std::string::npos);
   const Status both = NameAnswers({"/a/x.txt", "/a/x.txt.md"}, "/out").status();
   EXPECT_NE(both.message().find("x.txt.md"), std::string::npos) << both.message();
 }

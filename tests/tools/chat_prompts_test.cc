@@ -73,7 +73,7 @@ TEST(ChatPromptsTest, MistakesInTheFrontMatterAreNamed) {
   ExpectInvalid("---\nname: p\nname: p\ndescription: d\n---\nx", {"\"name\"", "twice"});
   ExpectInvalid("---\nname: [p]\ndescription: d\n---\nx", {"\"name\""});
   ExpectInvalid("---\n- name\n---\nx", {"front matter"});
-  ExpectInvalid("---\nname: p\ndescription: \"d\n---\nx", {"line"});
+  ExpectInvalid("---\nname: p\ndescription: d: e\n---\nx", {"line 3"});
   ExpectInvalid("---\nname: p\ndescription: " + std::string(5000, '[') + "\n---\nx", {});
   ExpectInvalid("---\n? [a, b]\n: c\n---\nx", {});
   ExpectInvalid("---\nname: *p\ndescription: d\n---\nx", {});

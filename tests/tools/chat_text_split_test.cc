@@ -85,11 +85,12 @@ std::string RandomText(std::mt19937& random, std::size_t size) {
 TEST(SplitTextTest, CutsBetweenParagraphsThenSentencesThenWords) {
   EXPECT_EQ(Split("One two three.\n\nFour five six.\n\nSeven.", 20),
             (std::vector<std::string>{"One two three.\n\n", "Four five six.\n\n", "Seven."}));
-  EXPECT_EQ(Split("One two. Three four. Five six.", 22),
-            (std::vector<std::string>{"One two. Three four. ", "Five six."}));
+  EXPECT_EQ(Split("One two. Three four. Five six seven.", 22),
+            (std::vector<std::string>{"One two. Three four. ", "Five six seven."}));
   EXPECT_EQ(Split("one two three four", 10), (std::vector<std::string>{"one two ", "three four"}));
   EXPECT_EQ(Split("abcdefgh", 3), (std::vector<std::string>{"abc", "def", "gh"}));
-  EXPECT_EQ(Split("\u6F22\u5B57\u3002\u6F22", 10), (std::vector<std::string>{"\u6F22\u5B57\u3002", "\u6F22"}));
+  EXPECT_EQ(Split("\u6F22\u5B57\u3002\u6F22\u5B57", 10),
+            (std::vector<std::string>{"\u6F22\u5B57\u3002", "\u6F22\u5B57"}));
 }
 
 TEST(SplitTextTest, AShortTextIsOnePart) {
