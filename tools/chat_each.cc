@@ -81,8 +81,12 @@ class EachRun {
     // Read again rather than kept: all files together may be large, and one may have changed since the plan.
     const Result<std::string> text = ReadTask(task, options_, /*warn=*/true);
     if (!text.ok()) return text.status();
+    LongOptions options = long_options_;
+    if (options.say) {
+      options.say = [&](const std::string& sentence) { long_options_.say(task.file.path + ": " + sentence); };
+    }
     const EnergySpan span(energy_);
-    Result<LongAnswer> answer = AnswerText(responder_, prompt_, *text, long_options_, {});
+    Result<LongAnswer> answer = AnswerText(responder_, prompt_, *text, options, {});
     if (!answer.ok()) return answer.status();
     Record record = record_;
     record.file = task.file.path;

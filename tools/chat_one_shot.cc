@@ -66,9 +66,14 @@ LongOptions MakeLongOptions(const ChatToolOptions& options) {
 // What could be done about a text that is too long.
 Status WithAdvice(const Status& status, const ChatRun& run) {
   if (status.code() != StatusCode::kContextFull || run.options.long_text == "split") return status;
-  return Status(status.code(), status.message() + " Give it more room with --ctx N (the model was trained for up to " +
-                                   std::to_string(run.model.context_length()) +
-                                   "), let it be read in parts with --long split, or take a shorter text.");
+  const std::int32_t trained = run.model.context_length();
+  const std::int32_t context = run.chat.session.context_length;
+  const bool larger = (context == 0 ? kDefaultContext : context) < trained;
+  return Status(status.code(), status.message() +
+                                   (larger ? " Give it more room with --ctx N (the model was trained for up to "
+                                           : " The model was trained for no more than ") +
+                                   std::to_string(trained) + (larger ? ")," : " tokens:") +
+                                   " let it be read in parts with --long split, or take a shorter text.");
 }
 
 // Says what happened to the files, and how to go on.
@@ -203,6 +208,7 @@ Status AnswerOnce(ChatRun* run, const std::string& text, bool* interrupted) {
   }
   if (json) {
     Record record = NewRecord(*run);
+    if (run->options.files.size() == 1) record.file = run->options.files[0];
     record.result = answer->result;
     record.parts = answer->parts;
     record.joules = span.Joules();
