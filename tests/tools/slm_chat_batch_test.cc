@@ -278,7 +278,17 @@ TEST_F(SlmChatBatch, ALargerContextSaysWhatItTakes) {
   EXPECT_EQ(grown.exit_code, 0) << grown.err;
   EXPECT_TRUE(Contains(grown.err, "context of ")) << grown.err;
   EXPECT_TRUE(Contains(grown.err, "MB of cache")) << grown.err;
-  EXPECT_FALSE(Contains(Chat({"-m", model, "-n", "2", "Hi"}).err, "cache"));
+  EXPECT_EQ(Chat({"-m", model, "-n", "2", "Hi"}).err, "");
+}
+
+TEST_F(SlmChatBatch, AContextThatIsMoreThanTheMemoryIsAnError) {
+  const std::string model = WithContextLength(files_, 2'000'000'000);
+  const ProgramResult result = Chat({"-m", model, "-n", "1900000000", "Hi"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_EQ(result.out, "");
+  for (const char* part : {"MB of memory", "are free", "--ctx", "--long split"}) {
+    EXPECT_TRUE(Contains(result.err, part)) << result.err;
+  }
 }
 
 class SlmChatBatchStopped : public SlmChatBatch {
