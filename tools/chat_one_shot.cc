@@ -72,7 +72,8 @@ Status WithAdvice(const Status& status, const ChatRun& run) {
   return Status(status.code(), status.message() +
                                    (larger ? " Give it more room with --ctx N (the model was trained for up to "
                                            : " The model was trained for no more than ") +
-                                   std::to_string(trained) + (larger ? ")," : " tokens:") +
+                                   std::to_string(trained) +
+                                   (larger ? ")," : " tokens and reads more (--ctx N) badly:") +
                                    " let it be read in parts with --long split, or take a shorter text.");
 }
 
@@ -98,7 +99,8 @@ EachEvents MakeEvents(const ChatRun& run) {
   events.failed = [&run, json](const std::string& path, const Status& status) {
     const Status problem = WithAdvice(status, run);
     const bool named = problem.message().find(path) != std::string::npos;
-    PrintMessage(kChat, "failed: " + (named ? "" : path + ": ") + problem.message());
+    const std::string where = named ? std::string() : path + ": ";
+    PrintMessage(kChat, "failed: " + where + problem.message());
     if (!json) return;
     PrintLine(ErrorToJsonLine(NewRecord(run).model, path, problem.message()));
     std::fflush(stdout);

@@ -241,7 +241,7 @@ TEST_F(SlmChatBatch, ALongTextIsRefusedOrSplit) {
   const ProgramResult refused = Chat(common);
   EXPECT_EQ(refused.exit_code, 1);
   EXPECT_EQ(refused.out, "");
-  for (const char* part : {"The prompt has ", "256", "--ctx", "--long split"}) {
+  for (const char* part : {"The prompt has ", "256", "no more than", "--long split"}) {
     EXPECT_TRUE(Contains(refused.err, part)) << refused.err;
   }
   std::vector<std::string> arguments = common;
@@ -319,7 +319,7 @@ class SlmChatBatchStopped : public SlmChatBatch {
     for (const std::string& file : files_list_) {
       const fs::path name = fs::path(file).filename();
       EXPECT_EQ(ReadFile(out() / name), ReadFile(whole / name)) << name;
-      EXPECT_FALSE(fs::exists(out() / ("." + name.string() + ".part")));
+      EXPECT_FALSE(fs::exists(out() / std::string(".").append(name.string()).append(".part")));
     }
   }
 
