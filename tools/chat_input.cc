@@ -23,25 +23,55 @@ struct CloseFile {
   void operator()(std::FILE* file) const { std::fclose(file); }
 };
 
-Result<std::string> ReadAll(std::FILE* file, const std::string& source) {
+Result<std::string> ReadAll(std::FILE* file, const std::string& source, bool warn = true) {
   std::string text;
   char buffer[1 << 16];
   while (const std::size_t size = std::fread(buffer, 1, sizeof(buffer), file)) text.append(buffer, size);
   if (std::ferror(file) != 0) {
     return Status(StatusCode::kIoError, "Cannot read " + source + ": " + std::generic_category().message(errno) + ".");
   }
-  return CleanText(text, source);
+  if (const std::size_t zero = text.find('\0'); zero != std::string::npos) {
+    return Status(StatusCode::kInvalidArgument,
+                  source + " is no text in UTF-8: byte " + std::to_string(zero) + " is zero.");
+  }
+  return CleanText(text, source, warn);
+}
+
+std::string FileBlock(const std::string& path, const std::string& text) {
+  return "File " + std::filesystem::path(path).filename().string() + ":\n\n" + text;
+}
+
+// A prompt file says itself what its one text is.
+bool NamesFiles(const ChatToolOptions& options) {
+  return options.prompt.empty() || options.files.size() + (options.each.empty() ? 0 : 1) > 1;
+}
+
+// The blocks of --file.
+Result<std::vector<std::string>> ReadFiles(const ChatToolOptions& options) {
+  std::vector<std::string> blocks;
+  for (const std::string& path : options.files) {
+    Result<std::string> text = ReadTextFile(path);
+    if (!text.ok()) return text.status();
+    blocks.push_back(NamesFiles(options) ? FileBlock(path, *text) : *std::move(text));
+  }
+  return blocks;
+}
+
+std::string JoinWords(const ChatToolOptions& options) {
+  std::string words;
+  for (const std::string& word : options.words) words += (words.empty() ? "" : " ") + word;
+  return CleanText(words, "the prompt");
 }
 
 }  // namespace
 
-std::string CleanText(const std::string& text, const std::string& source) {
+std::string CleanText(const std::string& text, const std::string& source, bool warn) {
   constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
   Utf8Stream stream;
   std::string clean = stream.Push(text);
   clean += stream.Flush();
   const auto differ = std::mismatch(text.begin(), text.end(), clean.begin(), clean.end());
-  if (differ.first != text.end()) {
+  if (warn && differ.first != text.end()) {
     PrintMessage(kChat, "warning: " + source + " is not UTF-8 at byte " + std::to_string(differ.first - text.begin()) +
                             "; what can't be read is replaced by \"\uFFFD\".");
   }
@@ -49,12 +79,12 @@ std::string CleanText(const std::string& text, const std::string& source) {
   return clean;
 }
 
-Result<std::string> ReadTextFile(const std::string& path) {
+Result<std::string> ReadTextFile(const std::string& path, bool warn) {
   const std::unique_ptr<std::FILE, CloseFile> file(std::fopen(path.c_str(), "rb"));
   if (file == nullptr) {
     return Status(StatusCode::kIoError, "Cannot open " + path + ": " + std::generic_category().message(errno) + ".");
   }
-  return ReadAll(file.get(), path);
+  return ReadAll(file.get(), path, warn);
 }
 
 std::string JoinBlocks(const std::vector<std::string>& blocks) {
@@ -69,21 +99,29 @@ std::string JoinBlocks(const std::vector<std::string>& blocks) {
 }
 
 Result<std::string> ReadPrompt(const ChatToolOptions& options) {
-  std::vector<std::string> blocks;
-  for (const std::string& path : options.files) {
-    Result<std::string> text = ReadTextFile(path);
-    if (!text.ok()) return text.status();
-    blocks.push_back("File " + std::filesystem::path(path).filename().string() + ":\n\n" + *text);
-  }
+  Result<std::vector<std::string>> blocks = ReadFiles(options);
+  if (!blocks.ok()) return blocks.status();
   if (!options.interactive && ::isatty(STDIN_FILENO) == 0) {
     Result<std::string> text = ReadAll(stdin, "standard input");
     if (!text.ok()) return text.status();
-    blocks.push_back(*std::move(text));
+    blocks->push_back(*std::move(text));
   }
-  std::string words;
-  for (const std::string& word : options.words) words += (words.empty() ? "" : " ") + word;
-  blocks.push_back(CleanText(words, "the prompt"));
-  return JoinBlocks(blocks);
+  blocks->push_back(JoinWords(options));
+  return JoinBlocks(*blocks);
+}
+
+Result<std::function<std::string(const std::string& path, const std::string& text)>> ReadPromptAround(
+    const ChatToolOptions& options) {
+  Result<std::vector<std::string>> blocks = ReadFiles(options);
+  if (!blocks.ok()) return blocks.status();
+  const bool named = NamesFiles(options);
+  return std::function([before = *std::move(blocks), words = JoinWords(options), named](const std::string& path,
+                                                                                        const std::string& text) {
+    std::vector<std::string> all = before;
+    all.push_back(named ? FileBlock(path, text) : text);
+    all.push_back(words);
+    return JoinBlocks(all);
+  });
 }
 
 Result<std::string> ReadSystemText(const ChatToolOptions& options) {

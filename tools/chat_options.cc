@@ -3,17 +3,20 @@
 #include <limits>
 #include <string>
 
+#include "sampling_options.h"
+
 namespace slm::tools {
 
 namespace {
 
 constexpr char kInput[] = "What to say";
+constexpr char kBatch[] = "Many files and long texts";
 constexpr char kSampling[] = "How to choose words";
 constexpr char kComputing[] = "How to compute";
 constexpr char kOutput[] = "What to show";
 
 void AddInputOptions(CLI::App& app, ChatToolOptions* options) {
-  app.add_option("prompt", options->words, "The prompt; several words are joined by spaces");
+  app.add_option("words", options->words, "The prompt; several words are joined by spaces");
   app.add_option("-m,--model", options->model, "GGUF file (default: $SLM_MODEL)")
       ->envname("SLM_MODEL")
       ->type_name("PATH");
@@ -24,9 +27,12 @@ void AddInputOptions(CLI::App& app, ChatToolOptions* options) {
   app.add_option("--system", options->system, "What the model is told about its task; @PATH reads it from a file")
       ->option_text("TEXT")
       ->group(kInput);
-  app.add_option("--format", options->format, "How turns are written for the model")
-      ->check(CLI::IsMember({"auto", "chatml", "gemma"}))
-      ->option_text("auto|chatml|gemma (auto)")
+  app.add_option("--prompt", options->prompt, "A prompt file: a name of --list-prompts, or a path that ends in .md")
+      ->option_text("NAME")
+      ->group(kInput);
+  app.add_flag("--list-prompts", options->list_prompts, "List the prompt files there are, and end")->group(kInput);
+  app.add_option("--template", options->template_file, "Chat template, in Jinja (default: the model's own)")
+      ->option_text("PATH")
       ->group(kInput);
   app.add_flag("--raw", options->raw,
                "Continue the text as it is, without turns; for models that are not made for chat")
@@ -50,10 +56,28 @@ void AddAnswerOptions(CLI::App& app, ChatToolOptions* options) {
       ->group(kSampling);
 }
 
+void AddBatchOptions(CLI::App& app, ChatToolOptions* options) {
+  app.add_option("--each", options->each, "Answer the prompt for each of these files; put them after the words")
+      ->expected(1, -1)
+      ->option_text("FILES")
+      ->group(kBatch);
+  app.add_option("--out-dir", options->out_dir, "Where the answers go, a file each; files answered before are skipped")
+      ->option_text("PATH")
+      ->group(kBatch);
+  app.add_flag("--overwrite", options->overwrite, "Answer files again that were answered before")->group(kBatch);
+  app.add_option(
+         "--long", options->long_text,
+         "A text that does not fit the context is an error, or is split: read in parts, whose answers are merged")
+      ->check(CLI::IsMember({"error", "split"}))
+      ->option_text("error|split (error)")
+      ->group(kBatch);
+}
+
 }  // namespace
 
 void AddChatOptions(CLI::App& app, ChatToolOptions* options) {
   AddInputOptions(app, options);
+  AddBatchOptions(app, options);
   AddSamplingOptions(app, &options->sampling);
   AddAnswerOptions(app, options);
 
@@ -65,6 +89,7 @@ void AddChatOptions(CLI::App& app, ChatToolOptions* options) {
       ->option_text("N");
 
   app.option_defaults()->group(kOutput);
+  app.add_flag("--json", options->json, "Write each answer as a line of JSON, with counts and times")->group(kOutput);
   app.add_flag("--stats", options->stats, "After each answer, say how many tokens were read and written, and how fast");
   app.add_flag("-v,--verbose", options->verbose, "Say what is loaded and with which settings");
   app.add_flag("--print-prompt", options->print_prompt, "Print the prompt as it is put together, and end");
@@ -81,10 +106,35 @@ void AddChatOptions(CLI::App& app, ChatToolOptions* options) {
       "  slm-chat -m model.gguf\n"
       "  slm-chat -m model.gguf --file post.md \"Summarise this post in two sentences.\"\n"
       "  git diff | slm-chat -m model.gguf --system \"You review code.\" \"What could go wrong here?\" > review.txt\n"
+      "  slm-chat -m model.gguf --prompt summary --out-dir summaries --each posts/*.md\n"
       "  slm-chat -m model.gguf --temp 0 --raw -n 30 \"The first five prime numbers are\"\n"
       "\n"
       "The answer is on standard output, all else on standard error. Exit code: 0 success, 1 failure, 2 wrong usage,\n"
       "130 interrupted.");
+}
+
+Status ApplySettings(const CLI::App& app, const PromptSettings& settings, ChatToolOptions* options) {
+  for (const std::vector<SamplerSetting>& sampling : {settings.sampling, options->sampling}) {
+    if (Status status = ApplySamplerSettings(sampling, &options->sampler); !status.ok()) return status;
+  }
+  if (settings.max_tokens && app.count("--max-tokens") == 0) options->max_tokens = *settings.max_tokens;
+  if (app.count("--stop") == 0) options->stop = settings.stop;
+  if (settings.interactive) options->interactive = true;
+  return {};
+}
+
+std::string AnswerSettings(const ChatToolOptions& options) {
+  std::string text;
+  const auto add = [&text](const std::string& name, const std::string& value) { text += name + '=' + value + '\n'; };
+  for (const SamplerSetting& setting : ListSamplerOptions(options.sampler)) add(setting.name, setting.value);
+  for (const std::string& stop : options.stop) add("stop", stop);
+  add("max-tokens", std::to_string(options.max_tokens));
+  if (options.seed) add("seed", std::to_string(*options.seed));
+  if (options.raw) add("raw", "");
+  add("template", options.template_file);
+  add("kv", options.compute.kv);
+  if (options.long_text == "split") add("long", "split of " + std::to_string(options.context));
+  return text;
 }
 
 }  // namespace slm::tools

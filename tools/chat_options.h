@@ -9,8 +9,10 @@
 #include <string>
 #include <vector>
 
+#include "chat_prompts.h"
 #include "sampling_options.h"
 #include "slm/chat.h"
+#include "slm/status.h"
 #include "tool_main.h"
 
 namespace slm::tools {
@@ -22,7 +24,9 @@ struct ChatToolOptions {
   std::vector<std::string> words;
   std::vector<std::string> files;
   std::string system;
-  std::string format = "auto";
+  std::string prompt;  // a prompt file's name or path
+  bool list_prompts = false;
+  std::string template_file;
   bool raw = false;
 
   std::vector<SamplerSetting> sampling;  // as given on the command line
@@ -34,13 +38,26 @@ struct ChatToolOptions {
   ComputeOptions compute;
   std::int32_t context = 0;
 
+  std::vector<std::string> each;
+  std::string out_dir;
+  bool overwrite = false;
+  std::string long_text = "error";
+
   bool interactive = false;
+  bool json = false;
   bool stats = false;
   bool verbose = false;
   bool print_prompt = false;
 };
 
 void AddChatOptions(CLI::App& app, ChatToolOptions* options);
+
+// Takes a prompt's settings for options that the command line doesn't have.
+Status ApplySettings(const CLI::App& app, const PromptSettings& settings, ChatToolOptions* options);
+
+// All options but the model that decide what is answered to a given prompt, as text to compare. A seed counts only if
+// it was given.
+std::string AnswerSettings(const ChatToolOptions& options);
 
 }  // namespace slm::tools
 

@@ -16,7 +16,11 @@
 #include <vector>
 
 #include "chat_input.h"
+#include "chat_one_shot.h"
 #include "chat_options.h"
+#include "chat_prompts.h"
+#include "chat_report.h"
+#include "chat_responder.h"
 #include "chat_terminal.h"
 #include "sampling_options.h"
 #include "slm/chat.h"
@@ -39,23 +43,21 @@ constexpr char kHelp[] =
 // Turns in the model's chat format, or for --raw each text continued on its own.
 class Conversation {
  public:
-  static Result<Conversation> Create(const Model& model, const ChatToolOptions& options, const SessionOptions& session,
-                                     const std::string& system) {
+  static Result<Conversation> Create(const ChatRun& run) {
     Conversation conversation;
-    if (options.raw) {
-      Result<Session> plain = Session::Create(model, session);
+    if (run.options.raw) {
+      Result<Session> plain = Session::Create(run.model, run.chat.session);
       if (!plain.ok()) return plain.status();
       conversation.session_ = *std::move(plain);
-      conversation.sampler_ = Sampler(options.sampler, &model.tokenizer());
+      conversation.sampler_ = Sampler(run.chat.sampler, &run.model.tokenizer());
       return conversation;
     }
-    const ChatFormat format = options.format == "chatml"  ? ChatFormat::kChatMl
-                              : options.format == "gemma" ? ChatFormat::kGemma
-                                                          : ChatFormat::kAuto;
-    Result<Chat> chat =
-        Chat::Create(model, {.system = system, .format = format, .session = session, .sampler = options.sampler});
+    Result<Chat> chat = Chat::Create(run.model, run.chat);
     if (!chat.ok()) return chat.status();
     conversation.chat_ = *std::move(chat);
+    std::vector<Message> messages = PromptMessages(run.prompt, "");
+    messages.pop_back();
+    conversation.chat_->SetMessages(std::move(messages));
     return conversation;
   }
 
@@ -73,7 +75,7 @@ class Conversation {
   }
 
   const Session& session() const { return chat_ ? chat_->session() : *session_; }
-  std::string_view format() const { return chat_ ? ChatFormatName(chat_->format()) : "none"; }
+  std::string_view chat_template() const { return chat_ ? chat_->chat_template().origin() : "none"; }
 
  private:
   std::optional<Chat> chat_;
@@ -81,45 +83,10 @@ class Conversation {
   std::optional<Sampler> sampler_;
 };
 
-// The context that a single prompt and its answer need, if that is more than the default; otherwise 0.
-std::int32_t ContextFor(const Model& model, const ChatToolOptions& options, const std::string& system,
-                        const std::string& prompt) {
-  constexpr std::int64_t kDefaultContext = 4096;
-  constexpr std::int64_t kForTheFormat = 256;  // turns and the format's own system text
-  constexpr std::int64_t kForTheAnswer = 1024;
-  std::int64_t tokens = kForTheFormat + (options.max_tokens >= 0 ? options.max_tokens : kForTheAnswer);
-  for (const std::string& text : {system, prompt}) {
-    const Result<std::vector<Token>> encoded = model.tokenizer().Encode(text);
-    if (!encoded.ok()) return 0;  // the conversation will say why
-    tokens += std::ssize(*encoded);
-  }
-  if (tokens <= kDefaultContext) return 0;
-  return static_cast<std::int32_t>(std::min<std::int64_t>(tokens, model.context_length()));
-}
-
-void PrintSettings(const ChatToolOptions& options, const Conversation& conversation) {
-  const Session& session = conversation.session();
-  const Model& model = session.model();
-  const auto print = [](std::string_view text) { std::fwrite(text.data(), 1, text.size(), stderr); };
-  print("model: " + std::string(model.name()) + " (" + std::string(model.architecture()) + "), " + options.model +
-        "\n");
-  std::fprintf(stderr, "compute: kernels %s, %d threads; context of %d tokens, %.1f MB of %s cache\n",
-               std::string(model.kernels()).c_str(), session.threads(), session.context_length(),
-               static_cast<double>(session.kv_bytes()) / 1e6, options.compute.kv.c_str());
-  print("sampling: " + SamplerSummary(options.sampler) + ", seed " + std::to_string(options.sampler.seed) +
-        "; format: " + std::string(conversation.format()) + "\n");
-}
-
-void PrintStats(const GenerateResult& result) {
-  const auto rate = [](std::int32_t tokens, double seconds) { return seconds > 0 ? tokens / seconds : 0; };
-  std::fprintf(stderr, "[prompt: %d tokens, %.1f tokens/s; answer: %d tokens, %.1f tokens/s; %s]\n",
-               result.prompt_tokens, rate(result.prompt_tokens, result.prompt_seconds), result.generated_tokens,
-               rate(result.generated_tokens, result.generate_seconds),
-               std::string(FinishReasonName(result.finish_reason)).c_str());
-}
-
 // Sends a text and shows the answer as it comes. `interrupted` tells whether Ctrl-C stopped it.
-Status Answer(Conversation& conversation, const ChatToolOptions& options, std::string_view text, bool* interrupted) {
+Status Answer(Conversation& conversation, const ChatRun& run, std::string_view text, bool* interrupted) {
+  const ChatToolOptions& options = run.options;
+  const EnergySpan span(run.energy);
   const RunningAnswer running;
   ProgressLine progress;
   AnswerWriter writer;
@@ -129,7 +96,7 @@ Status Answer(Conversation& conversation, const ChatToolOptions& options, std::s
       text,
       [&](std::string_view piece) {
         progress.Clear();
-        return writer.Write(piece);
+        return options.json ? kContinue : writer.Write(piece);
       },
       generate);
   progress.Clear();
@@ -147,12 +114,13 @@ Status Answer(Conversation& conversation, const ChatToolOptions& options, std::s
                             std::to_string(conversation.session().context_length()) +
                             " tokens is full; --ctx N gives it more room.");
   }
+  if (options.json) PrintRecord(run, *result, span.Joules());
   if (options.stats) PrintStats(*result);
   return {};
 }
 
 // Turn after turn, a line each. Failures of a turn don't end it.
-void Converse(Conversation& conversation, const ChatToolOptions& options) {
+void Converse(Conversation& conversation, const ChatRun& run) {
   const bool terminal = ::isatty(STDIN_FILENO) != 0;
   if (terminal) std::fputs("/help shows what you can do.\n", stderr);
   std::string line;
@@ -169,7 +137,7 @@ void Converse(Conversation& conversation, const ChatToolOptions& options) {
       conversation.Reset();
     } else {
       bool interrupted = false;
-      const Status status = Answer(conversation, options, line, &interrupted);
+      const Status status = Answer(conversation, run, line, &interrupted);
       if (!status.ok()) PrintMessage(kChat, status.message());
     }
   }
@@ -182,60 +150,84 @@ Status WrongUsage(const std::string& message, int* exit_code) {
   return Status(StatusCode::kInvalidArgument, message + " Run with --help for the options and examples.");
 }
 
-// `prompt` is null if the user's texts are not known yet.
-Result<Conversation> StartConversation(const Model& model, const ChatToolOptions& options, const std::string& system,
-                                       const std::string* prompt) {
-  SessionOptions session{.context_length = options.context, .threads = options.compute.threads};
-  session.kv_type = options.compute.kv == "f32" ? KvType::kF32 : KvType::kF16;
-  if (options.context > model.context_length()) {
-    PrintMessage(kChat, "warning: the model was trained for " + std::to_string(model.context_length()) +
-                            " tokens of context; --ctx asks for " + std::to_string(options.context) + ".");
+// A conversation, which the text begins if there is one.
+Status Talk(ChatRun* run, const std::optional<std::string>& text) {
+  const Result<std::int32_t> tokens =
+      CountTokens(run->model, PromptMessages(run->prompt, text.value_or("")), run->chat, run->options.raw);
+  if (!tokens.ok()) return tokens.status();
+  if (Status status = SizeContext(run, *tokens); !status.ok()) return status;
+  Result<Conversation> conversation = Conversation::Create(*run);
+  if (!conversation.ok()) return conversation.status();
+  if (run->options.verbose) PrintSettings(*run, conversation->session(), conversation->chat_template());
+  if (text) {
+    bool interrupted = false;
+    const std::string first = PromptMessages(run->prompt, *text).back().content;
+    if (Status status = Answer(*conversation, *run, first, &interrupted); !status.ok()) return status;
   }
-  if (options.context == 0 && prompt != nullptr) session.context_length = ContextFor(model, options, system, *prompt);
-  Result<Conversation> conversation = Conversation::Create(model, options, session, system);
-  if (conversation.status().code() == StatusCode::kUnsupported && !options.raw) {
-    return Status(StatusCode::kUnsupported, conversation.status().message() + " --raw does that.");
-  }
-  if (conversation.ok() && options.verbose) PrintSettings(options, *conversation);
-  return conversation;
+  Converse(*conversation, *run);
+  return {};
 }
 
-Status Run(ChatToolOptions options, int* exit_code) {
-  if (options.raw && !options.system.empty()) return WrongUsage("--raw has no turns, and so no --system.", exit_code);
-  if (Status status = ApplySamplerSettings(options.sampling, &options.sampler); !status.ok()) {
+Status CheckUsage(const ChatToolOptions& options, int* exit_code) {
+  if (options.raw && !(options.system.empty() && options.prompt.empty())) {
+    return WrongUsage("--raw has no turns, and so no --system and no --prompt.", exit_code);
+  }
+  if (options.each.empty() != options.out_dir.empty()) {
+    return WrongUsage("--each and --out-dir go together.", exit_code);
+  }
+  if (!options.each.empty() && options.interactive) return WrongUsage("--each is no conversation.", exit_code);
+  return {};
+}
+
+// Answers what the options ask for, with a model.
+Status RunModel(const ChatToolOptions& options, const ChatPrompt& prompt, const std::optional<std::string>& text,
+                int* exit_code) {
+  if (options.model.empty()) return WrongUsage("No model: give one with -m PATH or in $SLM_MODEL.", exit_code);
+  const Result<Model> model = OpenModel(kChat, options.model, options.compute.kernels);
+  if (!model.ok()) return model.status();
+  ChatRun run{.model = *model, .options = options, .prompt = prompt};
+  run.chat.sampler = options.sampler;
+  if (!options.template_file.empty()) {
+    Result<std::string> source = ReadTextFile(options.template_file);
+    if (!source.ok()) return source.status();
+    run.chat.chat_template = *std::move(source);
+  }
+  if (!options.each.empty()) return AnswerEach(&run, exit_code);
+  if (!text || options.interactive) return Talk(&run, text);
+  bool interrupted = false;
+  if (Status status = AnswerOnce(&run, *text, &interrupted); !status.ok()) return status;
+  if (interrupted) *exit_code = kExitInterrupted;
+  return {};
+}
+
+Status Run(const CLI::App& app, ChatToolOptions options, int* exit_code) {
+  if (options.list_prompts) return PrintPromptList();
+  if (Status status = CheckUsage(options, exit_code); !status.ok()) return status;
+  const Result<ChatPrompt> prompt = ReadChatPrompt(options);
+  if (!prompt.ok()) return prompt.status();
+  if (Status status = ApplySettings(app, prompt->settings, &options); !status.ok()) {
     return WrongUsage(status.message(), exit_code);
   }
-  if (!options.seed) options.seed = std::uint64_t{std::random_device()()} << 32 | std::random_device()();
-  options.sampler.seed = *options.seed;
+  options.sampler.seed =
+      options.seed ? *options.seed : std::uint64_t{std::random_device()()} << 32 | std::random_device()();
 
-  const Result<std::string> prompt = ReadPrompt(options);
-  if (!prompt.ok()) return prompt.status();
+  if (!options.each.empty()) return RunModel(options, *prompt, std::nullopt, exit_code);
+  const Result<std::string> text = ReadPrompt(options);
+  if (!text.ok()) return text.status();
   if (options.print_prompt) {
-    std::printf("%s\n", prompt->c_str());
+    std::printf("%s\n", PromptMessages(*prompt, *text).back().content.c_str());
     return {};
   }
-  const bool asked = !prompt->empty() || !options.words.empty();
+  const bool has_text = !text->empty() || !options.words.empty();
+  const bool asked = has_text || (!options.prompt.empty() && (options.interactive || !prompt->has_place));
+  if (!asked && !options.prompt.empty() && !options.interactive) {
+    return WrongUsage("The prompt " + prompt->name + " is about a text: give files with -f, words or standard input.",
+                      exit_code);
+  }
   if (!asked && !options.interactive && ::isatty(STDIN_FILENO) == 0) {
     return WrongUsage("There is no prompt, and standard input is empty.", exit_code);
   }
-  if (options.model.empty()) return WrongUsage("No model: give one with -m PATH or in $SLM_MODEL.", exit_code);
-
-  const Result<std::string> system = ReadSystemText(options);
-  if (!system.ok()) return system.status();
-  const Result<Model> model = OpenModel(kChat, options.model, options.compute.kernels);
-  if (!model.ok()) return model.status();
-  Result<Conversation> conversation = StartConversation(*model, options, *system, asked ? &*prompt : nullptr);
-  if (!conversation.ok()) return conversation.status();
-  if (asked) {
-    bool interrupted = false;
-    if (Status status = Answer(*conversation, options, *prompt, &interrupted); !status.ok()) return status;
-    if (!options.interactive) {
-      if (interrupted) *exit_code = kExitInterrupted;
-      return {};
-    }
-  }
-  Converse(*conversation, options);
-  return {};
+  return RunModel(options, *prompt, asked ? std::optional(*text) : std::nullopt, exit_code);
 }
 
 }  // namespace
@@ -248,7 +240,7 @@ int Main(int argc, char** argv) {
   ChatToolOptions options;
   AddChatOptions(app, &options);
   int exit_code = kExitOk;
-  const int failure = RunTool(app, argc, argv, [&] { return Run(options, &exit_code); });
+  const int failure = RunTool(app, argc, argv, [&] { return Run(app, options, &exit_code); });
   return exit_code != kExitOk ? exit_code : failure;
 }
 

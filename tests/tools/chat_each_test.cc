@@ -1,0 +1,218 @@
+// One prompt, many files: names, what is skipped, what is done anew, and what a crash may leave behind.
+
+#include "chat_each.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "support/test_data.h"
+#include "tools/fake_responder.h"
+#include "tools/run_program.h"
+
+namespace slm::tools {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+std::vector<std::string> Outputs(const std::vector<std::string>& paths) {
+  std::vector<std::string> names;
+  const Result<std::vector<EachFile>> files = NameAnswers(paths, "/out");
+  EXPECT_TRUE(files.ok()) << files.status().message();
+  if (files.ok()) {
+    for (const EachFile& file : *files) names.push_back(file.output.generic_string());
+  }
+  return names;
+}
+
+TEST(NameAnswersTest, NamesAreTheFilesOwn) {
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(Outputs({"/a/x.md", "/b/y.txt", "z"}), (Names{"x.md", "y.txt.md", "z.md"}));
+  EXPECT_EQ(Outputs({"/a/x.md", "/a/./x.md", "/a/b/../x.md"}), Names{"x.md"}) << "the same file";
+  EXPECT_EQ(Outputs({"/a/x.md", "/a/y.md", "/b/x.md"}), (Names{"a/x.md", "y.md", "b/x.md"}));
+  EXPECT_EQ(Outputs({"/r/a/1/x.md", "/r/b/1/x.md", "/r/x.md"}), (Names{"a/1/x.md", "b/1/x.md", "x.md"}));
+}
+
+TEST(NameAnswersTest, NothingIsReplaced) {
+  EXPECT_NE(NameAnswers({"/out/x.md"}, "/out").status().message().find("replace"), std::string::npos);
+  EXPECT_NE(NameAnswers({"/a/y", "/out/x.md"}, "/out").status().message().find("--out-dir"), std::string::npos);
+  const Status both = NameAnswers({"/a/x.txt", "/a/x.txt.md"}, "/out").status();
+  EXPECT_NE(both.message().find("x.txt.md"), std::string::npos) << both.message();
+}
+
+TEST(ReadDocumentTest, WhatIsNoTextSaysWhy) {
+  const test::TemporaryFolder folder;
+  const auto problem = [&](const std::string& path) { return ReadDocument(path, false).status().message(); };
+  EXPECT_EQ(*ReadDocument(folder.Write("good", "text"), false), "text");
+  EXPECT_NE(problem(folder.Write("zero", std::string("ab\0c", 4))).find("byte 2"), std::string::npos);
+  EXPECT_NE(problem(folder.Write("empty", " \n\t\n")).find("empty"), std::string::npos);
+  EXPECT_NE(problem(folder.path().string()).find("regular"), std::string::npos);
+  EXPECT_NE(problem("/dev/zero").find("regular"), std::string::npos);
+  EXPECT_NE(problem("nowhere").find("nowhere"), std::string::npos);
+}
+
+// A folder of files and their answers.
+class EachTest : public testing::Test {
+ protected:
+  EachTest() {
+    for (const char* name : {"a", "b", "c"}) paths_.push_back(files_.Write(name, std::string("text ") + name));
+    options_.folder = answers_.path() / "out";
+    options_.settings = "model 1";
+  }
+
+  struct Outcome {
+    EachSummary summary;
+    std::vector<Record> records;
+    std::vector<std::string> failures;
+    std::vector<std::string> said;
+  };
+  Outcome Run(FakeResponder& responder) {
+    Outcome outcome;
+    const auto count = [&](const std::vector<Message>& messages) { return responder.Count(messages); };
+    const Result<EachPlan> plan = PlanEach(paths_, prompt_, options_, count,
+                                           [&](const std::string& sentence) { outcome.said.push_back(sentence); });
+    EXPECT_TRUE(plan.ok()) << plan.status().message();
+    if (!plan.ok()) return outcome;
+    EachEvents events;
+    events.answered = [&](const Record& record) { outcome.records.push_back(record); };
+    events.failed = [&](const std::string& path, const Status& status) {
+      outcome.failures.push_back(path + ": " + status.message());
+    };
+    events.progress = [](const std::string&, const std::string&) {};
+    const Result<EachSummary> summary =
+        RunEach(*plan, prompt_, options_, {}, responder, {.model = "M"}, EnergyMeter("/nowhere"), cancel_, events);
+    EXPECT_TRUE(summary.ok()) << summary.status().message();
+    if (summary.ok()) outcome.summary = *summary;
+    return outcome;
+  }
+  // Runs with a model that repeats the text, and tells which files it was asked about.
+  std::string Asked() {
+    FakeResponder responder(1000, [](const std::string& user) { return GenerateResult{.text = user}; });
+    Run(responder);
+    std::string asked;
+    for (const std::vector<Message>& request : responder.requests) asked += request.back().content.back();
+    return asked;
+  }
+  std::string Answer(const std::string& name) { return test::ReadFile(options_.folder / name); }
+
+  test::TemporaryFolder files_;
+  test::TemporaryFolder answers_;
+  std::vector<std::string> paths_;
+  EachOptions options_;
+  ChatPrompt prompt_ = {.system = "s", .before = "Repeat: "};
+  CancelToken cancel_;
+};
+
+TEST_F(EachTest, EachFileIsAnsweredOnce) {
+  EXPECT_EQ(Asked(), "abc");
+  EXPECT_EQ(Answer("b.md"), "Repeat: text b\n");
+  EXPECT_EQ(Asked(), "");
+  EXPECT_EQ(Answer("b.md"), "Repeat: text b\n");
+  fs::remove(options_.folder / "b.md");
+  EXPECT_EQ(Asked(), "b");
+  options_.overwrite = true;
+  EXPECT_EQ(Asked(), "abc");
+}
+
+TEST_F(EachTest, WhatChangedIsAnsweredAnew) {
+  EXPECT_EQ(Asked(), "abc");
+  files_.Write("c", "longer text c");
+  EXPECT_EQ(Asked(), "c");
+  EXPECT_EQ(Answer("c.md"), "Repeat: longer text c\n");
+  prompt_.before = "Say: ";
+  EXPECT_EQ(Asked(), "abc");
+  options_.settings = "model 2";
+  EXPECT_EQ(Asked(), "abc");
+  EXPECT_EQ(Asked(), "");
+}
+
+TEST_F(EachTest, AnAnswerThatIsNotKnownStays) {
+  fs::create_directories(options_.folder);
+  answers_.Write("out/b.md", "somebody's own");
+  FakeResponder responder(1000, [](const std::string& user) { return GenerateResult{.text = user}; });
+  const Outcome outcome = Run(responder);
+  EXPECT_EQ(outcome.summary.skipped, 1);
+  ASSERT_EQ(outcome.said.size(), 1u);
+  EXPECT_NE(outcome.said[0].find("b.md"), std::string::npos);
+  EXPECT_EQ(Answer("b.md"), "somebody's own");
+}
+
+TEST_F(EachTest, OneFailureDoesNotStopTheRest) {
+  paths_.insert(paths_.begin() + 1, {"nowhere", files_.Write("long", std::string(2000, 'x'))});
+  FakeResponder responder(1000, [](const std::string& user) -> Result<GenerateResult> {
+    if (user.ends_with('b')) return Status(StatusCode::kInvalidNumber, "NaN");
+    return GenerateResult{.text = user};
+  });
+  const Outcome outcome = Run(responder);
+  EXPECT_EQ(outcome.summary.answered, 2);
+  EXPECT_EQ(outcome.summary.failed, 3);
+  ASSERT_EQ(outcome.failures.size(), 3u);
+  EXPECT_NE(outcome.failures[0].find("nowhere"), std::string::npos);
+  EXPECT_NE(outcome.failures[1].find("1000"), std::string::npos) << outcome.failures[1];
+  EXPECT_NE(outcome.failures[2].find("NaN"), std::string::npos);
+  EXPECT_FALSE(fs::exists(options_.folder / "b.md"));
+  ASSERT_EQ(outcome.records.size(), 2u);
+  EXPECT_EQ(outcome.records[1].model, "M");
+  EXPECT_EQ(outcome.records[1].file, paths_.back());
+  EXPECT_EQ(outcome.records[1].output, (options_.folder / "c.md").string());
+}
+
+TEST_F(EachTest, StoppedInTheMiddleItGoesOn) {
+  FakeResponder responder(1000, [this](const std::string& user) {
+    if (user.ends_with('b')) cancel_.Cancel();
+    return GenerateResult{.finish_reason = cancel_.cancelled() ? FinishReason::kCancelled : FinishReason::kEndOfTurn,
+                          .text = "half"};
+  });
+  const Outcome outcome = Run(responder);
+  EXPECT_TRUE(outcome.summary.interrupted);
+  EXPECT_EQ(outcome.summary.answered, 1);
+  EXPECT_EQ(outcome.summary.left, 2);
+  EXPECT_EQ(responder.requests.size(), 2u);
+  EXPECT_FALSE(fs::exists(options_.folder / "b.md")) << "half an answer is none";
+  cancel_.Reset();
+  EXPECT_EQ(Asked(), "bc");
+}
+
+TEST_F(EachTest, WhatACrashLeavesDoesNoHarm) {
+  EXPECT_EQ(Asked(), "abc");
+  const std::string log = Answer(".slm-chat.jsonl");
+  // An answer that was being written, and a line of the log that was.
+  answers_.Write("out/.b.md.part", "hal");
+  answers_.Write("out/.slm-chat.jsonl", log.substr(0, log.size() - 5));
+  files_.Write("a", "new text a");
+  // The line of "c" is lost, so it is not known what c.md answers: it stays, whole as it is.
+  EXPECT_EQ(Asked(), "a");
+  EXPECT_EQ(Answer("c.md"), "Repeat: text c\n");
+  EXPECT_EQ(Asked(), "");
+  answers_.Write("out/.slm-chat.jsonl", "\n[]\n{}\nnonsense\n{\"output\":1,\"fingerprint\":2}\n" + log);
+  EXPECT_EQ(Asked(), "a") << "of the old log";
+}
+
+TEST_F(EachTest, AFolderThatCantBeWrittenIsAnError) {
+  options_.folder = fs::path(paths_[0]) / "out";
+  const auto count = [](const std::vector<Message>&) -> Result<std::int32_t> { return 1; };
+  EXPECT_EQ(PlanEach(paths_, prompt_, options_, count, {}).status().code(), StatusCode::kIoError);
+}
+
+TEST(ReplaceFileTest, ReplacesOrFails) {
+  const test::TemporaryFolder folder;
+  const fs::path path = folder.path() / "new" / "file.md";
+  ASSERT_TRUE(ReplaceFile(path, "one").ok());
+  ASSERT_TRUE(ReplaceFile(path, "two").ok());
+  EXPECT_EQ(test::ReadFile(path), "two");
+  EXPECT_EQ(std::distance(fs::directory_iterator(path.parent_path()), fs::directory_iterator()), 1);
+  EXPECT_EQ(ReplaceFile(path / "below", "x").code(), StatusCode::kIoError);
+}
+
+TEST(FingerprintTest, IsFnv1a) {
+  EXPECT_EQ(Fingerprint(""), 0xCBF29CE484222325u);
+  EXPECT_EQ(Fingerprint("a"), 0xAF63DC4C8601EC8Cu);
+  EXPECT_EQ(Fingerprint("foobar"), 0x85944171F73967E8u);
+}
+
+}  // namespace
+
+}  // namespace slm::tools

@@ -1,0 +1,202 @@
+#include "chat_each.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+
+namespace slm::tools {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+// A file's text in its prompt.
+Result<std::string> ReadTask(const EachTask& task, const EachOptions& options, bool warn) {
+  Result<std::string> text = ReadDocument(task.file.path, warn);
+  if (!text.ok() || !options.wrap) return text;
+  return options.wrap(task.file.path, *text);
+}
+
+std::uint64_t FingerprintOf(const std::vector<Message>& messages, const EachOptions& options) {
+  std::string all = options.settings;
+  for (const Message& message : messages) {
+    all += '\0' + std::to_string(static_cast<int>(message.role)) + '\0' + message.content;
+  }
+  return Fingerprint(all);
+}
+
+std::string Duration(double seconds) {
+  if (seconds < 90) return std::to_string(std::lround(seconds)) + " s";
+  if (seconds < 90 * 60) return std::to_string(std::lround(seconds / 60)) + " min";
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.1f h", seconds / 3600);
+  return text;
+}
+
+// How long the rest takes, from what was done.
+class RemainingTime {
+ public:
+  explicit RemainingTime(const EachPlan& plan) {
+    for (const EachTask& task : plan.tasks) {
+      if (!task.done && task.problem.ok()) tokens_left_ += task.tokens + kAnswer;
+    }
+  }
+
+  void Done(const EachTask& task, bool answered) {
+    if (answered) tokens_done_ += task.tokens + kAnswer;
+    tokens_left_ -= task.tokens + kAnswer;
+  }
+
+  // "" before anything is done.
+  std::string text() const {
+    if (tokens_done_ == 0) return "";
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+    return "; about " + Duration(seconds * static_cast<double>(tokens_left_) / static_cast<double>(tokens_done_)) +
+           " left";
+  }
+
+ private:
+  // A file takes the time of its answer too, which is about as long as that of reading this many tokens.
+  static constexpr std::int64_t kAnswer = 1000;
+
+  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  std::int64_t tokens_done_ = 0;
+  std::int64_t tokens_left_ = 0;
+};
+
+class EachRun {
+ public:
+  EachRun(const ChatPrompt& prompt, const EachOptions& options, const LongOptions& long_options, Responder& responder,
+          const Record& record, const EnergyMeter& energy)
+      : prompt_(prompt),
+        options_(options),
+        long_options_(long_options),
+        responder_(responder),
+        record_(record),
+        energy_(energy) {}
+
+  // Answers a file and writes that down. A record that was cancelled has that finish reason, and is not written.
+  Result<Record> Answer(const EachTask& task, AnswerLog* log) {
+    // Read again rather than kept: all files together may be large, and one may have changed since the plan.
+    const Result<std::string> text = ReadTask(task, options_, /*warn=*/true);
+    if (!text.ok()) return text.status();
+    LongOptions options = long_options_;
+    if (options.say) {
+      options.say = [&](const std::string& sentence) { long_options_.say(task.file.path + ": " + sentence); };
+    }
+    const EnergySpan span(energy_);
+    Result<LongAnswer> answer = AnswerText(responder_, prompt_, *text, options, {});
+    if (!answer.ok()) return answer.status();
+    Record record = record_;
+    record.file = task.file.path;
+    record.result = std::move(answer->result);
+    record.parts = std::move(answer->parts);
+    record.joules = span.Joules();
+    if (record.result.finish_reason == FinishReason::kCancelled) return record;
+
+    std::string contents = record.result.text;
+    if (!contents.empty() && !contents.ends_with('\n')) contents += '\n';
+    const fs::path output = options_.folder / task.file.output;
+    if (Status status = ReplaceFile(output, contents); !status.ok()) return status;
+    record.output = output.string();
+    // In this order: an answer without its line is still an answer, a line without its answer would be a lie.
+    const Status status = log->Add(task.file.output, FingerprintOf(PromptMessages(prompt_, *text), options_));
+    if (!status.ok()) return status;
+    return record;
+  }
+
+ private:
+  const ChatPrompt& prompt_;
+  const EachOptions& options_;
+  const LongOptions& long_options_;
+  Responder& responder_;
+  const Record& record_;
+  const EnergyMeter& energy_;
+};
+
+std::string Describe(const Record& record) {
+  const GenerateResult& result = record.result;
+  return std::to_string(result.prompt_tokens) + " tokens read, " + std::to_string(result.cached_tokens) +
+         " known before, " + std::to_string(result.generated_tokens) + " written in " +
+         Duration(result.prompt_seconds + result.generate_seconds) +
+         (result.finish_reason == FinishReason::kMaxTokens ? ", the most an answer may have" : "") +
+         (result.finish_reason == FinishReason::kContextFull ? ", where the context was full" : "") +
+         (result.text.empty() ? ", an empty answer" : "");
+}
+
+}  // namespace
+
+Result<EachPlan> PlanEach(const std::vector<std::string>& paths, const ChatPrompt& prompt, const EachOptions& options,
+                          const std::function<Result<std::int32_t>(const std::vector<Message>&)>& count,
+                          const std::function<void(const std::string&)>& say) {
+  Result<std::vector<EachFile>> files = NameAnswers(paths, options.folder);
+  if (!files.ok()) return files.status();
+  const Result<AnswerLog> log = AnswerLog::Open(options.folder);
+  if (!log.ok()) return log.status();
+  EachPlan plan;
+  for (EachFile& file : *files) {
+    EachTask& task = plan.tasks.emplace_back(EachTask{.file = std::move(file), .problem = {}});
+    const Result<std::string> text = ReadTask(task, options, /*warn=*/false);
+    task.problem = text.status();
+    if (!text.ok()) continue;
+    const std::vector<Message> messages = PromptMessages(prompt, *text);
+    if (!options.overwrite) {
+      const AnswerLog::State state = log->Find(task.file.output, FingerprintOf(messages, options));
+      task.done = state == AnswerLog::State::kSame || state == AnswerLog::State::kUnknown;
+      if (state == AnswerLog::State::kUnknown) {
+        say((options.folder / task.file.output).string() +
+            " is there already, though not known to come from this prompt, and stays; --overwrite replaces it");
+      }
+    }
+    if (task.done) continue;
+    const Result<std::int32_t> tokens = count(messages);
+    task.problem = tokens.status();
+    if (!tokens.ok()) continue;
+    task.tokens = *tokens;
+    plan.most_tokens = std::max(plan.most_tokens, task.tokens);
+  }
+  return plan;
+}
+
+Result<EachSummary> RunEach(const EachPlan& plan, const ChatPrompt& prompt, const EachOptions& options,
+                            const LongOptions& long_options, Responder& responder, const Record& record,
+                            const EnergyMeter& energy, const CancelToken& cancel, const EachEvents& events) {
+  Result<AnswerLog> log = AnswerLog::Open(options.folder);
+  if (!log.ok()) return log.status();
+  EachRun run(prompt, options, long_options, responder, record, energy);
+  RemainingTime remaining(plan);
+  EachSummary summary;
+  for (std::size_t i = 0; i < plan.tasks.size(); ++i) {
+    const EachTask& task = plan.tasks[i];
+    if (task.done) {
+      ++summary.skipped;
+      continue;
+    }
+    if (summary.interrupted || cancel.cancelled()) {
+      summary.interrupted = true;
+      ++summary.left;
+      continue;
+    }
+    const Result<Record> answer = task.problem.ok() ? run.Answer(task, &*log) : Result<Record>(task.problem);
+    if (!answer.ok()) {
+      ++summary.failed;
+      if (task.problem.ok()) remaining.Done(task, false);
+      events.failed(task.file.path, answer.status());
+      continue;
+    }
+    if (answer->result.finish_reason == FinishReason::kCancelled) {
+      summary.interrupted = true;
+      ++summary.left;
+      continue;
+    }
+    ++summary.answered;
+    remaining.Done(task, true);
+    events.answered(*answer);
+    events.progress(task.file.path, std::to_string(i + 1) + " of " + std::to_string(plan.tasks.size()) + ": " +
+                                        Describe(*answer) + remaining.text());
+  }
+  return summary;
+}
+
+}  // namespace slm::tools

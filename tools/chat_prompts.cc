@@ -1,0 +1,330 @@
+#include "chat_prompts.h"
+
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <map>
+#include <set>
+#include <system_error>
+
+#include "chat_input.h"
+
+namespace slm::tools {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::string_view kPlace = "{{text}}";
+
+Status Invalid(const fs::path& path, const std::string& what) {
+  return Status(StatusCode::kInvalidArgument, "The prompt " + path.string() + " is not valid: " + what);
+}
+
+// Without line breaks at both ends.
+std::string_view Trim(std::string_view text) {
+  while (text.starts_with('\n')) text.remove_prefix(1);
+  while (text.ends_with('\n')) text.remove_suffix(1);
+  return text;
+}
+
+// A file's YAML and what follows it.
+struct Contents {
+  std::string front;
+  std::string body;
+};
+
+Result<Contents> CutFrontMatter(std::string_view text, const fs::path& path) {
+  std::string lines(text);
+  std::erase(lines, '\r');
+  constexpr std::string_view kFence = "---\n";
+  if (!lines.starts_with(kFence)) {
+    return Invalid(path,
+                   "it must begin with a line \"---\", then \"name: ...\" and \"description: ...\" and another "
+                   "line \"---\".");
+  }
+  lines += '\n';
+  const std::size_t end = lines.find("\n---\n", kFence.size() - 1);
+  if (end == std::string::npos) return Invalid(path, "the line \"---\" that ends the settings is missing.");
+  return Contents{.front = lines.substr(kFence.size(), end + 1 - kFence.size()), .body = lines.substr(end + 5)};
+}
+
+// Reads the front matter. Throws YAML::Exception at what is no YAML.
+class FrontMatter {
+ public:
+  FrontMatter(const fs::path& path, ChatPrompt* prompt) : path_(path), prompt_(*prompt) {}
+
+  Status Read(const std::string& text) {
+    const YAML::Node root = YAML::Load(text);
+    const Status status =
+        ForEach(root, "", [this](const std::string& key, const YAML::Node& value) { return ReadKey(key, value); });
+    if (!status.ok()) return status;
+    if (prompt_.name != path_.stem().string()) {
+      return Invalid(path_, "\"name\" must be the file's name without .md, which is \"" + path_.stem().string() +
+                                "\", but is \"" + prompt_.name + "\".");
+    }
+    return prompt_.description.empty() ? Invalid(path_, "\"description\" is missing.") : Status();
+  }
+
+ private:
+  template <typename ReadValue>
+  Status ForEach(const YAML::Node& node, const std::string& where, const ReadValue& read) const {
+    if (!node.IsMap())
+      return Invalid(path_, (where.empty() ? "the front matter" : where) + " must be \"key: value\" lines.");
+    std::set<std::string> seen;
+    for (const auto& entry : node) {
+      const std::string key = entry.first.as<std::string>();
+      if (!seen.insert(key).second) return Invalid(path_, "\"" + key + "\" is there twice.");
+      if (Status status = read(key, entry.second); !status.ok()) return status;
+    }
+    return {};
+  }
+
+  Status ReadKey(const std::string& key, const YAML::Node& value) {
+    if (key == "name") return ReadText(key, value, &prompt_.name);
+    if (key == "description") return ReadText(key, value, &prompt_.description);
+    if (key == "settings") {
+      return ForEach(value, "\"settings\"",
+                     [this](const std::string& name, const YAML::Node& setting) { return ReadSetting(name, setting); });
+    }
+    return Invalid(path_, "the key \"" + key + "\" is not known; there are name, description and settings.");
+  }
+
+  Status ReadText(const std::string& key, const YAML::Node& value, std::string* text) const {
+    if (!value.IsScalar() || value.Scalar().empty()) return Invalid(path_, "\"" + key + "\" must be a text.");
+    *text = value.Scalar();
+    return {};
+  }
+
+  Status ReadSetting(const std::string& key, const YAML::Node& value) {
+    PromptSettings& settings = prompt_.settings;
+    if (key == "stop") return ReadStop(value);
+    std::string text;
+    if (Status status = ReadText(key, value, &text); !status.ok()) return status;
+    if (key == "interactive") {
+      if (text != "true" && text != "false") return Invalid(path_, "\"interactive\" must be true or false.");
+      settings.interactive = text == "true";
+      return {};
+    }
+    if (key == "max-tokens") {
+      std::int32_t count = 0;
+      const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+      if (error != std::errc() || end != text.data() + text.size() || count < 1) {
+        return Invalid(path_, "\"max-tokens\" must be a number above 0, but is \"" + text + "\".");
+      }
+      settings.max_tokens = count;
+      return {};
+    }
+    SamplerOptions scratch;
+    const Status status = SetSamplerOption(key, text, &scratch);
+    if (!status.ok()) {
+      return Invalid(path_,
+                     "setting \"" + key + "\": " + status.message() +
+                         " There are the sampling options by their names on the command line without \"--\", and "
+                         "max-tokens, stop and interactive.");
+    }
+    settings.sampling.push_back({.name = key, .value = text});
+    return {};
+  }
+
+  Status ReadStop(const YAML::Node& value) {
+    std::vector<YAML::Node> texts;
+    if (value.IsSequence()) {
+      for (const YAML::Node& text : value) texts.push_back(text);
+    } else {
+      texts.push_back(value);
+    }
+    for (const YAML::Node& text : texts) {
+      if (!text.IsScalar() || text.Scalar().empty())
+        return Invalid(path_, "\"stop\" must be a text or a list of texts.");
+      prompt_.settings.stop.push_back(text.Scalar());
+    }
+    return {};
+  }
+
+  const fs::path& path_;
+  ChatPrompt& prompt_;
+};
+
+// What is below a heading.
+struct Section {
+  Role role = Role::kUser;
+  std::string text;
+};
+
+std::optional<Role> HeadingRole(std::string_view line) {
+  while (line.ends_with(' ')) line.remove_suffix(1);
+  if (line == "# System") return Role::kSystem;
+  if (line == "# User") return Role::kUser;
+  if (line == "# Assistant") return Role::kAssistant;
+  return std::nullopt;
+}
+
+Result<std::vector<Section>> CutSections(std::string_view body, const fs::path& path) {
+  std::vector<Section> sections;
+  std::string before;
+  while (!body.empty()) {
+    const std::size_t size = std::min(body.find('\n'), body.size() - 1) + 1;
+    const std::string_view line = body.substr(0, size);
+    body.remove_prefix(size);
+    if (const std::optional<Role> role = HeadingRole(Trim(line))) {
+      sections.push_back({.role = *role, .text = ""});
+    } else {
+      (sections.empty() ? before : sections.back().text) += line;
+    }
+  }
+  for (Section& section : sections) section.text = Trim(section.text);
+  before = Trim(before);
+  if (sections.empty()) return std::vector<Section>{{.role = Role::kUser, .text = before}};
+  if (!before.empty())
+    return Invalid(path, "there is text before the first heading: \"" + before.substr(0, 60) + "\".");
+  return sections;
+}
+
+// A system text, pairs of user and assistant, and a last user.
+Status CheckSections(const std::vector<Section>& sections, const fs::path& path) {
+  const std::size_t first = sections[0].role == Role::kSystem ? 1 : 0;
+  for (std::size_t i = first; i < sections.size(); ++i) {
+    const Role expected = (i - first) % 2 == 0 ? Role::kUser : Role::kAssistant;
+    if (sections[i].role != expected) {
+      return Invalid(path, "section " + std::to_string(i + 1) + " must be \"# " +
+                               (expected == Role::kUser ? "User" : "Assistant") +
+                               "\": one \"# System\" may come first, then users and assistants in turn.");
+    }
+  }
+  if ((sections.size() - first) % 2 == 0) return Invalid(path, "the last section must be \"# User\".");
+  for (const Section& section : sections) {
+    if (section.text.empty()) return Invalid(path, "a section is empty.");
+    const bool last = &section == &sections.back();
+    const std::size_t place = section.text.find(kPlace);
+    if (place != std::string::npos && (!last || section.text.find(kPlace, place + 1) != std::string::npos)) {
+      return Invalid(path, "{{text}} may be there once, in the last section.");
+    }
+  }
+  return {};
+}
+
+Status ReadBody(std::string_view body, const fs::path& path, ChatPrompt* prompt) {
+  const Result<std::vector<Section>> sections = CutSections(body, path);
+  if (!sections.ok()) return sections.status();
+  if (Status status = CheckSections(*sections, path); !status.ok()) return status;
+  for (const Section& section : *sections) {
+    if (&section == &sections->back()) break;
+    if (section.role == Role::kSystem) {
+      prompt->system = section.text;
+    } else {
+      prompt->examples.push_back({.role = section.role, .content = section.text});
+    }
+  }
+  const std::string& user = sections->back().text;
+  const std::size_t place = user.find(kPlace);
+  prompt->has_place = place != std::string::npos;
+  prompt->before = place == std::string::npos ? user + "\n\n" : user.substr(0, place);
+  prompt->after = place == std::string::npos ? "" : user.substr(place + kPlace.size());
+  return {};
+}
+
+std::string Environment(const char* name) {
+  const char* const value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+std::string NamesOf(const std::vector<ChatPrompt>& prompts) {
+  std::string names;
+  for (const ChatPrompt& prompt : prompts) names += (names.empty() ? "" : ", ") + prompt.name;
+  return names.empty() ? "none" : names;
+}
+
+Result<ChatPrompt> ReadPromptFile(const fs::path& path) {
+  const Result<std::string> contents = ReadTextFile(path.string());
+  if (!contents.ok()) return contents.status();
+  return ParsePrompt(*contents, path);
+}
+
+}  // namespace
+
+Result<ChatPrompt> ParsePrompt(std::string_view contents, const fs::path& path) {
+  const Result<Contents> cut = CutFrontMatter(contents, path);
+  if (!cut.ok()) return cut.status();
+  ChatPrompt prompt;
+  prompt.path = path;
+  try {
+    if (Status status = FrontMatter(path, &prompt).Read(cut->front); !status.ok()) return status;
+  } catch (const YAML::Exception& error) {
+    // The mark counts from 0, and the first line of the file is before the YAML.
+    const std::string line = error.mark.is_null() ? "" : "line " + std::to_string(error.mark.line + 2) + ": ";
+    return Invalid(path, line + error.msg + ".");
+  }
+  if (Status status = ReadBody(cut->body, path, &prompt); !status.ok()) return status;
+  return prompt;
+}
+
+std::vector<Message> PromptMessages(const ChatPrompt& prompt, std::string_view text) {
+  std::vector<Message> messages;
+  if (!prompt.system.empty()) messages.push_back({.role = Role::kSystem, .content = prompt.system});
+  messages.insert(messages.end(), prompt.examples.begin(), prompt.examples.end());
+  text = Trim(text);
+  const std::string user = text.empty() ? JoinBlocks({prompt.before, std::string(Trim(prompt.after))})
+                                        : prompt.before + std::string(text) + prompt.after;
+  messages.push_back({.role = Role::kUser, .content = std::string(Trim(user))});
+  return messages;
+}
+
+std::vector<fs::path> PromptFolders() {
+  std::vector<fs::path> folders;
+  const std::string config = Environment("XDG_CONFIG_HOME");
+  const std::string home = Environment("HOME");
+  if (!config.empty()) {
+    folders.push_back(fs::path(config) / "slm-chat" / "prompts");
+  } else if (!home.empty()) {
+    folders.push_back(fs::path(home) / ".config" / "slm-chat" / "prompts");
+  }
+  if (const std::string shipped = Environment("SLM_PROMPTS"); !shipped.empty()) {
+    folders.emplace_back(shipped);
+    return folders;
+  }
+  std::error_code error;
+  const fs::path program = fs::read_symlink("/proc/self/exe", error);
+  if (!error) folders.push_back(program.parent_path().parent_path() / "share" / "slm-chat" / "prompts");
+  return folders;
+}
+
+Result<ChatPrompt> FindPrompt(const std::string& name, const std::vector<fs::path>& folders) {
+  if (name.ends_with(".md")) return ReadPromptFile(name);
+  const bool plain = !name.empty() && name.find('/') == std::string::npos;
+  for (const fs::path& folder : folders) {
+    const fs::path path = folder / (name + ".md");
+    std::error_code ignored;  // a folder that can't be read has no prompts
+    if (plain && fs::exists(path, ignored)) return ReadPromptFile(path);
+  }
+  std::string message = "There is no prompt \"" + name + "\". There are: ";
+  std::vector<Status> problems;
+  message += NamesOf(ListPrompts(folders, &problems)) + ". Prompts are files NAME.md in";
+  for (const fs::path& folder : folders) message += (&folder == &folders[0] ? " " : " or ") + folder.string();
+  return Status(StatusCode::kNotFound, message + "; a path that ends in .md may be given instead of a name.");
+}
+
+std::vector<ChatPrompt> ListPrompts(const std::vector<fs::path>& folders, std::vector<Status>* problems) {
+  std::map<std::string, ChatPrompt> prompts;
+  std::set<std::string> seen;
+  for (const fs::path& folder : folders) {
+    std::error_code error;
+    for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+      const fs::path& path = it->path();
+      if (path.extension() != ".md" || !seen.insert(path.stem().string()).second) continue;
+      Result<ChatPrompt> prompt = ReadPromptFile(path);
+      if (prompt.ok()) {
+        prompts.emplace(prompt->name, *std::move(prompt));
+      } else {
+        problems->push_back(prompt.status());
+      }
+    }
+  }
+  std::vector<ChatPrompt> sorted;
+  for (auto& [name, prompt] : prompts) sorted.push_back(std::move(prompt));
+  return sorted;
+}
+
+}  // namespace slm::tools

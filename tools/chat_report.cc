@@ -1,0 +1,67 @@
+#include "chat_report.h"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+namespace slm::tools {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json TextOrNull(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
+
+std::string ToLine(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n'; }
+
+}  // namespace
+
+std::string ToJsonLine(const Record& record) {
+  const GenerateResult& result = record.result;
+  Json json = {{"model", record.model},
+               {"file", TextOrNull(record.file)},
+               {"text", result.text},
+               {"finish_reason", FinishReasonName(result.finish_reason)},
+               {"prompt_tokens", result.prompt_tokens},
+               {"cached_tokens", result.cached_tokens},
+               {"generated_tokens", result.generated_tokens},
+               {"prompt_seconds", result.prompt_seconds},
+               {"generate_seconds", result.generate_seconds},
+               {"joules", record.joules ? Json(*record.joules) : Json(nullptr)},
+               {"seed", record.seed}};
+  if (!record.output.empty()) json["output"] = record.output;
+  if (!record.parts.empty()) {
+    Json parts = Json::array();
+    for (const PartRecord& part : record.parts) {
+      parts.push_back({{"begin", part.range.begin},
+                       {"end", part.range.end},
+                       {"prompt_tokens", part.prompt_tokens},
+                       {"generated_tokens", part.generated_tokens}});
+    }
+    json["parts"] = std::move(parts);
+  }
+  return ToLine(json);
+}
+
+std::string ErrorToJsonLine(const std::string& model, const std::string& file, const std::string& error) {
+  return ToLine({{"model", model}, {"file", TextOrNull(file)}, {"error", error}});
+}
+
+void AddResult(const GenerateResult& result, GenerateResult* sum) {
+  sum->finish_reason = result.finish_reason;
+  sum->text = result.text;
+  sum->prompt_tokens += result.prompt_tokens;
+  sum->cached_tokens += result.cached_tokens;
+  sum->reread_tokens += result.reread_tokens;
+  sum->forgotten_tokens += result.forgotten_tokens;
+  sum->forgotten_messages += result.forgotten_messages;
+  sum->generated_tokens += result.generated_tokens;
+  sum->prompt_seconds += result.prompt_seconds;
+  sum->generate_seconds += result.generate_seconds;
+}
+
+std::optional<double> EnergySpan::Joules() const {
+  const double joules = meter_.Joules() - begin_;
+  return std::isfinite(joules) ? std::optional(joules) : std::nullopt;
+}
+
+}  // namespace slm::tools
