@@ -21,8 +21,10 @@ struct ChatToolOptions {
   std::vector<std::string> words;
   std::vector<std::string> files;
   std::string system;
-  std::string format = "auto";
+  std::string template_file;
   bool raw = false;
+  std::string session;
+  bool forget_oldest = false;
 
   SamplerOptions sampler = {};
   std::optional<std::uint64_t> seed;
@@ -33,6 +35,8 @@ struct ChatToolOptions {
   std::int32_t context = 0;
 
   bool interactive = false;
+  bool no_history = false;
+  std::string color = "auto";
   bool stats = false;
   bool verbose = false;
   bool print_prompt = false;

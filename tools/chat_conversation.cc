@@ -1,0 +1,279 @@
+#include "chat_conversation.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <system_error>
+#include <utility>
+
+#include "chat_input.h"
+#include "slm/machine.h"
+#include "tool_main.h"
+
+namespace slm::tools {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+double Rate(std::int64_t tokens, double seconds) { return seconds > 0 ? static_cast<double>(tokens) / seconds : 0; }
+
+// With a large model a batch takes long enough to be a measure of progress, and to wait for after Ctrl-C.
+std::int32_t BatchSize(const Model& model) {
+  constexpr std::uint64_t kLargeModel = 500'000'000;
+  return model.bytes_per_token() > kLargeModel ? 128 : 512;
+}
+
+}  // namespace
+
+std::string MemoryText(std::uint64_t bytes) {
+  char text[32];
+  const bool large = bytes >= 1'000'000'000;
+  std::snprintf(text, sizeof(text), large ? "%.1f GB" : "%.1f MB", static_cast<double>(bytes) / (large ? 1e9 : 1e6));
+  return text;
+}
+
+std::string StatsLine(const GenerateResult& result) {
+  char text[256];
+  std::snprintf(text, sizeof(text),
+                "[prompt: %d tokens read, %d from the cache, %.1f tokens/s; answer: %d tokens, %.1f tokens/s; %s]",
+                result.prompt_tokens, result.cached_tokens, Rate(result.prompt_tokens, result.prompt_seconds),
+                result.generated_tokens, Rate(result.generated_tokens, result.generate_seconds),
+                std::string(FinishReasonName(result.finish_reason)).c_str());
+  return text;
+}
+
+Result<Conversation> Conversation::Start(const Model& model, const ChatToolOptions& options, const std::string& system,
+                                         const std::string* prompt) {
+  Conversation conversation(model, options);
+  if (Status status = conversation.Open(system, prompt); !status.ok()) return status;
+  return conversation;
+}
+
+Status Conversation::Open(const std::string& system, const std::string* prompt) {
+  if (options_.context > 0) WarnBeyondTraining(kChat, model_, options_.context);
+  if (!options_.template_file.empty()) {
+    Result<std::string> source = ReadTextFile(options_.template_file);
+    if (!source.ok()) return source.status();
+    template_source_ = *std::move(source);
+  }
+  ChatOptions chat = ToChatOptions();
+  chat.system = system;
+  std::error_code error;
+  if (!options_.session.empty() && fs::exists(options_.session, error)) {
+    if (Status status = Load(options_.session, options_.context); !status.ok()) return status;
+    if (!system.empty()) chat_->SetSystem(system);
+    return {};
+  }
+  if (prompt != nullptr && options_.context == 0) {
+    const Result<std::int32_t> context = ContextFor(chat, *prompt);
+    if (!context.ok()) return context.status();
+    chat.session.context_length = *context;
+  }
+  if (options_.raw) {
+    Result<Session> session = Session::Create(model_, chat.session);
+    if (!session.ok()) return session.status();
+    session_ = *std::move(session);
+    sampler_ = Sampler(options_.sampler);
+    return {};
+  }
+  Result<Chat> created = Chat::Create(model_, chat);
+  if (!created.ok()) return created.status();
+  chat_ = *std::move(created);
+  return {};
+}
+
+ChatOptions Conversation::ToChatOptions() const {
+  SessionOptions session = ToSessionOptions(options_.compute, options_.context);
+  session.batch_size = BatchSize(model_);
+  return {.chat_template = template_source_,
+          .session = session,
+          .sampler = options_.sampler,
+          .forget_oldest = options_.forget_oldest};
+}
+
+// 0, the default, if that is enough for the prompt and an answer.
+Result<std::int32_t> Conversation::ContextFor(const ChatOptions& chat, const std::string& prompt) const {
+  constexpr std::int64_t kDefaultContext = 4096;
+  constexpr std::int64_t kForTheAnswer = 1024;
+  std::int64_t tokens = 0;
+  if (options_.raw) {
+    const Result<std::vector<Token>> encoded = model_.tokenizer().Encode(prompt, {.add_special = true});
+    if (!encoded.ok()) return encoded.status();
+    tokens = std::ssize(*encoded);
+  } else {
+    const Result<std::int32_t> counted = CountPromptTokens(model_, {{.role = Role::kUser, .content = prompt}}, chat);
+    if (!counted.ok()) return counted.status();
+    tokens = *counted;
+  }
+  const std::int64_t needed = tokens + (options_.max_tokens >= 0 ? options_.max_tokens : kForTheAnswer);
+  if (needed <= std::min<std::int64_t>(kDefaultContext, model_.context_length())) return 0;
+  const auto context = static_cast<std::int32_t>(std::min<std::int64_t>(needed, model_.context_length()));
+  if (context <= kDefaultContext) return 0;
+  SessionOptions session = chat.session;
+  session.context_length = context;
+  const Result<MemoryEstimate> memory = EstimateMemory(model_, session);
+  if (!memory.ok()) return memory.status();
+  style_.Note("The prompt has " + std::to_string(tokens) + " tokens; a context of " + std::to_string(context) +
+              " tokens takes " + MemoryText(memory->session_bytes()) + " of memory.");
+  return context;
+}
+
+Status Conversation::SetSampler(const SamplerOptions& sampler) {
+  Status status = chat_ ? chat_->SetSampler(sampler) : Sampler::Validate(sampler);
+  if (!status.ok()) return status;
+  if (!chat_) sampler_ = Sampler(sampler);
+  options_.sampler = sampler;
+  return {};
+}
+
+Status Conversation::Resize(std::int32_t context_length) {
+  SessionOptions session = ToChatOptions().session;
+  session.context_length = context_length;
+  const Result<MemoryEstimate> memory = EstimateMemory(model_, session);
+  if (!memory.ok()) return memory.status();
+  const std::uint64_t now = this->session().kv_bytes() + this->session().scratch_bytes();
+  style_.Note("A context of " + std::to_string(context_length) + " tokens takes " +
+              MemoryText(memory->session_bytes()) + " of memory (now: " + MemoryText(now) +
+              "). The next answer reads the conversation from its beginning.");
+  const std::uint64_t available = DescribeMachine().available_bytes;
+  if (available != 0 && memory->session_bytes() > available + now) {
+    return Status(StatusCode::kOutOfMemory, "Only " + MemoryText(available) + " of memory can be had now.");
+  }
+  WarnBeyondTraining(kChat, model_, context_length);
+  if (chat_) {
+    if (Status status = chat_->Resize(context_length); !status.ok()) return status;
+  } else {
+    Result<Session> created = Session::Create(model_, session);
+    if (!created.ok()) return created.status();
+    session_ = *std::move(created);
+  }
+  options_.context = context_length;
+  return {};
+}
+
+Status Conversation::Save(const fs::path& path) {
+  std::error_code error;
+  const fs::path absolute = fs::weakly_canonical(path, error);
+  if (error) return Status(StatusCode::kIoError, "Cannot save to " + path.string() + ": " + error.message() + ".");
+  const bool own = std::ranges::find(own_files_, absolute) != own_files_.end();
+  if (!own && fs::exists(absolute, error)) {
+    return Status(StatusCode::kInvalidArgument,
+                  path.string() + " exists and is not of this conversation. Choose another name, or remove it.");
+  }
+  if (Status status = chat_->Save(absolute); !status.ok()) return status;
+  if (!own) own_files_.push_back(absolute);
+  return {};
+}
+
+Status Conversation::Load(const fs::path& path, std::int32_t context_length) {
+  ChatOptions options = ToChatOptions();
+  options.session.context_length = context_length;
+  Result<Chat> restored = Chat::Restore(model_, path, options);
+  if (!restored.ok()) return restored.status();
+  chat_ = *std::move(restored);
+  last_.reset();
+  std::error_code error;
+  own_files_ = {fs::weakly_canonical(path, error)};
+  style_.Note("Going on from " + path.string() + ": " + std::to_string(chat_->messages().size()) + " messages, " +
+              std::to_string(session().position()) + " of " + std::to_string(session().context_length()) +
+              " tokens of context.");
+  return {};
+}
+
+Status Conversation::SaveSession() { return options_.session.empty() ? Status() : Save(options_.session); }
+
+Result<Conversation::End> Conversation::Say(std::string_view text) {
+  return Answer([&](const PieceCallback& on_piece, const GenerateOptions& generate) {
+    return chat_ ? chat_->Send(text, on_piece, generate) : ContinueText(text, on_piece, generate);
+  });
+}
+
+Result<Conversation::End> Conversation::Retry() {
+  return Answer([&](const PieceCallback& on_piece, const GenerateOptions& generate) {
+    return chat_->Retry(on_piece, generate);
+  });
+}
+
+Result<Conversation::End> Conversation::AnswerInstead(std::vector<Message> messages) {
+  std::vector<Message> before = chat_->messages();
+  chat_->SetMessages(std::move(messages));
+  return Answer([&](const PieceCallback& on_piece, const GenerateOptions& generate) {
+    Result<GenerateResult> result = chat_->Answer(on_piece, generate);
+    if (!result.ok() || (result->finish_reason == FinishReason::kCancelled && result->text.empty())) {
+      chat_->SetMessages(std::move(before));
+    }
+    return result;
+  });
+}
+
+Result<GenerateResult> Conversation::ContinueText(std::string_view text, const PieceCallback& on_piece,
+                                                  const GenerateOptions& options) {
+  if (Status status = session_->Rewind(0); !status.ok()) return status;
+  sampler_->SetHistory({});
+  const Result<std::vector<Token>> tokens = model_.tokenizer().Encode(text, {.add_special = true});
+  if (!tokens.ok()) return tokens.status();
+  return Generate(*session_, *sampler_, *tokens, options, on_piece);
+}
+
+Result<Conversation::End> Conversation::Answer(const Call& call) {
+  const RunningAnswer running;
+  ProgressLine progress;
+  AnswerWriter writer;
+  GenerateOptions generate{.max_tokens = options_.max_tokens, .stop = options_.stop, .cancel = &running.cancel()};
+  generate.prompt_progress = [&](std::int64_t done, std::int64_t total) { progress.Show(done, total); };
+  const double joules = energy_.Joules();
+  const Result<GenerateResult> result = call(
+      [&](std::string_view piece) {
+        progress.Clear();
+        return writer.Write(piece);
+      },
+      generate);
+  progress.Clear();
+  writer.End();
+  if (result.status().code() == StatusCode::kContextFull) {
+    return Status(result.status().code(), result.status().message() + " " + MoreRoom());
+  }
+  if (!result.ok()) return result.status();
+  Count(*result, energy_.Joules() - joules);
+  SayHowItEnded(*result);
+  if (Status status = SaveSession(); !status.ok()) return status;
+  return running.cancel().cancelled() ? End::kStopped : End::kWhole;
+}
+
+void Conversation::Count(const GenerateResult& result, double joules) {
+  last_ = result;
+  ++totals_.answers;
+  totals_.read_tokens += result.prompt_tokens;
+  totals_.cached_tokens += result.cached_tokens;
+  totals_.reread_tokens += result.reread_tokens;
+  totals_.generated_tokens += result.generated_tokens;
+  totals_.read_seconds += result.prompt_seconds;
+  totals_.generate_seconds += result.generate_seconds;
+  totals_.joules += joules;
+}
+
+void Conversation::SayHowItEnded(const GenerateResult& result) const {
+  if (result.finish_reason == FinishReason::kCancelled) {
+    style_.Note(result.text.empty() && chat_ ? "[stopped before the first word; the conversation is as it was]"
+                                             : "[stopped]");
+  }
+  if (result.forgotten_messages > 0) {
+    style_.Note("[the oldest " + std::to_string(result.forgotten_messages) +
+                " messages did not fit: the model has not read them]");
+  }
+  if (result.finish_reason == FinishReason::kContextFull) {
+    PrintMessage(kChat, "the answer ends here because the context of " + std::to_string(session().context_length()) +
+                            " tokens is full. " + MoreRoom());
+  }
+  if (options_.stats) style_.Note(StatsLine(result));
+}
+
+std::string Conversation::MoreRoom() const {
+  const std::string room = options_.interactive ? "/set ctx N" : "--ctx N";
+  std::string text = room + " gives it more room (the model was trained for up to " +
+                     std::to_string(model_.context_length()) + " tokens)";
+  if (chat_ && !options_.forget_oldest) text += "; --forget-oldest leaves out the oldest messages";
+  return text + ".";
+}
+
+}  // namespace slm::tools
