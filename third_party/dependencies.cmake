@@ -64,11 +64,9 @@ slm_find_headers(PACKAGE xsimd TARGET xsimd MINIMUM 8.1 HEADERS xsimd INCLUDE in
   URL https://github.com/xtensor-stack/xsimd/archive/refs/tags/13.0.0.tar.gz
   SHA256 8bdbbad0c3e7afa38d88d0d484d70a1671a1d8aefff03f4223ab2eb6a41110a3)
 
-if(SLM_BUILD_TOOLS OR SLM_BUILD_TESTS)
-  slm_find_headers(PACKAGE nlohmann_json TARGET nlohmann_json::nlohmann_json MINIMUM 3.10 HEADERS nlohmann INCLUDE include
-    URL https://github.com/nlohmann/json/releases/download/v3.12.0/json.tar.xz
-    SHA256 42f6e95cad6ec532fd372391373363b62a14af6d771056dbfc86160e6dfff7aa)
-endif()
+slm_find_headers(PACKAGE nlohmann_json TARGET nlohmann_json::nlohmann_json MINIMUM 3.10 HEADERS nlohmann INCLUDE include
+  URL https://github.com/nlohmann/json/releases/download/v3.12.0/json.tar.xz
+  SHA256 42f6e95cad6ec532fd372391373363b62a14af6d771056dbfc86160e6dfff7aa)
 
 if(SLM_BUILD_TOOLS)
   slm_find_headers(PACKAGE CLI11 TARGET CLI11::CLI11 MINIMUM 2.1 HEADERS CLI INCLUDE include

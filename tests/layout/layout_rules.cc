@@ -37,6 +37,7 @@ std::span<const Area> Areas() {
   static const Names kText = with(kFile, {"libslm/src/text/"});
   static const Names kModel = with(kText, {"libslm/src/model/"});
   static const Names kInfer = with(kModel, {"libslm/src/infer/"});
+  static const Names kChat = with(kInfer, {"libslm/src/chat/"});
   static const std::array kAreas = {
       Area{"libslm/include/", kPublic, {}},
       Area{"libslm/src/base/", kBase, {"sched.h"}},
@@ -44,6 +45,7 @@ std::span<const Area> Areas() {
       Area{"libslm/src/text/", kText, {}},
       Area{"libslm/src/model/", kModel, {}},
       Area{"libslm/src/infer/", kInfer, {"omp.h", "sched.h", "unistd.h"}},
+      Area{"libslm/src/chat/", kChat, {"nlohmann/"}},
       Area{"kernels/",
            {"kernels/"},
            {"xsimd/", "immintrin.h", "arm_neon.h", "cpuid.h", "sys/auxv.h", "sys/sysctl.h", "asm/hwcap.h"}},

@@ -13,9 +13,12 @@
 
 #include <atomic>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "slm/model.h"
@@ -83,6 +86,7 @@ struct AppendOptions {
 };
 
 class SessionImpl;  // private to the library
+struct RestoredSession;
 
 class Session {
  public:
@@ -107,6 +111,35 @@ class Session {
   // going back further than that is kInvalidArgument, with the first position that is possible. Position 0 always is.
   Status Rewind(std::int32_t position);
 
+  // Forgets the `discard` tokens after the first `keep`, and moves later ones down: a way to go on when the context is
+  // full (by custom, the first token and the system prompt are kept and half of the rest goes). Only on request,
+  // because it is an approximation: what remains was computed with the forgotten tokens in sight. Keys are turned to
+  // their new positions by each layer's own RoPE and stored again in the cache's format, so that after very many shifts
+  // a kF16 or kQ8_0 cache has lost a little more precision (docs/numerics.md). If nothing follows the forgotten tokens,
+  // this is Rewind.
+  //
+  // Layers with a sliding window keep only their last window: either at least window - 1 tokens must follow the
+  // forgotten ones, or those before them must not have been dropped yet. Otherwise kInvalidArgument, with how many can
+  // go; as for numbers that are negative or more than position(). Then nothing is changed.
+  Status Shift(std::int32_t keep, std::int32_t discard);
+
+  // Writes tokens, keys and values to a file, and `note`, bytes of the application's own. The file is private: it
+  // spells out the conversation, so only its owner may read it. It is written whole or not at all: until it is
+  // complete, a file that was there before is untouched, and only a process that is killed leaves a part behind, as
+  // PATH.XXXXXX. Fails with kNotFound (no such folder) or kIoError (the system's reason).
+  Status Save(const std::filesystem::path& path, std::string_view note = {}) const;
+
+  // A session as it was when it was saved: the same tokens give the logits they would have given there, bit for bit on
+  // the same kernels. A file belongs to the model's very file, to the context length and kv_type it was saved with, and
+  // to this version of its format; other options are free. A context_length of 0 is the saved one. Sliding windows are
+  // restored as far back as they were kept and `batch_size` leaves room for, which Rewind and Shift may notice.
+  //
+  // Any file can be given. Fails with kNotFound or kIoError, kUnsupported (no session file, or of another version),
+  // kCorruptFile (truncated or changed), kInvalidArgument (another model, context length or kv_type: says both) or as
+  // Create does.
+  static Result<RestoredSession> Restore(const Model& model, const std::filesystem::path& path,
+                                         const SessionOptions& options = {});
+
   // Tokens read so far, and the position of the next one.
   std::span<const Token> tokens() const;
   std::int32_t position() const;
@@ -126,6 +159,11 @@ class Session {
  private:
   explicit Session(std::unique_ptr<SessionImpl> impl);
   std::unique_ptr<SessionImpl> impl_;
+};
+
+struct RestoredSession {
+  Session session;
+  std::string note;  // as given to Save
 };
 
 }  // namespace slm

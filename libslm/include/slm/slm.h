@@ -17,9 +17,11 @@
 #ifndef SLM_SLM_H_
 #define SLM_SLM_H_
 
-#include "slm/chat.h"        // IWYU pragma: export
+#include "slm/chat.h"           // IWYU pragma: export
+#include "slm/chat_template.h"  // IWYU pragma: export
 #include "slm/generate.h"    // IWYU pragma: export
 #include "slm/machine.h"     // IWYU pragma: export
+#include "slm/message.h" // IWYU pragma: export
 #include "slm/model.h"       // IWYU pragma: export
 #include "slm/model_file.h"  // IWYU pragma: export
 #include "slm/profile.h"     // IWYU pragma: export

@@ -53,6 +53,8 @@ class GgufValue {
       : type_(type), element_type_(element_type), count_(count), data_(data) {}
 
   GgufType type() const { return type_; }
+  // As they lie in the file.
+  std::span<const std::byte> data() const { return data_; }
   // For arrays only.
   GgufType element_type() const { return element_type_; }
   std::uint64_t count() const { return count_; }

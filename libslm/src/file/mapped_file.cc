@@ -3,48 +3,21 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 
 #include "base/format.h"
+#include "file/descriptor.h"
 
 namespace slm {
-namespace {
-
-// Closes its file descriptor. A mapping outlives the descriptor it was made from.
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
-// For right after a failed system call: reads errno.
-Status SystemError(const char* action, std::string_view path) {
-  const std::error_code error(errno, std::generic_category());
-  const bool missing = error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory;
-  return Status(missing ? StatusCode::kNotFound : StatusCode::kIoError,
-                Cat("cannot ", action, " ", path, ": ", error.message()));
-}
-
-}  // namespace
 
 Result<MappedFile> MappedFile::Open(const std::filesystem::path& path) {
   const std::string name = path.string();
   // Non-blocking, because opening a named pipe would otherwise wait for a writer; for regular files it means nothing.
+  // A mapping outlives the descriptor it was made from.
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.get() < 0) return SystemError("open", name);
   return FromDescriptor(file.get(), name);

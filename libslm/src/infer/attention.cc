@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "infer/cache_cell.h"
+
 namespace slm {
 
 bool Attention::AllocateRope(WorkingMemory& memory) {
@@ -35,8 +37,12 @@ bool Attention::Allocate(WorkingMemory& memory) {
          memory.Allocate(sums_, static_cast<std::size_t>(kParts * heads_ * sums));
 }
 
+bool Attention::LongContext(const KvCache& cache) const {
+  return cache.context_length() > context_->config.original_context_length;
+}
+
 void Attention::Place(std::int64_t row, std::int32_t position, const KvCache& cache) {
-  const bool long_context = cache.context_length() > context_->config.original_context_length;
+  const bool long_context = LongContext(cache);
   rope_global_.Fill(row, position, long_context);
   if (context_->config.window != 0) rope_sliding_.Fill(row, position, long_context);
 }
@@ -88,8 +94,11 @@ void Attention::TurnHead(std::size_t index, std::int64_t row, const Vector& norm
   const LayerConfig& shape = context_->config.layers[index];
   if (!norm.empty())
     context_->kernels.rms_norm(head, norm.data(), shape.key_length, context_->config.norm_epsilon, head);
-  if (!shape.rotates) return;
-  const RopeTable& rope = shape.sliding ? rope_sliding_ : rope_global_;
+  if (shape.rotates) Turn(index, row, head);
+}
+
+void Attention::Turn(std::size_t index, std::int64_t row, float* head) const {
+  const RopeTable& rope = context_->config.layers[index].sliding ? rope_sliding_ : rope_global_;
   context_->kernels.rope(head, rope.cos(row), rope.sin(row), rope.dimensions(),
                          context_->config.architecture->rope_pairs);
 }
@@ -126,17 +135,7 @@ void Attention::StoreRow(std::size_t index, const KvCache& cache, std::int64_t r
   const KvCache::Layer& cells = cache.layer(index);
   const std::int64_t cell = position % cells.cells;
   const auto store = [&](const float* from, std::int64_t n, std::byte* to) {
-    switch (cache.format()) {
-      case CacheFormat::kF32:
-        std::copy_n(from, n, reinterpret_cast<float*>(to));
-        break;
-      case CacheFormat::kF16:
-        context_->kernels.to_half(from, n, reinterpret_cast<Half*>(to));
-        break;
-      case CacheFormat::kQ8_0:
-        context_->kernels.to_q8_0(from, n, reinterpret_cast<BlockQ8_0*>(to));
-        break;
-    }
+    StoreCell(context_->kernels, cache.format(), from, n, to);
   };
   PrepareValues(index, row);
   float* keys = keys_.data() + row * shape.kv_heads * shape.key_length;

@@ -32,10 +32,16 @@ class Attention {
   // Several steps.
   void Run(Worker& worker, std::size_t index, const ActivationRows& input, float* out);
 
+  // Moves keys and values in the cells, as KvCache::CheckShift allows, and turns keys to their new positions. First the
+  // angles, then a step.
+  void PlaceShift(const KvCache& cache, const ContextShift& shift);
+  void Shift(Worker& worker, const KvCache& cache, const ContextShift& shift);
+
  private:
   static constexpr std::int64_t kParts = 32;  // of a single row's keys, computed before they are merged
 
   bool AllocateRope(WorkingMemory& memory);
+  bool LongContext(const KvCache& cache) const;
 
   // Steps.
   void QueriesKeysValues(Worker& worker, std::size_t index, const ActivationRows& input);
@@ -46,9 +52,12 @@ class Attention {
 
   // Parts of steps.
   void TurnHead(std::size_t index, std::int64_t row, const Vector& norm, float* head) const;
+  void Turn(std::size_t index, std::int64_t row, float* head) const;
   void TurnQueries(std::size_t index, std::int64_t row, std::int64_t position);
   void PrepareValues(std::size_t index, std::int64_t row);
   void StoreRow(std::size_t index, const KvCache& cache, std::int64_t row, std::int64_t position);
+  void TurnKeys(const Worker& worker, std::size_t index, const KvCache& cache, std::int64_t head,
+                const ContextShift& shift);
   AttentionTask TaskOf(const Worker& worker, std::size_t index, const Segment& segment, Range rows,
                        std::int64_t kv_head);
   Cost CostOfKeys(std::size_t index) const;

@@ -66,6 +66,12 @@ void Forward::Run(std::span<const Row> rows) {
   for (const Segment& segment : context_->segments) segment.cache->Wrote(segment.position + segment.rows);
 }
 
+void Forward::Shift(KvCache& cache, const ContextShift& shift) {
+  parts_.attention.PlaceShift(cache, shift);
+  team_->Run(prompt_threads_, [&](Worker& worker) { parts_.attention.Shift(worker, cache, shift); });
+  cache.Shifted(shift);
+}
+
 void Forward::Begin(Worker& worker, std::span<const Row> rows) {
   ProfileScope scope = context_->Measure(worker, Operation::kEmbed, Profiler::kNoLayer);
   const Vector& first_norm = context_->weights.layers.front().attn_norm;

@@ -52,6 +52,9 @@ class Forward {
   static constexpr std::int64_t kLogitsRows = 16;
   void Logits(std::int64_t first, std::int64_t count, float* out);
 
+  // Moves what a cache holds to where it belongs after a shift that KvCache::CheckShift allows.
+  void Shift(KvCache& cache, const ContextShift& shift);
+
   std::int64_t max_rows() const { return context_->max_rows; }
   std::uint64_t scratch_bytes() const { return scratch_bytes_; }
   // What scratch_bytes() of such a Forward would be, without allocating it.

@@ -1,6 +1,7 @@
 #include "infer/kv_cache.h"
 
 #include <algorithm>
+#include <string>
 #include <utility>
 
 #include "base/format.h"
@@ -55,6 +56,7 @@ Result<KvCache::Plan> KvCache::MakePlan(const ModelConfig& config, std::int64_t 
     Layer layer;
     layer.cells = shape.sliding ? cache.sliding_cells_ : context_length;
     layer.heads = shape.kv_heads;
+    layer.sliding = shape.sliding;
     layer.key_bytes = static_cast<std::int64_t>(CacheBytes(format, shape.key_length));
     layer.value_bytes = static_cast<std::int64_t>(CacheBytes(format, shape.value_length));
     if (config.owns_kv(i)) plan.total += KeyBytes(layer) + ValueBytes(layer);
@@ -97,6 +99,31 @@ void KvCache::Wrote(std::int64_t end) {
 std::int64_t KvCache::FirstRewindPosition() const {
   // Going on at position p looks back to p - window + 1.
   return first_kept_ == 0 ? 0 : first_kept_ + window_ - 1;
+}
+
+bool KvCache::CanRestore(std::int64_t first, std::int64_t end) const {
+  return first == 0 || (window_ != 0 && first <= end - (window_ - 1));
+}
+
+void KvCache::Restored(std::int64_t first, std::int64_t end) {
+  first_kept_ = first;
+  Wrote(end);
+}
+
+Status KvCache::CheckShift(const ContextShift& shift) const {
+  const std::int64_t first_seen = std::max<std::int64_t>(0, shift.new_end() - window_ + 1);  // by the next token
+  if (first_kept_ <= first_seen || shift.keep <= first_seen) return {};
+  const std::int64_t most = shift.end - shift.keep - (window_ - 1);
+  const std::string instead = most > 0 ? Cat("at most ", most) : "none";
+  return Status(
+      StatusCode::kInvalidArgument,
+      Cat("cannot forget ", shift.discard, " tokens from position ", shift.keep, ": the next token would look ",
+          "back to position ", first_seen, ", but sliding-window layers have dropped what came before ", first_kept_,
+          "; of the ", shift.end, " tokens, ", instead, " can go from there"));
+}
+
+void KvCache::Shifted(const ContextShift& shift) {
+  if (first_kept_ > shift.keep) first_kept_ = std::max(shift.keep, first_kept_ - shift.discard);
 }
 
 }  // namespace slm

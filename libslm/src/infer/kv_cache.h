@@ -3,6 +3,7 @@
 #ifndef SLM_INFER_KV_CACHE_H_
 #define SLM_INFER_KV_CACHE_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -14,6 +15,15 @@
 
 namespace slm {
 
+// Of a sequence of `end` tokens the `discard` that follow the first `keep` go, and later ones take their positions.
+struct ContextShift {
+  std::int64_t keep = 0;
+  std::int64_t discard = 0;
+  std::int64_t end = 0;
+
+  std::int64_t new_end() const { return end - discard; }
+};
+
 // Each layer has a ring of cells; position p lives in cell p % cells, keys after RoPE. Global layers have a cell for
 // every position of the context. Sliding layers have as many as the window and one batch need, so that a batch can be
 // written before its first row looks back. A layer without keys and values of its own has the ring of the one it reads.
@@ -21,6 +31,10 @@ class KvCache {
  public:
   // The cells of a head are next to each other, as attention reads them.
   struct Layer {
+    // Positions first..end - 1 as runs of neighbouring cells, in order: visit(cell, count).
+    template <class F>
+    void ForEachRun(std::int64_t first, std::int64_t end, const F& visit) const;
+
     std::byte* Key(std::int64_t head, std::int64_t cell) const { return keys + (head * cells + cell) * key_bytes; }
     std::byte* Value(std::int64_t head, std::int64_t cell) const {
       return values + (head * cells + cell) * value_bytes;
@@ -32,6 +46,7 @@ class KvCache {
     std::int64_t value_bytes = 0;
     std::int64_t heads = 0;
     std::int64_t cells = 0;
+    bool sliding = false;
   };
 
   // kOutOfMemory says how much was wanted; kUnsupported that the format can't hold heads of the model's length.
@@ -55,6 +70,20 @@ class KvCache {
   // and values the next row would look at. Position 0 itself when nothing was overwritten yet.
   std::int64_t FirstRewindPosition() const;
 
+  // The oldest position whose keys and values a layer still holds.
+  std::int64_t FirstHeld(std::size_t index) const { return layers_[index].sliding ? first_kept_ : 0; }
+  std::int64_t first_kept() const { return first_kept_; }  // of sliding layers; 0 without any
+
+  // Whether a sequence of `end` tokens can go on with a sliding window of which only `first` and later positions are
+  // left. Then cells can be filled with them from elsewhere, with the last ones if a ring has no room for all.
+  bool CanRestore(std::int64_t first, std::int64_t end) const;
+  void Restored(std::int64_t first, std::int64_t end);
+
+  // kInvalidArgument if sliding layers have dropped what the next token would look at: says how much can go instead.
+  Status CheckShift(const ContextShift& shift) const;
+  // Keys and values have been moved.
+  void Shifted(const ContextShift& shift);
+
  private:
   // A cache that lacks only its memory, of which it needs `total` bytes.
   struct Plan;
@@ -69,6 +98,16 @@ class KvCache {
   std::int64_t sliding_cells_ = 0;
   std::int64_t first_kept_ = 0;  // oldest position every sliding layer still holds
 };
+
+template <class F>
+void KvCache::Layer::ForEachRun(std::int64_t first, std::int64_t end, const F& visit) const {
+  while (first < end) {
+    const std::int64_t cell = first % cells;
+    const std::int64_t count = std::min(end - first, cells - cell);
+    visit(cell, count);
+    first += count;
+  }
+}
 
 }  // namespace slm
 

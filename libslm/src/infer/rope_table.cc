@@ -38,14 +38,23 @@ bool RopeTable::Plan(const RopeConfig& rope, const RopeDivisors& divisors, std::
   return memory.Allocate(cos_, size) && memory.Allocate(sin_, size);
 }
 
-void RopeTable::Fill(std::int64_t row, std::int32_t position, bool long_context) {
+void RopeTable::Fill(std::int64_t row, std::int64_t position, bool long_context) {
+  FillAngles(row, position, magnitude_, long_context);
+}
+
+// Turns add up, but the magnitude is applied only once.
+void RopeTable::FillTurn(std::int64_t row, std::int64_t positions, bool long_context) {
+  FillAngles(row, positions, 1, long_context);
+}
+
+void RopeTable::FillAngles(std::int64_t row, std::int64_t positions, double magnitude, bool long_context) {
   const std::vector<double>& frequencies = long_context ? long_frequencies_ : short_frequencies_;
   float* cos = cos_.data() + row * pairs();
   float* sin = sin_.data() + row * pairs();
   for (std::size_t pair = 0; pair < frequencies.size(); ++pair) {
-    const double angle = position * frequencies[pair];
-    cos[pair] = static_cast<float>(magnitude_ * std::cos(angle));
-    sin[pair] = static_cast<float>(magnitude_ * std::sin(angle));
+    const double angle = static_cast<double>(positions) * frequencies[pair];
+    cos[pair] = static_cast<float>(magnitude * std::cos(angle));
+    sin[pair] = static_cast<float>(magnitude * std::sin(angle));
   }
 }
 

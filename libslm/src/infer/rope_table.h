@@ -27,7 +27,9 @@ class RopeTable {
   [[nodiscard]] bool Plan(const RopeConfig& rope, const RopeDivisors& divisors, std::int64_t max_rows,
                           WorkingMemory& memory);
 
-  void Fill(std::int64_t row, std::int32_t position, bool long_context);
+  void Fill(std::int64_t row, std::int64_t position, bool long_context);
+  // For heads that were turned already, to turn them by so many positions more (or less, if negative).
+  void FillTurn(std::int64_t row, std::int64_t positions, bool long_context);
 
   // The first `dimensions` of a head turn by cos and sin, [dimensions / 2] each.
   std::int64_t dimensions() const { return 2 * pairs(); }
@@ -35,6 +37,7 @@ class RopeTable {
   const float* sin(std::int64_t row) const { return sin_.data() + row * pairs(); }
 
  private:
+  void FillAngles(std::int64_t row, std::int64_t positions, double magnitude, bool long_context);
   std::int64_t pairs() const { return static_cast<std::int64_t>(short_frequencies_.size()); }
 
   // [pairs] radians per position.

@@ -15,6 +15,7 @@
 #include "infer/kv_cache.h"
 #include "infer/parallel.h"
 #include "infer/profiler.h"
+#include "infer/session_file.h"
 #include "model/model_impl.h"
 
 namespace slm {
@@ -244,6 +245,38 @@ Status Session::Rewind(std::int32_t position) {
   }
   impl_->tokens.resize(static_cast<std::size_t>(position));
   return {};
+}
+
+Status Session::Shift(std::int32_t keep, std::int32_t discard) {
+  const std::int32_t end = position();
+  if (keep < 0 || discard < 0 || keep > end || discard > end - keep) {
+    return Status(StatusCode::kInvalidArgument, Cat("cannot forget ", discard, " tokens from position ", keep,
+                                                    ": the session holds ", end, " tokens"));
+  }
+  if (discard == end - keep) return Rewind(keep);
+  if (discard == 0) return {};
+  const ContextShift shift = {.keep = keep, .discard = discard, .end = end};
+  SLM_RETURN_IF_ERROR(impl_->cache->CheckShift(shift));
+  impl_->forward->Shift(*impl_->cache, shift);
+  const auto first = impl_->tokens.begin() + keep;
+  impl_->tokens.erase(first, first + discard);
+  return {};
+}
+
+Status Session::Save(const std::filesystem::path& path, std::string_view note) const {
+  return WriteSessionFile(path, impl_->model.impl(), *impl_->cache, impl_->tokens, note);
+}
+
+Result<RestoredSession> Session::Restore(const Model& model, const std::filesystem::path& path,
+                                         const SessionOptions& options) {
+  SLM_ASSIGN_OR_RETURN(const SessionFile file, SessionFile::Open(path, model.impl()));
+  SessionOptions saved = options;
+  if (options.context_length == 0) saved.context_length = file.context_length();
+  SLM_RETURN_IF_ERROR(file.CheckSession(saved.context_length, ToCacheFormat(options.kv_type)));
+  SLM_ASSIGN_OR_RETURN(Session session, Create(model, saved));
+  SLM_RETURN_IF_ERROR(file.ReadCells(model.impl().config, *session.impl_->cache));
+  session.impl_->tokens = file.tokens();
+  return RestoredSession{.session = std::move(session), .note = std::string(file.note())};
 }
 
 std::span<const Token> Session::tokens() const { return impl_->tokens; }

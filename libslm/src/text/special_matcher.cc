@@ -62,7 +62,9 @@ std::optional<SpecialMatcher::Match> SpecialMatcher::Next(std::string_view text,
     std::int32_t index = roots_[static_cast<unsigned char>(text[begin])];
     for (std::size_t end = begin + 1; index >= 0; ++end) {
       const Node& node = nodes_[static_cast<std::size_t>(index)];
-      if (node.token >= 0 && (node.always || parse_special)) longest = Match{begin, end - begin, node.token};
+      if (node.token >= 0 && (node.always || parse_special)) {
+        longest = Match{begin, end - begin, node.token, node.always};
+      }
       index = end < text.size() ? Child(index, text[end]) : -1;
     }
     if (longest) return longest;

@@ -30,6 +30,7 @@ class SpecialMatcher {
     std::size_t begin;
     std::size_t size;
     Token token;
+    bool always;  // it matches without parse_special too
   };
   // The first match that begins at `from` or later, and the longest of those that begin there. User-defined tokens
   // match always (but see the constructor), control and unknown ones only if parse_special.

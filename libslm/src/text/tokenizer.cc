@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "base/format.h"
+#include "base/status_macros.h"
 #include "text/tokenizer_backend.h"
 
 namespace slm {
@@ -20,6 +21,32 @@ bool StripsNothing(std::string_view special) {
 
 std::size_t SpaceEnd(std::string_view text, std::size_t position) {
   return std::min(text.find_first_not_of(" \t\n\v\f\r", position), text.size());
+}
+
+// Whether white space after this special token is no part of the text.
+bool StripsAfter(const TokenizerBackend& backend, Token special) {
+  return backend.config().strips_after_special && !StripsNothing(backend.vocabulary().Text(special));
+}
+
+Status CheckEncodable(const TokenizerConfig& config, std::size_t bytes) {
+  if (!config.encoding.ok()) return config.encoding;
+  if (bytes <= kMaxTextBytes) return {};
+  return {StatusCode::kInvalidArgument,
+          Cat("A text to encode may have at most ", kMaxTextBytes, " bytes, but this one has ", bytes, ".")};
+}
+
+void AppendText(const TokenizerBackend& backend, std::string_view text, bool begins, bool parse_special,
+                std::vector<Token>& out) {
+  for (std::size_t position = 0; position < text.size();) {
+    const auto special = backend.specials().Next(text, position, parse_special);
+    const std::size_t end = special ? special->begin : text.size();
+    if (end > position) backend.EncodeText(text.substr(position, end - position), begins, out);
+    if (!special) break;
+    out.push_back(special->token);
+    begins = true;
+    position = end + special->size;
+    if (StripsAfter(backend, special->token)) position = SpaceEnd(text, position);
+  }
 }
 
 void AppendPiece(const TokenizerBackend& backend, Token token, bool render_special, std::string& out) {
@@ -65,26 +92,57 @@ Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 
 Result<std::vector<Token>> Tokenizer::Encode(std::string_view text, const EncodeOptions& options) const {
   const TokenizerConfig& config = backend_->config();
-  if (!config.encoding.ok()) return config.encoding;
-  if (text.size() > kMaxTextBytes) {
-    return Status(StatusCode::kInvalidArgument, Cat("A text to encode may have at most ", kMaxTextBytes,
-                                                    " bytes, but this one has ", text.size(), "."));
-  }
+  SLM_RETURN_IF_ERROR(CheckEncodable(config, text.size()));
   std::vector<Token> out;
   out.reserve(text.size() / 4 + 2);
   if (options.add_special && config.add_bos && config.bos) out.push_back(*config.bos);
-  bool begins = options.at_start;
-  for (std::size_t position = 0; position < text.size();) {
-    const auto special = backend_->specials().Next(text, position, options.parse_special);
-    const std::size_t end = special ? special->begin : text.size();
-    if (end > position) backend_->EncodeText(text.substr(position, end - position), begins, out);
-    if (!special) break;
-    out.push_back(special->token);
-    begins = true;
-    position = end + special->size;
-    if (config.strips_after_special && !StripsNothing(Text(special->token))) position = SpaceEnd(text, position);
-  }
+  AppendText(*backend_, text, options.at_start, options.parse_special, out);
   if (options.add_special && config.add_eos && config.eos) out.push_back(*config.eos);
+  return out;
+}
+
+Result<std::vector<Token>> Tokenizer::EncodeParts(std::span<const TextPart> parts) const {
+  std::size_t size = 0;
+  for (const TextPart& part : parts) size += part.text.size();
+  SLM_RETURN_IF_ERROR(CheckEncodable(backend_->config(), size));
+  std::vector<Token> out;
+  out.reserve(size / 4 + 2);
+  std::string stretch;  // text since the last control token
+  bool begins = true;
+  const auto end_stretch = [&] {
+    const bool has_space = backend_->config().add_space_prefix && stretch.starts_with(' ');
+    AppendText(*backend_, stretch, begins && !has_space, false, out);
+    stretch.clear();
+  };
+  bool strips = false;
+  const auto append = [&](std::string_view text) {
+    if (strips) text.remove_prefix(SpaceEnd(text, 0));
+    strips = strips && text.empty();
+    stretch += text;
+  };
+  for (const TextPart& part : parts) {
+    if (!part.tokens.empty()) {
+      end_stretch();
+      out.insert(out.end(), part.tokens.begin(), part.tokens.end());
+      begins = strips = false;
+      continue;
+    }
+    std::size_t position = 0;
+    for (std::size_t from = 0; part.markup;) {
+      const auto special = backend_->specials().Next(part.text, from, true);
+      if (!special) break;
+      from = special->begin + special->size;
+      if (special->always) continue;  // found again where the stretch is encoded
+      append(std::string_view(part.text).substr(position, special->begin - position));
+      end_stretch();
+      out.push_back(special->token);
+      begins = true;
+      strips = StripsAfter(*backend_, special->token);
+      position = from;
+    }
+    append(std::string_view(part.text).substr(position));
+  }
+  end_stretch();
   return out;
 }
 
@@ -117,6 +175,8 @@ std::optional<Token> Tokenizer::Find(std::string_view text) const { return backe
 std::optional<Token> Tokenizer::bos() const { return backend_->config().bos; }
 std::optional<Token> Tokenizer::eos() const { return backend_->config().eos; }
 bool Tokenizer::adds_bos() const { return backend_->config().add_bos && backend_->config().bos.has_value(); }
+
+bool Tokenizer::adds_space() const { return backend_->config().add_space_prefix; }
 
 bool Tokenizer::IsEndOfGeneration(Token token) const {
   return std::ranges::binary_search(backend_->config().end_of_generation, token);

@@ -1,0 +1,105 @@
+#include "slm/chat_template.h"
+
+#include <algorithm>
+#include <ctime>
+#include <span>
+#include <string>
+#include <utility>
+
+#include "base/format.h"
+#include "base/status_macros.h"
+#include "chat/chat_template_program.h"
+#include "chat/family_templates.h"
+#include "chat/json_value.h"
+#include "text/template/template.h"
+
+namespace slm {
+
+namespace {
+
+// The clock of the local time zone, as if it were UTC.
+std::chrono::sys_seconds ToLocal(std::chrono::system_clock::time_point time) {
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
+  std::tm local = {};
+  if (::localtime_r(&seconds, &local) == nullptr) return std::chrono::floor<std::chrono::seconds>(time);
+  const std::chrono::year_month_day date{std::chrono::year(local.tm_year + 1900),
+                                         std::chrono::month(static_cast<unsigned>(local.tm_mon) + 1),
+                                         std::chrono::day(static_cast<unsigned>(local.tm_mday))};
+  return std::chrono::sys_days(date) + std::chrono::hours(local.tm_hour) + std::chrono::minutes(local.tm_min) +
+         std::chrono::seconds(local.tm_sec);
+}
+
+}  // namespace
+
+struct ChatTemplate::State {
+  std::string source;
+  std::string origin;
+  jinja::Template program;
+};
+
+std::string Prompt::text() const {
+  std::string text;
+  for (const TextPart& part : parts) text += part.text;
+  return text;
+}
+
+Result<ChatTemplate> ChatTemplate::Parse(std::string_view source, std::string origin) {
+  SLM_ASSIGN_OR_RETURN(jinja::Template program, jinja::Template::Parse(source));
+  return ChatTemplate(std::make_shared<const State>(State{std::string(source), std::move(origin), std::move(program)}));
+}
+
+Result<ChatTemplate> ChatTemplate::ForModel(const Model& model) {
+  if (!model.chat_template().empty()) return Parse(model.chat_template(), "the model's file");
+  if (const FamilyTemplate* const family = FindFamilyTemplate(model.tokenizer())) {
+    return Parse(family->source, Cat("built in for ", family->name));
+  }
+  return Status(StatusCode::kUnsupported,
+                Cat("The model ", model.name(), " (architecture ", model.architecture(),
+                    ") has no chat template, and its vocabulary has no turn tokens of a family this library knows. "
+                    "Give it a template (a Jinja file), or continue plain text with it."));
+}
+
+Result<Prompt> ChatTemplate::Render(std::string_view context, std::chrono::system_clock::time_point now) const {
+  SLM_ASSIGN_OR_RETURN(const Json json, ParseJson(context, "the context"));
+  if (!json.is_object()) {
+    return Status(StatusCode::kInvalidArgument, Cat("the context must be a JSON object, but is ", json.type_name()));
+  }
+  jinja::Dict variables;
+  for (const auto& [name, item] : json.items()) {
+    if (name.ends_with("_token") && item.is_string()) {
+      variables.Set(name, true, jinja::Value::String(item.get_ref<const std::string&>(), true));
+      continue;
+    }
+    SLM_ASSIGN_OR_RETURN(jinja::Value value, ToTemplateValue(item, Cat("the context's ", name)));
+    variables.Set(name, true, std::move(value));
+  }
+  return RenderTemplate(*this, std::move(variables), now);
+}
+
+const std::string& ChatTemplate::source() const { return state_->source; }
+const std::string& ChatTemplate::origin() const { return state_->origin; }
+const jinja::Template& ChatTemplate::program() const { return state_->program; }
+
+Result<Prompt> RenderTemplate(const ChatTemplate& chat_template, jinja::Dict variables,
+                              std::chrono::system_clock::time_point now) {
+  SLM_ASSIGN_OR_RETURN(const jinja::Text text, chat_template.program().Render(jinja::Value(std::move(variables)),
+                                                                              {.now = ToLocal(now)}));
+  Prompt prompt;
+  for (const jinja::Text::Piece& piece : text.Pieces()) {
+    prompt.parts.push_back({.text = std::string(piece.text), .markup = piece.from_template});
+  }
+  return prompt;
+}
+
+Result<std::vector<Token>> EncodePrompt(const Tokenizer& tokenizer, const Prompt& prompt) {
+  SLM_ASSIGN_OR_RETURN(std::vector<Token> tokens, tokenizer.EncodeParts(prompt.parts));
+  if (!tokenizer.bos()) return tokens;
+  const Token bos = *tokenizer.bos();
+  const auto text_begins = std::ranges::find_if(tokens, [bos](Token token) { return token != bos; });
+  const bool wanted = tokenizer.adds_bos() || text_begins != tokens.begin();
+  tokens.erase(tokens.begin(), text_begins);
+  if (wanted) tokens.insert(tokens.begin(), bos);
+  return tokens;
+}
+
+}  // namespace slm

@@ -1,0 +1,26 @@
+// JSON, and its way into templates. The JSON library is used in this folder only.
+
+#ifndef SLM_CHAT_JSON_VALUE_H_
+#define SLM_CHAT_JSON_VALUE_H_
+
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+#include "slm/status.h"
+#include "text/template/value.h"
+
+namespace slm {
+
+// Keeps the order of keys, which templates show.
+using Json = nlohmann::ordered_json;
+
+// kInvalidArgument at the byte where `text` is not JSON; messages call it `what`.
+Result<Json> ParseJson(std::string_view text, std::string_view what);
+
+// All its strings come from the conversation, but for the names of roles. kInvalidArgument if it nests deeper than templates can follow. Integers
+// beyond 64 bits become floating-point numbers.
+Result<jinja::Value> ToTemplateValue(const Json& json, std::string_view what);
+
+}  // namespace slm
+
+#endif  // SLM_CHAT_JSON_VALUE_H_

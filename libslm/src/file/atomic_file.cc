@@ -1,0 +1,97 @@
+#include "file/atomic_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <utility>
+
+#include "base/format.h"
+#include "base/status_macros.h"
+
+namespace slm {
+
+namespace {
+
+constexpr std::size_t kBufferBytes = std::size_t{1} << 18;
+// The most a system call is asked to write: some file systems make a longer one wait past any signal.
+constexpr std::size_t kMaxWriteBytes = std::size_t{1} << 26;
+
+// Makes a rename last. The file is there whether or not this works: not every file system can do it.
+void FlushFolder(const std::filesystem::path& path) {
+  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
+  const Descriptor opened(::open(folder.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECTORY));
+  if (opened.get() >= 0) ::fsync(opened.get());
+}
+
+}  // namespace
+
+AtomicFile::AtomicFile(std::filesystem::path path, std::string temporary, Descriptor file)
+    : path_(std::move(path)), temporary_(std::move(temporary)), file_(std::move(file)) {
+  buffer_.reserve(kBufferBytes);
+}
+
+AtomicFile::AtomicFile(AtomicFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      temporary_(std::exchange(other.temporary_, {})),
+      file_(std::move(other.file_)),
+      buffer_(std::move(other.buffer_)) {}
+
+AtomicFile::~AtomicFile() {
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+}
+
+Result<AtomicFile> AtomicFile::Create(const std::filesystem::path& path) {
+  struct stat info {};
+  // Renaming over a device or a pipe would take its place.
+  if (::stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
+    return Status(StatusCode::kIoError,
+                  Cat("cannot write ", path.string(), ": it is a folder or device; a file's name is needed"));
+  }
+  std::string temporary = path.string() + ".XXXXXX";
+  Descriptor file(::mkostemp(temporary.data(), O_CLOEXEC));  // readable for its owner only
+  if (file.get() < 0) return SystemError("write", path.string());
+  return AtomicFile(path, std::move(temporary), std::move(file));
+}
+
+Status AtomicFile::Write(std::span<const std::byte> bytes) {
+  if (bytes.size() > kBufferBytes - buffer_.size()) SLM_RETURN_IF_ERROR(Flush());
+  if (bytes.size() > kBufferBytes) return WriteThrough(bytes);
+  buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
+  return {};
+}
+
+Status AtomicFile::Flush() {
+  SLM_RETURN_IF_ERROR(WriteThrough(buffer_));
+  buffer_.clear();
+  return {};
+}
+
+Status AtomicFile::WriteThrough(std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const auto written = ::write(file_.get(), bytes.data(), std::min(bytes.size(), kMaxWriteBytes));
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return Failed("write");
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+  }
+  return {};
+}
+
+Status AtomicFile::Commit() {
+  SLM_RETURN_IF_ERROR(Flush());
+  if (::fsync(file_.get()) != 0) return Failed("write");
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) return Failed("rename a temporary file to");
+  temporary_.clear();
+  FlushFolder(path_);
+  return {};
+}
+
+Status AtomicFile::Failed(const char* action) const {
+  const Status error = SystemError(action, path_.string());
+  return Status(error.code(), Cat(error.message(), "; if there was such a file before, it is unchanged"));
+}
+
+}  // namespace slm
