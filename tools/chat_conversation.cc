@@ -189,9 +189,8 @@ Result<Conversation::End> Conversation::Say(std::string_view text) {
 }
 
 Result<Conversation::End> Conversation::Retry() {
-  return Answer([&](const PieceCallback& on_piece, const GenerateOptions& generate) {
-    return chat_->Retry(on_piece, generate);
-  });
+  return Answer(
+      [&](const PieceCallback& on_piece, const GenerateOptions& generate) { return chat_->Retry(on_piece, generate); });
 }
 
 Result<Conversation::End> Conversation::AnswerInstead(std::vector<Message> messages) {

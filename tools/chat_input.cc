@@ -57,6 +57,10 @@ Result<std::string> ReadTextFile(const std::string& path) {
   return ReadAll(file.get(), path);
 }
 
+std::string FileBlock(const std::filesystem::path& path, const std::string& text) {
+  return "File " + path.filename().string() + ":\n\n" + text;
+}
+
 std::string JoinBlocks(const std::vector<std::string>& blocks) {
   std::string joined;
   for (std::string_view block : blocks) {
@@ -73,7 +77,7 @@ Result<std::string> ReadPrompt(const ChatToolOptions& options) {
   for (const std::string& path : options.files) {
     Result<std::string> text = ReadTextFile(path);
     if (!text.ok()) return text.status();
-    blocks.push_back("File " + std::filesystem::path(path).filename().string() + ":\n\n" + *text);
+    blocks.push_back(FileBlock(path, *text));
   }
   if (!options.interactive && ::isatty(STDIN_FILENO) == 0) {
     Result<std::string> text = ReadAll(stdin, "standard input");

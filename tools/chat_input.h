@@ -3,6 +3,7 @@
 #ifndef SLM_TOOLS_CHAT_INPUT_H_
 #define SLM_TOOLS_CHAT_INPUT_H_
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,9 @@ namespace slm::tools {
 std::string CleanText(const std::string& text, const std::string& source);
 
 Result<std::string> ReadTextFile(const std::string& path);
+
+// A file's text as it stands in a prompt, after a line with the file's name.
+std::string FileBlock(const std::filesystem::path& path, const std::string& text);
 
 // Blocks of text with a blank line between, without the line breaks at their ends.
 std::string JoinBlocks(const std::vector<std::string>& blocks);

@@ -309,7 +309,8 @@ void LibeditLineEditor::Remember(const std::string& text) {
 // Through a second file, so that there is a whole history whenever the program ends.
 void LibeditLineEditor::SaveHistory() {
   fs::path path = options_.history_file;
-  path += "." + std::to_string(::getpid());
+  path += '.';
+  path += std::to_string(::getpid());
   const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (descriptor < 0) return;
   std::FILE* const file = ::fdopen(descriptor, "w");

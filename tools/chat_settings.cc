@@ -1,0 +1,120 @@
+#include "chat_settings.h"
+
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+#include <utility>
+
+#include "sampling_options.h"
+#include "slm/sampler.h"
+
+namespace slm::tools {
+
+namespace {
+
+// A line of a table: a name, and printf for the rest.
+template <typename... Values>
+std::string Line(const char* name, const char* format, Values... values) {
+  char text[512];
+  const int size = std::snprintf(text, sizeof(text), "%-16s", name);
+  std::snprintf(text + size, sizeof(text) - static_cast<std::size_t>(size), format, values...);
+  return std::string(text) + "\n";
+}
+
+double Rate(std::int64_t tokens, double seconds) { return seconds > 0 ? static_cast<double>(tokens) / seconds : 0; }
+
+Result<std::int32_t> ParseCount(std::string_view name, std::string_view value, std::int32_t least) {
+  std::int32_t count = 0;
+  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), count);
+  if (error != std::errc() || end != value.data() + value.size() || count < least) {
+    return Status(StatusCode::kInvalidArgument, std::string(name) + " needs a whole number from " +
+                                                    std::to_string(least) + " on; \"" + std::string(value) +
+                                                    "\" is none.");
+  }
+  return count;
+}
+
+}  // namespace
+
+Status ChangeSetting(Conversation& conversation, std::string_view name, std::string_view value) {
+  ChatToolOptions& options = conversation.options();
+  if (name == "stop") {
+    options.stop.clear();
+    if (!value.empty()) options.stop.emplace_back(value);
+    return {};
+  }
+  if (name == "ctx") {
+    const Result<std::int32_t> context = ParseCount(name, value, 1);
+    if (!context.ok()) return context.status();
+    if (Status status = conversation.Resize(*context); !status.ok()) return status;
+    return conversation.SaveSession();
+  }
+  if (name == "max-tokens") {
+    const Result<std::int32_t> count = ParseCount(name, value, -1);
+    if (!count.ok()) return count.status();
+    options.max_tokens = *count;
+    return {};
+  }
+  SamplerOptions sampler = options.sampler;
+  if (Status status = SetSamplerOption(name, value, &sampler); !status.ok()) {
+    return Status(status.code(), status.message() + " /set lists what can be changed.");
+  }
+  return conversation.SetSampler(sampler);
+}
+
+std::string SettingsText(Conversation& conversation) {
+  const ChatToolOptions& options = conversation.options();
+  const SamplerOptions& sampler = options.sampler;
+  std::string text = Line("ctx", "%d", conversation.session().context_length());
+  text += Line("max-tokens", options.max_tokens < 0 ? "%d (no limit)" : "%d", options.max_tokens);
+  std::string stops;
+  for (const std::string& stop : options.stop) stops += (stops.empty() ? "" : ", ") + stop;
+  text += Line("stop", "%s", WithoutControls(stops).c_str());
+  text += Line("temp", "%g", sampler.temperature);
+  text += Line("top-k", "%d", sampler.top_k);
+  text += Line("top-p", "%g", sampler.top_p);
+  text += Line("min-p", "%g", sampler.min_p);
+  text += Line("repeat-penalty", "%g", sampler.repeat_penalty);
+  text += Line("repeat-last-n", "%d", sampler.repeat_last_n);
+  text += Line("seed", "%llu", static_cast<unsigned long long>(sampler.seed));
+  return text;
+}
+
+std::vector<std::string> SettingNames() {
+  return {"ctx", "max-tokens", "min-p", "repeat-last-n", "repeat-penalty", "seed", "stop", "temp", "top-k", "top-p"};
+}
+
+std::string StatsText(const Conversation& conversation) {
+  std::string text;
+  if (conversation.last()) {
+    const GenerateResult& last = *conversation.last();
+    text +=
+        Line("last prompt", "%d tokens read (%d of them again), %d from the cache, %.1f tokens/s", last.prompt_tokens,
+             last.reread_tokens, last.cached_tokens, Rate(last.prompt_tokens, last.prompt_seconds));
+    text += Line("last answer", "%d tokens, %.1f tokens/s, %s", last.generated_tokens,
+                 Rate(last.generated_tokens, last.generate_seconds),
+                 std::string(FinishReasonName(last.finish_reason)).c_str());
+  }
+  const ChatTotals& all = conversation.totals();
+  const auto number = [](std::int64_t value) { return static_cast<long long>(value); };
+  text += Line("all answers", "%lld: %lld tokens read (%lld of them again), %lld from the cache; %lld written",
+               number(all.answers), number(all.read_tokens), number(all.reread_tokens), number(all.cached_tokens),
+               number(all.generated_tokens));
+  text += Line("speed", "%.1f tokens/s read, %.1f tokens/s written", Rate(all.read_tokens, all.read_seconds),
+               Rate(all.generated_tokens, all.generate_seconds));
+  const Session& session = conversation.session();
+  text += Line("context", "%d of %d tokens", session.position(), session.context_length());
+  text += Line("memory", "%s for the context, %s to compute in", MemoryText(session.kv_bytes()).c_str(),
+               MemoryText(session.scratch_bytes()).c_str());
+  const std::string& reason = conversation.energy().reason();
+  if (reason.empty()) {
+    const auto tokens = static_cast<double>(all.read_tokens + all.generated_tokens);
+    text +=
+        Line("energy", "%.1f J of the processor, %.3f J per token", all.joules, tokens > 0 ? all.joules / tokens : 0);
+  } else {
+    text += Line("energy", "can't be measured: %s", reason.c_str());
+  }
+  return text;
+}
+
+}  // namespace slm::tools
