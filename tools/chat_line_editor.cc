@@ -28,9 +28,11 @@ constexpr char kPasteBegin[] = "\\e[200~";
 constexpr std::wstring_view kPasteEnd = L"\x1b[201~";
 constexpr char kPasteMarksOn[] = "\x1b[?2004h";
 constexpr char kPasteMarksOff[] = "\x1b[?2004l";
-// Keys that no keyboard has: the editor presses them to have the given text inserted.
+// Keys that no keyboard has. The editor itself presses them, to insert the given text and to end an interrupted line.
 constexpr char kInsertText[] = "\\e[9001~";
 constexpr char kInsertTextKeys[] = "\x1b[9001~";
+constexpr char kInterrupt[] = "\\e[9002~";
+constexpr char kInterruptKeys[] = "\x1b[9002~";
 
 // libedit converts to and from wide characters by the locale.
 bool UseUtf8Locale() {
@@ -87,6 +89,7 @@ class LibeditLineEditor final : public LineEditor {
 
   // What keys do; the results tell libedit what to draw.
   unsigned char Interrupt();
+  unsigned char EndInterrupted();
   unsigned char Suspend();
   unsigned char Paste();
   unsigned char InsertText();
@@ -131,12 +134,12 @@ bool LibeditLineEditor::Start() {
 
 void LibeditLineEditor::BindKeys() {
   // While a line is edited, Ctrl-C and Ctrl-Z are keys like any other, and not signals.
-  el_set(edit_, EL_SETTY, "-d", "intr=", nullptr);
-  el_set(edit_, EL_SETTY, "-d", "susp=", nullptr);
+  el_set(edit_, EL_SETTY, "-d", "-isig", nullptr);
   Bind<&LibeditLineEditor::Interrupt>("slm-interrupt", {"^C"});
+  Bind<&LibeditLineEditor::EndInterrupted>("slm-end-interrupted", {kInterrupt});
   Bind<&LibeditLineEditor::Suspend>("slm-suspend", {"^Z"});
   for (const auto& [key, name] : {std::pair{"^C", "slm-interrupt"}, std::pair{"^Z", "slm-suspend"}}) {
-    el_set(edit_, EL_BIND, "-a", key, name, nullptr);  // vi's other mode
+    el_set(edit_, EL_BIND, "-a", key, name, nullptr);  // in vi's other mode
   }
   Bind<&LibeditLineEditor::Paste>("slm-paste", {kPasteBegin});
   Bind<&LibeditLineEditor::InsertText>("slm-insert-text", {kInsertText});
@@ -182,14 +185,18 @@ LineEditor::Line LibeditLineEditor::Read(std::string_view prompt, std::string_vi
   return {Event::kLine, std::move(entered)};
 }
 
+// Moves to the end first, because what is written next must not cover the text.
 unsigned char LibeditLineEditor::Interrupt() {
+  const LineInfoW* const wide = el_wline(edit_);
+  el_cursor(edit_, static_cast<int>(wide->lastchar - wide->cursor));
+  el_push(edit_, kInterruptKeys);
+  return CC_REFRESH;
+}
+
+unsigned char LibeditLineEditor::EndInterrupted() {
   const LineInfo* const line = el_line(edit_);
   text_.assign(line->buffer, line->lastchar);
   interrupted_ = true;
-  // What is written next must not cover the text.
-  const LineInfoW* const wide = el_wline(edit_);
-  el_cursor(edit_, static_cast<int>(wide->lastchar - wide->cursor));
-  el_set(edit_, EL_REFRESH);
   return CC_EOF;
 }
 
@@ -200,7 +207,8 @@ unsigned char LibeditLineEditor::Suspend() {
   el_set(edit_, EL_PREP_TERM, 1);
   el_resize(edit_);
   Write(kPasteMarksOn);
-  return CC_REDISPLAY;
+  el_set(edit_, EL_REFRESH);  // below what the shell has written
+  return CC_NORM;
 }
 
 unsigned char LibeditLineEditor::Paste() {
