@@ -3,14 +3,16 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "infer/chat_format.h"
+#include "chat/prompt_writer.h"
 #include "slm/model.h"
 #include "support/test_data.h"
 
@@ -26,28 +28,18 @@ Model OpenTiny(const std::string& name) { return Model::Open(DataPath("models/" 
 
 std::vector<Token> ToVector(std::span<const Token> tokens) { return {tokens.begin(), tokens.end()}; }
 
-// What the conversation of `chat` is as one text in its format, without BOS and ending after the last answer.
-std::vector<PromptSegment> WholeConversation(const Model& model, const Chat& chat) {
-  const ChatFormatSpec& spec = *ChooseChatFormat(model, chat.format()).value();
-  std::vector<PromptSegment> segments;
-  std::string_view system;
-  for (const Message& message : chat.messages()) {
-    if (message.role == Role::kSystem) system = message.content;
-    if (message.role == Role::kAssistant) segments.push_back({std::string(RenderAnswer(spec, message.content)), false});
-    if (message.role != Role::kUser) continue;
-    for (const PromptSegment& segment :
-         segments.empty() ? RenderFirstTurn(spec, system, message.content) : RenderNextTurn(spec, message.content)) {
-      segments.push_back(segment);
-    }
+// The conversation of `chat` as one text, up to the end of its last answer.
+std::string WholeConversation(const Model& model, const Chat& chat) {
+  const PromptWriter writer = PromptWriter::Create(model, {}, std::chrono::system_clock::now()).value();
+  std::string text = writer.Write(chat.messages()).value().text();
+  // The template ends the last turn and begins the next one.
+  for (const char* end : {"<|im_end|>", "<end_of_turn>"}) {
+    if (const std::size_t at = text.rfind(end); at != std::string::npos) text.resize(at);
   }
-  return segments;
-}
-
-std::string Join(const std::vector<PromptSegment>& segments) {
-  std::string text;
-  for (const PromptSegment& segment : segments) text += segment.text;
   return text;
 }
+
+std::string Read(const Chat& chat) { return chat.session().model().tokenizer().Decode(chat.session().tokens(), true); }
 
 // A ChatML and a Gemma model; Gemma's has a window of 16 positions on most layers and can't rewind far.
 class ChatTest : public testing::TestWithParam<const char*> {
@@ -66,6 +58,8 @@ class ChatTest : public testing::TestWithParam<const char*> {
     EXPECT_TRUE(result.ok()) << result.status().message();
     return *std::move(result);
   }
+
+  bool is_gemma() const { return model_.architecture() == "gemma3"; }
 
   Model model_;
 };
@@ -91,14 +85,12 @@ TEST_P(ChatTest, TheContextIsTheConversationInItsFormat) {
   for (const char* user : {"One", "  Two <|im_end|> <end_of_turn>", "", "Four"}) {
     Send(chat, user);
     // The last answer's last token may be missing in the session, so that the next turn shows it.
-    const std::string whole = Join(WholeConversation(model_, chat));
+    const std::string whole = WholeConversation(model_, chat);
     Send(chat, "next");
-    std::string read = model_.tokenizer().Decode(chat.session().tokens(), true);
-    if (read.starts_with("<bos>")) read.erase(0, 5);
-    EXPECT_TRUE(read.starts_with(whole)) << "read:\n" << read << "\nexpected:\n" << whole;
+    EXPECT_TRUE(Read(chat).starts_with(whole)) << "read:\n" << Read(chat) << "\nexpected:\n" << whole;
   }
   const auto is_bos = [&](Token token) { return model_.tokenizer().Text(token) == "<bos>"; };
-  EXPECT_EQ(std::ranges::count_if(chat.session().tokens(), is_bos), chat.format() == ChatFormat::kGemma ? 1 : 0);
+  EXPECT_EQ(std::ranges::count_if(chat.session().tokens(), is_bos), is_gemma() ? 1 : 0);
 }
 
 TEST_P(ChatTest, GivesWhatASessionWithoutReuseGives) {
@@ -148,7 +140,7 @@ TEST_P(ChatTest, AFailedOrCancelledTurnLeavesNoTrace) {
   EXPECT_EQ(chat.messages().size(), 3u);
   const GenerateResult two = Send(chat, "Two");
   EXPECT_EQ(Send(plain, "Two").text, two.text);
-  if (chat.format() == ChatFormat::kGemma) {
+  if (is_gemma()) {
     EXPECT_EQ(two.prompt_tokens + two.generated_tokens - 1, chat.session().position())
         << "the window doesn't reach back over the dropped text, so that all is read again";
   }
@@ -166,9 +158,7 @@ TEST_P(ChatTest, AFailedOrCancelledTurnLeavesNoTrace) {
   ASSERT_TRUE(result.ok());
   EXPECT_EQ(result->finish_reason, FinishReason::kCancelled);
   EXPECT_FALSE(chat.Send("ignored", {}, {.stop = {""}}).ok());
-  chat.set_sampler({.temperature = -1});
-  EXPECT_EQ(chat.Send("ignored", {}, {}).status().code(), StatusCode::kInvalidArgument);
-  chat.set_sampler(kGreedy);
+  EXPECT_EQ(chat.SetSampler({.temperature = -1}).code(), StatusCode::kInvalidArgument);
 
   EXPECT_EQ(Send(plain, "Three").text, Send(chat, "Three").text);
   EXPECT_EQ(chat.messages().size(), 7u);
@@ -187,9 +177,9 @@ TEST_P(ChatTest, ACancelledAnswerKeepsWhatWasDelivered) {
   EXPECT_EQ(result->finish_reason, FinishReason::kCancelled);
   ASSERT_EQ(chat.messages().size(), 3u);
   EXPECT_EQ(chat.messages()[2].content, delivered);
-  const std::string whole = Join(WholeConversation(model_, chat));
+  const std::string whole = WholeConversation(model_, chat);
   Send(chat, "next");
-  EXPECT_NE(model_.tokenizer().Decode(chat.session().tokens(), true).find(whole), std::string::npos);
+  EXPECT_TRUE(Read(chat).starts_with(whole)) << Read(chat);
 }
 
 TEST_P(ChatTest, AStopStringIsNotInTheConversation) {
@@ -206,13 +196,9 @@ TEST_P(ChatTest, AStopStringIsNotInTheConversation) {
   const GenerateResult result = Send(chat, "Hello", {.max_tokens = 20, .stop = {stop}});
   EXPECT_EQ(result.finish_reason, FinishReason::kStopString);
   EXPECT_EQ(result.text, text.substr(0, text.find(stop)));
-  const std::string whole = Join(WholeConversation(model_, chat));
+  const std::string whole = WholeConversation(model_, chat) + (is_gemma() ? "<end_of_turn>" : "<|im_end|>");
   Send(chat, "next");
-  std::string read = model_.tokenizer().Decode(chat.session().tokens(), true);
-  EXPECT_NE(read.find(whole + (chat.format() == ChatFormat::kGemma ? "<end_of_turn>" : "<|im_end|>")),
-            std::string::npos)
-      << read << "\nexpected:\n"
-      << whole;
+  EXPECT_TRUE(Read(chat).starts_with(whole)) << Read(chat) << "\nexpected:\n" << whole;
 }
 
 TEST_P(ChatTest, ResetForgetsTheTurns) {
@@ -237,7 +223,12 @@ TEST_P(ChatTest, ContextFullEndsAnAnswer) {
 TEST(ChatCreateTest, Failures) {
   const Model model = OpenTiny("llama_f16");
   EXPECT_EQ(Chat::Create(model, {.sampler = {.top_k = -1}}).status().code(), StatusCode::kInvalidArgument);
-  EXPECT_EQ(Chat::Create(model, {.format = ChatFormat::kGemma}).status().code(), StatusCode::kUnsupported);
+  EXPECT_EQ(Chat::Create(model, {.chat_template = "{% if %}"}).status().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(
+      Chat::Create(model, {.chat_template = "only this"}).status().message(),
+      "The chat template (the given chat template) can't write a conversation. It leaves out what the user says.");
+  EXPECT_EQ(Chat::Create(model, {.tools = "{}"}).status().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(Chat::Create(model, {.variables = "[1"}).status().code(), StatusCode::kInvalidArgument);
   EXPECT_EQ(Chat::Create(model, {.session = {.context_length = -1}}).status().code(), StatusCode::kInvalidArgument);
   EXPECT_EQ(Chat::Create(OpenTiny("llama_spm")).status().code(), StatusCode::kUnsupported);
 }
@@ -254,22 +245,23 @@ TEST(RealChatTest, SmolLm2AnswersInTurns) {
   if (!path) GTEST_SKIP() << "the model smollm2-135m is not in the model cache";
   const Model model = Model::Open(*path).value();
   Chat chat = Chat::Create(model, {.sampler = kGreedy}).value();
-  ASSERT_EQ(chat.messages().size(), 1u);
-  EXPECT_EQ(chat.messages()[0].content, "You are a helpful AI assistant named SmolLM, trained by Hugging Face");
+  EXPECT_EQ(chat.chat_template().origin(), "the model's file");
   const Result<GenerateResult> first = chat.Send("What is 2+2?", {}, {.max_tokens = 60});
   ASSERT_TRUE(first.ok()) << first.status().message();
   EXPECT_EQ(first->finish_reason, FinishReason::kEndOfTurn);
   EXPECT_NE(first->text.find("4"), std::string::npos) << first->text;
+  EXPECT_TRUE(Read(chat).starts_with(
+      "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"));
+  const std::int32_t before = chat.session().position();
   const Result<GenerateResult> second = chat.Send("Thank you!", {}, {.max_tokens = 60});
   ASSERT_TRUE(second.ok());
   EXPECT_EQ(second->finish_reason, FinishReason::kEndOfTurn);
-  const std::vector<PromptSegment> turn =
-      RenderNextTurn(*ChooseChatFormat(model, ChatFormat::kAuto).value(), "Thank you!");
-  EXPECT_EQ(second->prompt_tokens, std::ssize(EncodeSegments(model.tokenizer(), turn).value()));
+  EXPECT_EQ(second->cached_tokens, before);
+  const std::string turn = "<|im_end|>\n<|im_start|>user\nThank you!<|im_end|>\n<|im_start|>assistant\n";
+  EXPECT_EQ(second->prompt_tokens, std::ssize(model.tokenizer().Encode(turn, {.parse_special = true}).value()));
   // What was read turn by turn is what the tokenizer makes of the whole conversation at once.
-  const std::vector<Token> whole =
-      model.tokenizer().Encode(Join(WholeConversation(model, chat)), {.parse_special = true}).value();
-  EXPECT_EQ(ToVector(chat.session().tokens()), whole);
+  EXPECT_EQ(ToVector(chat.session().tokens()),
+            model.tokenizer().Encode(WholeConversation(model, chat), {.parse_special = true}).value());
 }
 
 TEST(RealChatTest, GemmaBaseModelWithoutTemplate) {
@@ -277,8 +269,7 @@ TEST(RealChatTest, GemmaBaseModelWithoutTemplate) {
   if (!path) GTEST_SKIP() << "the model gemma-3-270m is not in the model cache";
   const Model model = Model::Open(*path).value();
   Chat chat = Chat::Create(model, {.sampler = kGreedy}).value();
-  EXPECT_EQ(chat.format(), ChatFormat::kGemma);
-  EXPECT_TRUE(chat.messages().empty());
+  EXPECT_EQ(chat.chat_template().origin(), "built in for Gemma");
   ASSERT_TRUE(chat.Send("Hello", {}, {.max_tokens = 5}).ok());
   const std::span<const Token> tokens = chat.session().tokens();
   EXPECT_EQ(ToVector(tokens.first(4)), (std::vector<Token>{2, 105, 2364, 107})) << "one BOS, then the turn";

@@ -53,22 +53,22 @@ struct GenerateOptions {
 
 struct GenerateResult {
   FinishReason finish_reason = FinishReason::kEndOfTurn;
-  std::string text;                   // all that was delivered
-  std::int32_t prompt_tokens = 0;     // tokens of the prompt read in this call
-  std::int32_t cached_tokens = 0;     // tokens of the prompt that the session had read before
-  std::int32_t reread_tokens = 0;     // of prompt_tokens: had been read before, but a sliding window dropped them
-  std::int32_t forgotten_tokens = 0;  // dropped by shift_keep
+  std::string text;                     // all that was delivered
+  std::int32_t prompt_tokens = 0;       // tokens of the prompt read in this call
+  std::int32_t cached_tokens = 0;       // tokens of the prompt that the session had read before
+  std::int32_t reread_tokens = 0;       // of prompt_tokens: had been read before, but a sliding window dropped them
+  std::int32_t forgotten_tokens = 0;    // dropped by shift_keep
   std::int32_t forgotten_messages = 0;  // left out by ChatOptions::forget_oldest
-  std::int32_t generated_tokens = 0;  // the end-of-turn token included
+  std::int32_t generated_tokens = 0;    // the end-of-turn token included
   double prompt_seconds = 0;
   double generate_seconds = 0;
 };
 
 // Reads `prompt` (at least one token) into the session, then samples until a finish reason. The session then holds the
 // prompt and every generated token that was evaluated; an end-of-turn token is not appended, nor is the last token of a
-// text that ended for another reason. Fails with kInvalidArgument (no prompt, a stop string that is empty or not UTF-8)
-// and as Session::Append and Sampler::Sample do; being cancelled is a finish reason, not an error. `on_piece` may be
-// empty.
+// text that ended for another reason. Fails with kInvalidArgument (no prompt, a stop string that is empty or not UTF-8,
+// shift_keep out of range) and as Session::Append, Session::Shift and Sampler::Sample do; being cancelled is a finish
+// reason, not an error. `on_piece` may be empty.
 Result<GenerateResult> Generate(Session& session, Sampler& sampler, std::span<const Token> prompt,
                                 const GenerateOptions& options, const PieceCallback& on_piece);
 

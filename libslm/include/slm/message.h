@@ -31,17 +31,18 @@ struct ToolCall {
 struct Message {
   Role role = Role::kUser;
   std::string content = {};
-  std::string reasoning = {};              // an assistant's, apart from the content
-  std::vector<ToolCall> tool_calls = {};   // an assistant's
-  std::string tool_call_id = {};           // of a tool: the call it answers
-  std::string name = {};                   // of a tool: which one
+  std::string reasoning = {};             // an assistant's, apart from the content
+  std::vector<ToolCall> tool_calls = {};  // an assistant's
+  std::string tool_call_id = {};          // of a tool: the call it answers
+  std::string name = {};                  // of a tool: which one
   bool operator==(const Message&) const = default;
 };
 
 // Messages as a JSON array in OpenAI's form ({"role", "content", "reasoning_content", "tool_calls", "tool_call_id",
 // "name"}) and back. Reading, a content may also be null (no text) or a list of text parts, which are joined with line
-// breaks; "developer" is a system message. Fails with kInvalidArgument, naming the message, at what is no such array and
-// at keys or kinds of content this library does not know, because they would be lost.
+// breaks; "developer" is a system message. Fails with kInvalidArgument, naming the message, at what is no such array
+// and at keys or kinds of content this library does not know, because they would be lost.
+// Writing, bytes that are not UTF-8 become U+FFFD.
 Result<std::vector<Message>> ParseMessages(std::string_view json);
 std::string MessagesToJson(const std::vector<Message>& messages);
 

@@ -1,8 +1,8 @@
 // Errors as values.
 //
-// Every function of libslm that can fail returns a Status, or a Result<T> that holds either a value or a Status. Nothing
-// throws, prints, aborts or exits. Messages are complete sentences for a person: what failed, where, what was expected and
-// what was found.
+// Every function of libslm that can fail returns a Status, or a Result<T> that holds either a value or a Status.
+// Nothing throws, prints, aborts or exits. Messages are complete sentences for a person: what failed, where, what was
+// expected and what was found.
 //
 //   slm::Result<slm::Model> model = slm::Model::Open("model.gguf");
 //   if (!model.ok()) return Report(model.status().message());
@@ -30,8 +30,8 @@ enum class StatusCode {
   kUnsupported,      // well-formed, but this library does not know it
   kContextFull,      // more tokens than the context can hold
   kOutOfMemory,
-  kCancelled,        // the caller's CancelToken was set
-  kInvalidNumber,    // NaN or infinity where the computation needs a finite number
+  kCancelled,      // the caller's CancelToken was set
+  kInvalidNumber,  // NaN or infinity where the computation needs a finite number
 };
 
 // The name of a code without the leading k, for example "CorruptFile".
@@ -54,7 +54,7 @@ class [[nodiscard]] Status {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::move(value)) {}  // NOLINT(google-explicit-constructor)
+  Result(T value) : value_(std::move(value)) {}         // NOLINT(google-explicit-constructor)
   Result(Status status) : status_(std::move(status)) {  // NOLINT(google-explicit-constructor)
     assert(!status_.ok() && "a Result without a value needs a failure");
   }

@@ -72,10 +72,10 @@ class Tokenizer {
   // tokenizer or pre-tokenizer this library does not know; the message names it.
   Result<std::vector<Token>> Encode(std::string_view text, const EncodeOptions& options = {}) const;
 
-  // The encoding of a text in parts. Between control tokens the parts are one text: words may join across their ends, as
-  // if it had been encoded whole, but no control token begins or ends outside markup. A space that the tokenizer would
-  // put before the text, or after a control token, is left out where the text has one already. Nothing is added at the
-  // beginning or end.
+  // The encoding of a text in parts. Between control tokens the parts are one text: words may join across their ends,
+  // as if it had been encoded whole, but no control token begins or ends outside markup. A space that the tokenizer
+  // would put before the text, or after a control token, is left out where the text has one already. Nothing is added
+  // at the beginning or end.
   Result<std::vector<Token>> EncodeParts(std::span<const TextPart> parts) const;
 
   // The bytes of a whole sequence. Control tokens render as nothing unless render_special. A leading space that Encode

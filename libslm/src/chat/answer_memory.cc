@@ -9,8 +9,6 @@ namespace slm {
 
 namespace {
 
-bool IsContinuationByte(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) == 0x80; }
-
 std::string Stripped(std::string_view text) {
   return std::string(jinja::Strip(jinja::Text(text, false), jinja::Ends::kBoth).view());
 }
@@ -23,12 +21,14 @@ struct Agreement {
 
 Agreement Agree(const Tokenizer& tokenizer, std::span<const Token> tokens, std::string_view text) {
   Agreement agreement;
+  Utf8Stream characters;  // the text was streamed through one, too
   std::size_t bytes = 0;
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     const std::string piece = tokenizer.Piece(tokens[i]);
-    if (piece.empty() || text.substr(bytes, piece.size()) != piece) break;
-    bytes += piece.size();
-    if (bytes == text.size() || !IsContinuationByte(text[bytes])) agreement = {i + 1, bytes};
+    const std::string complete = characters.Push(piece);
+    if (piece.empty() || text.substr(bytes, complete.size()) != complete) break;
+    bytes += complete.size();
+    if (Utf8Stream(characters).Flush().empty()) agreement = {i + 1, bytes};
   }
   return agreement;
 }

@@ -15,8 +15,8 @@
 
 namespace slm {
 
-// A model may write a text in other tokens than an encoder would choose. Where a prompt repeats an answer, it must be in
-// the tokens the model wrote: those are in the session's cache.
+// A model may write a text in other tokens than an encoder would choose. Where a prompt repeats an answer, it must be
+// in the tokens the model wrote: those are in the session's cache.
 class AnswerMemory {
  public:
   // `tokens` spell a text that begins with `text`, perhaps after one space (which SentencePiece puts before a text).

@@ -170,9 +170,8 @@ Result<GenerateResult> Chat::Answer(const PieceCallback& on_piece, const Generat
   sampler.SetHistory(state.session.tokens());
 
   const bool adds_space = state.model().tokenizer().adds_space();
-  SLM_ASSIGN_OR_RETURN(
-      GenerateResult result,
-      Generate(state.session, sampler, unread, generate, WithoutFirstSpace(on_piece, adds_space)));
+  SLM_ASSIGN_OR_RETURN(GenerateResult result,
+                       Generate(state.session, sampler, unread, generate, WithoutFirstSpace(on_piece, adds_space)));
   result.cached_tokens = counts.cached_tokens;
   result.reread_tokens = counts.reread_tokens;
   result.forgotten_messages = counts.forgotten_messages;

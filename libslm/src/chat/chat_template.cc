@@ -62,7 +62,7 @@ Result<ChatTemplate> ChatTemplate::ForModel(const Model& model) {
 Result<Prompt> ChatTemplate::Render(std::string_view context, std::chrono::system_clock::time_point now) const {
   SLM_ASSIGN_OR_RETURN(const Json json, ParseJson(context, "the context"));
   if (!json.is_object()) {
-    return Status(StatusCode::kInvalidArgument, Cat("the context must be a JSON object, but is ", json.type_name()));
+    return Status(StatusCode::kInvalidArgument, Cat("the context must be a JSON object, but is ", json.type_name(), "."));
   }
   jinja::Dict variables;
   for (const auto& [name, item] : json.items()) {
@@ -82,8 +82,8 @@ const jinja::Template& ChatTemplate::program() const { return state_->program; }
 
 Result<Prompt> RenderTemplate(const ChatTemplate& chat_template, jinja::Dict variables,
                               std::chrono::system_clock::time_point now) {
-  SLM_ASSIGN_OR_RETURN(const jinja::Text text, chat_template.program().Render(jinja::Value(std::move(variables)),
-                                                                              {.now = ToLocal(now)}));
+  SLM_ASSIGN_OR_RETURN(const jinja::Text text,
+                       chat_template.program().Render(jinja::Value(std::move(variables)), {.now = ToLocal(now)}));
   Prompt prompt;
   for (const jinja::Text::Piece& piece : text.Pieces()) {
     prompt.parts.push_back({.text = std::string(piece.text), .markup = piece.from_template});

@@ -48,7 +48,7 @@ constexpr std::string_view kLlama3 = R"({{ bos_token }}
 {%- endif %})";
 
 constexpr std::string_view kPhi3 = R"(
-{%- for message in messages %}
+{%- for message in messages if message.content or message.role != 'system' %}
   {{- '<|' + message.role + '|>\n' + message.content + '<|end|>\n' }}
 {%- endfor %}
 {%- if add_generation_prompt %}

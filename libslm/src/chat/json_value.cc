@@ -19,7 +19,8 @@ constexpr int kMaxDepth = 100;
 
 // The name of a role can't be chosen by a user, and templates build control tokens with it: "<|" + role + "|>".
 bool IsRole(std::string_view key, const Json& item) {
-  static constexpr std::array<std::string_view, 6> kRoles = {"system", "user", "assistant", "tool", "developer", "model"};
+  static constexpr std::array<std::string_view, 6> kRoles = {"system", "user",      "assistant",
+                                                             "tool",   "developer", "model"};
   return key == "role" && item.is_string() && std::ranges::count(kRoles, item.get_ref<const std::string&>()) > 0;
 }
 
@@ -71,7 +72,8 @@ Result<Json> ParseJson(std::string_view text, std::string_view what) {
   try {
     return Json::parse(text);
   } catch (const Json::parse_error& error) {
-    return Status(StatusCode::kInvalidArgument, Cat(what, " is not valid JSON: the error is at byte ", error.byte, "."));
+    return Status(StatusCode::kInvalidArgument,
+                  Cat(what, " is not valid JSON: the error is at byte ", error.byte, "."));
   } catch (const Json::exception&) {
     return Status(StatusCode::kInvalidArgument, Cat(what, " holds a number that is out of range."));
   }

@@ -47,8 +47,9 @@ Result<std::string> ParseContent(const Json& json, const std::string& where) {
     const Json& item = json[i];
     if (!item.is_object()) return Wrong(part, "an object", item);
     if (!item.contains("type") || item["type"] != "text" || !item.contains("text") || !item["text"].is_string()) {
-      return Status(StatusCode::kInvalidArgument,
-                    Cat(part, R"( must be a text part, {"type": "text", "text": ...}; other parts are not supported.)"));
+      return Status(
+          StatusCode::kInvalidArgument,
+          Cat(part, R"( must be a text part, {"type": "text", "text": ...}; other parts are not supported.)"));
     }
     text += i == 0 ? "" : "\n";
     text += item["text"].get_ref<const std::string&>();

@@ -42,9 +42,9 @@ class PromptWriter {
 
   ChatTemplate template_;
   std::chrono::system_clock::time_point now_;
-  jinja::Dict variables_;       // all but the messages
+  jinja::Dict variables_;  // all but the messages
   bool has_system_role_ = true;
-  bool wants_parts_ = false;    // contents as lists of parts
+  bool wants_parts_ = false;  // contents as lists of parts
 };
 
 }  // namespace slm

@@ -1,12 +1,15 @@
 #include "slm/generate.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/format.h"
 #include "base/status_macros.h"
@@ -27,6 +30,18 @@ bool IsUtf8(std::string_view text) {
     at += c.size;
   }
   return true;
+}
+
+Status CheckShift(const Session& session, const GenerateOptions& options) {
+  const std::int32_t context = session.context_length();
+  if (options.shift_keep < -1 || options.shift_keep > context - 2) {
+    return {StatusCode::kInvalidArgument, Cat("shift_keep is ", options.shift_keep, "; expected -1 (off) to ",
+                                              context - 2, " in a context of ", context, " tokens.")};
+  }
+  if (options.shift_keep >= 0 && options.max_tokens < 0) {
+    return {StatusCode::kInvalidArgument, "shift_keep needs max_tokens, without which a text might never end."};
+  }
+  return {};
 }
 
 Status CheckArguments(std::span<const Token> prompt, const GenerateOptions& options) {
@@ -75,13 +90,33 @@ class TextStream {
   bool refused_ = false;
 };
 
+// The logits with the tokens that end a turn banned, in `scratch`.
+std::span<const float> WithoutEnd(std::span<const float> logits, const Tokenizer& tokenizer,
+                                  std::vector<float>& scratch) {
+  scratch.assign(logits.begin(), logits.end());
+  for (const Token token : tokenizer.end_of_generation()) {
+    scratch[static_cast<std::size_t>(token)] = -std::numeric_limits<float>::infinity();
+  }
+  return scratch;
+}
+
+// Forgets the older half of what comes after the first `keep` tokens; returns how many tokens that is.
+Result<std::int32_t> ForgetHalf(Session& session, std::int32_t keep) {
+  const std::int32_t discard = std::max((session.position() - keep) / 2, 1);
+  SLM_RETURN_IF_ERROR(session.Shift(keep, discard));
+  return discard;
+}
+
 // Samples from `logits` on, appending each token to the session only when the logits after it are needed.
 Result<FinishReason> GenerateText(Session& session, Sampler& sampler, std::span<const float> logits,
-                                  const GenerateOptions& options, TextStream& text, std::int32_t& generated) {
+                                  const GenerateOptions& options, TextStream& text, GenerateResult& result) {
   const Tokenizer& tokenizer = session.model().tokenizer();
+  std::vector<float> scratch;
+  std::int32_t& generated = result.generated_tokens;
   if (options.max_tokens == 0) return FinishReason::kMaxTokens;
   while (true) {
     if (options.cancel != nullptr && options.cancel->cancelled()) return FinishReason::kCancelled;
+    if (options.ignore_end) logits = WithoutEnd(logits, tokenizer, scratch);
     SLM_ASSIGN_OR_RETURN(const Token token, sampler.Sample(logits));
     ++generated;
     if (tokenizer.IsEndOfGeneration(token)) return FinishReason::kEndOfTurn;
@@ -90,7 +125,11 @@ Result<FinishReason> GenerateText(Session& session, Sampler& sampler, std::span<
     if (text.refused()) return FinishReason::kCancelled;
     if (text.at_stop_string()) return FinishReason::kStopString;
     if (generated == options.max_tokens) return FinishReason::kMaxTokens;
-    if (session.position() >= session.context_length()) return FinishReason::kContextFull;
+    if (session.position() >= session.context_length()) {
+      if (options.shift_keep < 0) return FinishReason::kContextFull;
+      SLM_ASSIGN_OR_RETURN(const std::int32_t forgotten, ForgetHalf(session, options.shift_keep));
+      result.forgotten_tokens += forgotten;
+    }
     const Result<std::span<const float>> next = session.Append({&token, 1}, {.cancel = options.cancel, .progress = {}});
     if (next.status().code() == StatusCode::kCancelled) return FinishReason::kCancelled;
     SLM_RETURN_IF_ERROR(next.status());
@@ -119,6 +158,7 @@ std::string_view FinishReasonName(FinishReason reason) {
 Result<GenerateResult> Generate(Session& session, Sampler& sampler, std::span<const Token> prompt,
                                 const GenerateOptions& options, const PieceCallback& on_piece) {
   SLM_RETURN_IF_ERROR(CheckArguments(prompt, options));
+  SLM_RETURN_IF_ERROR(CheckShift(session, options));
   SLM_RETURN_IF_ERROR(Sampler::Validate(sampler.options()));
   GenerateResult result;
   const std::int32_t begin = session.position();
@@ -136,8 +176,7 @@ Result<GenerateResult> Generate(Session& session, Sampler& sampler, std::span<co
 
   const Clock::time_point text_start = Clock::now();
   TextStream text(options.stop, on_piece, result.text);
-  SLM_ASSIGN_OR_RETURN(result.finish_reason,
-                       GenerateText(session, sampler, *logits, options, text, result.generated_tokens));
+  SLM_ASSIGN_OR_RETURN(result.finish_reason, GenerateText(session, sampler, *logits, options, text, result));
   // What was held back is text after all, unless the caller wants no more.
   if (result.finish_reason != FinishReason::kCancelled) {
     text.Flush();
