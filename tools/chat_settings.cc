@@ -16,72 +16,68 @@ namespace {
 template <typename... Values>
 std::string Line(const char* name, const char* format, Values... values) {
   char text[512];
-  const int size = std::snprintf(text, sizeof(text), "%-16s", name);
+  const int size = std::snprintf(text, sizeof(text), "%-22s", name);
   std::snprintf(text + size, sizeof(text) - static_cast<std::size_t>(size), format, values...);
   return std::string(text) + "\n";
 }
 
 double Rate(std::int64_t tokens, double seconds) { return seconds > 0 ? static_cast<double>(tokens) / seconds : 0; }
 
-Result<std::int32_t> ParseCount(std::string_view name, std::string_view value, std::int32_t least) {
-  std::int32_t count = 0;
-  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), count);
-  if (error != std::errc() || end != value.data() + value.size() || count < least) {
+// A whole number that is at least `least`.
+template <typename Number>
+Status ParseNumber(std::string_view name, std::string_view value, Number least, Number* number) {
+  Number parsed = 0;
+  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), parsed);
+  if (error != std::errc() || end != value.data() + value.size() || parsed < least) {
     return Status(StatusCode::kInvalidArgument, std::string(name) + " needs a whole number from " +
                                                     std::to_string(least) + " on; \"" + std::string(value) +
                                                     "\" is none.");
   }
-  return count;
+  *number = parsed;
+  return {};
 }
 
 }  // namespace
 
 Status ChangeSetting(Conversation& conversation, std::string_view name, std::string_view value) {
   ChatToolOptions& options = conversation.options();
+  if (name == "max-tokens") return ParseNumber(name, value, -1, &options.max_tokens);
   if (name == "stop") {
     options.stop.clear();
     if (!value.empty()) options.stop.emplace_back(value);
     return {};
   }
   if (name == "ctx") {
-    const Result<std::int32_t> context = ParseCount(name, value, 1);
-    if (!context.ok()) return context.status();
-    if (Status status = conversation.Resize(*context); !status.ok()) return status;
+    std::int32_t context = 0;
+    if (Status status = ParseNumber(name, value, 1, &context); !status.ok()) return status;
+    if (Status status = conversation.Resize(context); !status.ok()) return status;
     return conversation.SaveSession();
   }
-  if (name == "max-tokens") {
-    const Result<std::int32_t> count = ParseCount(name, value, -1);
-    if (!count.ok()) return count.status();
-    options.max_tokens = *count;
-    return {};
-  }
   SamplerOptions sampler = options.sampler;
-  if (Status status = SetSamplerOption(name, value, &sampler); !status.ok()) {
-    return Status(status.code(), status.message() + " /set lists what can be changed.");
-  }
+  Status status = name == "seed" ? ParseNumber<std::uint64_t>(name, value, 0, &sampler.seed)
+                                 : SetSamplerOption(name, value, &sampler);
+  if (!status.ok()) return Status(status.code(), status.message() + " /set lists what can be changed.");
   return conversation.SetSampler(sampler);
 }
 
 std::string SettingsText(Conversation& conversation) {
   const ChatToolOptions& options = conversation.options();
-  const SamplerOptions& sampler = options.sampler;
   std::string text = Line("ctx", "%d", conversation.session().context_length());
   text += Line("max-tokens", options.max_tokens < 0 ? "%d (no limit)" : "%d", options.max_tokens);
   std::string stops;
   for (const std::string& stop : options.stop) stops += (stops.empty() ? "" : ", ") + stop;
   text += Line("stop", "%s", WithoutControls(stops).c_str());
-  text += Line("temp", "%g", sampler.temperature);
-  text += Line("top-k", "%d", sampler.top_k);
-  text += Line("top-p", "%g", sampler.top_p);
-  text += Line("min-p", "%g", sampler.min_p);
-  text += Line("repeat-penalty", "%g", sampler.repeat_penalty);
-  text += Line("repeat-last-n", "%d", sampler.repeat_last_n);
-  text += Line("seed", "%llu", static_cast<unsigned long long>(sampler.seed));
+  text += Line("seed", "%llu", static_cast<unsigned long long>(options.sampler.seed));
+  for (const SamplerSetting& setting : ListSamplerOptions(options.sampler)) {
+    text += Line(setting.name.c_str(), "%s", setting.value.c_str());
+  }
   return text;
 }
 
 std::vector<std::string> SettingNames() {
-  return {"ctx", "max-tokens", "min-p", "repeat-last-n", "repeat-penalty", "seed", "stop", "temp", "top-k", "top-p"};
+  std::vector<std::string> names = {"ctx", "max-tokens", "seed", "stop"};
+  for (const SamplerSetting& setting : ListSamplerOptions({})) names.push_back(setting.name);
+  return names;
 }
 
 std::string StatsText(const Conversation& conversation) {
