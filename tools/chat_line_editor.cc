@@ -2,10 +2,11 @@
 
 #include <fcntl.h>
 #include <histedit.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
+#include <cerrno>
 #include <clocale>
 #include <csignal>
 #include <cstdio>
@@ -45,6 +46,27 @@ bool UseUtf8Locale() {
   return false;
 }
 
+// While it lives, a change of the window's size ends a read with EINTR.
+class ResizeSignal {
+ public:
+  ResizeSignal() {
+    struct sigaction action = {};
+    action.sa_handler = [](int) {};
+    ::sigaction(SIGWINCH, &action, &before_);
+  }
+  ~ResizeSignal() { ::sigaction(SIGWINCH, &before_, nullptr); }
+  ResizeSignal(const ResizeSignal&) = delete;
+  ResizeSignal& operator=(const ResizeSignal&) = delete;
+
+ private:
+  struct sigaction before_ = {};
+};
+
+int WindowColumns() {
+  ::winsize window = {};
+  return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 0 ? window.ws_col : 80;
+}
+
 struct CloseFile {
   void operator()(std::FILE* file) const { std::fclose(file); }
 };
@@ -74,6 +96,7 @@ class LibeditLineEditor final : public LineEditor {
   static unsigned char Call(EditLine* edit, int) {
     return (Of(edit)->*kHandler)();
   }
+  static int ReadKey(EditLine* edit, wchar_t* character) { return Of(edit)->ReadCharacter(character); }
   static char* Prompt(EditLine* edit) { return Of(edit)->prompt_.data(); }
 
   // Gives a function a name and keys.
@@ -83,6 +106,9 @@ class LibeditLineEditor final : public LineEditor {
     for (const char* const key : keys) el_set(edit_, EL_BIND, key, name, nullptr);
   }
   void BindKeys();
+  int ReadCharacter(wchar_t* character);
+  void RedrawIfResized();
+  int RowsAboveCursor(int columns) const;
   void LoadHistory();
   void SaveHistory();
   void Write(std::string_view text);
@@ -105,7 +131,9 @@ class LibeditLineEditor final : public LineEditor {
   EditLine* edit_ = nullptr;
   History* history_ = nullptr;
   bool keep_history_ = false;
+  int columns_ = 0;  // of the window, when the line was drawn
   std::string prompt_;
+  int prompt_width_ = 0;
   std::string text_;
   bool interrupted_ = false;
 };
@@ -124,6 +152,7 @@ bool LibeditLineEditor::Start() {
   el_set(edit_, EL_CLIENTDATA, this);
   el_set(edit_, EL_HIST, history, history_);
   el_set(edit_, EL_PROMPT_ESC, &Prompt, '\1');
+  el_set(edit_, EL_GETCFN, &ReadKey);
   el_set(edit_, EL_EDITOR, "emacs");
   el_set(edit_, EL_SIGNAL, 1);
   el_source(edit_, nullptr);  // ~/.editrc, as in every program with libedit
@@ -164,10 +193,13 @@ void LibeditLineEditor::Write(std::string_view text) {
 
 LineEditor::Line LibeditLineEditor::Read(std::string_view prompt, std::string_view text) {
   prompt_ = options_.bold_prompt ? "\1\x1b[1m\1" + std::string(prompt) + "\1\x1b[0m\1" : std::string(prompt);
+  prompt_width_ = static_cast<int>(prompt.size());
   interrupted_ = false;
   text_ = text;
   if (!text.empty()) el_push(edit_, kInsertTextKeys);
   el_resize(edit_);  // the window may have changed while an answer was written
+  columns_ = WindowColumns();
+  const ResizeSignal resize_signal;
   Write(kPasteMarksOn);
   int size = 0;
   const char* const line = el_gets(edit_, &size);
@@ -183,6 +215,58 @@ LineEditor::Line LibeditLineEditor::Read(std::string_view prompt, std::string_vi
   std::string entered = line;
   if (entered.ends_with('\n')) entered.pop_back();
   return {Event::kLine, std::move(entered)};
+}
+
+// 1: a character, 0: the end, -1: an error. Bytes of a character may come one at a time; those of none become U+FFFD.
+int LibeditLineEditor::ReadCharacter(wchar_t* character) {
+  constexpr wchar_t kReplacement = 0xFFFD;
+  std::mbstate_t state = {};
+  *character = 0;
+  while (true) {
+    char byte = 0;
+    const ssize_t size = ::read(STDIN_FILENO, &byte, 1);
+    if (size < 0 && errno == EINTR) {
+      RedrawIfResized();
+      continue;
+    }
+    if (size <= 0) return static_cast<int>(size);
+    const std::size_t used = std::mbrtowc(character, &byte, 1, &state);
+    if (used == static_cast<std::size_t>(-2)) continue;  // a part
+    if (used == static_cast<std::size_t>(-1)) *character = kReplacement;
+    return 1;
+  }
+}
+
+// Most terminals wrap lines anew when their width changes, and libedit would not know where the cursor is.
+void LibeditLineEditor::RedrawIfResized() {
+  const int columns = WindowColumns();
+  if (columns == columns_) return;
+  columns_ = columns;
+  el_resize(edit_);
+  const int rows = RowsAboveCursor(columns);
+  Write((rows > 0 ? "\x1b[" + std::to_string(rows) + "A" : std::string()) + "\r\x1b[J");
+  el_set(edit_, EL_REFRESH);
+}
+
+int LibeditLineEditor::RowsAboveCursor(int columns) const {
+  constexpr int kTab = 8;
+  const LineInfoW* const line = el_wline(edit_);
+  int row = 0;
+  int column = prompt_width_;
+  for (const wchar_t* character = line->buffer; character != line->cursor; ++character) {
+    if (*character == L'\n') {
+      ++row;
+      column = 0;
+      continue;
+    }
+    const int width = *character == L'\t' ? kTab - column % kTab : std::max(::wcwidth(*character), 0);
+    if (column + width > columns) {
+      ++row;
+      column = 0;
+    }
+    column += width;
+  }
+  return column >= columns ? row + 1 : row;
 }
 
 // Moves to the end first, because what is written next must not cover the text.
