@@ -73,10 +73,14 @@ Status Conversation::Open(const std::string& system, const std::string* prompt) 
     Result<Session> session = Session::Create(model_, chat.session);
     if (!session.ok()) return session.status();
     session_ = *std::move(session);
-    sampler_ = Sampler(options_.sampler);
+    sampler_ = Sampler(options_.sampler, &model_.tokenizer());
     return {};
   }
   Result<Chat> created = Chat::Create(model_, chat);
+  if (created.status().code() == StatusCode::kUnsupported) {
+    return Status(StatusCode::kUnsupported,
+                  created.status().message() + " --template FILE gives one; --raw continues a text without any.");
+  }
   if (!created.ok()) return created.status();
   chat_ = *std::move(created);
   return {};
@@ -121,7 +125,7 @@ Result<std::int32_t> Conversation::ContextFor(const ChatOptions& chat, const std
 Status Conversation::SetSampler(const SamplerOptions& sampler) {
   Status status = chat_ ? chat_->SetSampler(sampler) : Sampler::Validate(sampler);
   if (!status.ok()) return status;
-  if (!chat_) sampler_ = Sampler(sampler);
+  if (!chat_) sampler_ = Sampler(sampler, &model_.tokenizer());
   options_.sampler = sampler;
   return {};
 }

@@ -41,18 +41,7 @@ void AddInputOptions(CLI::App& app, ChatToolOptions* options) {
   app.add_flag("--no-history", options->no_history, "Keep no list of what you type, and use none")->group(kInput);
 }
 
-void AddSamplingOptions(CLI::App& app, ChatToolOptions* options) {
-  SamplerOptions& sampler = options->sampler;
-  const auto add = [&app](const char* name, auto& value, const char* text) {
-    CLI::Option* const option = app.add_option(name, value, text)->capture_default_str()->group(kSampling);
-    option->option_text("N (" + option->get_default_str() + ")");
-  };
-  add("--temp", sampler.temperature, "Temperature; 0 always takes the most likely token");
-  add("--top-k", sampler.top_k, "Keep the K most likely tokens; 0: all");
-  add("--top-p", sampler.top_p, "Keep the most likely tokens that together reach this probability; 1: all");
-  add("--min-p", sampler.min_p, "Keep tokens at least this times as likely as the best; 0: all");
-  add("--repeat-penalty", sampler.repeat_penalty, "Make recent tokens less likely; 1: off");
-  add("--repeat-last-n", sampler.repeat_last_n, "How many tokens are recent");
+void AddAnswerOptions(CLI::App& app, ChatToolOptions* options) {
   app.add_option("--seed", options->seed, "Seed of the random choices (default: another one each time)")
       ->option_text("N")
       ->group(kSampling);
@@ -70,7 +59,8 @@ void AddSamplingOptions(CLI::App& app, ChatToolOptions* options) {
 
 void AddChatOptions(CLI::App& app, ChatToolOptions* options) {
   AddInputOptions(app, options);
-  AddSamplingOptions(app, options);
+  AddSamplingOptions(app, &options->sampling);
+  AddAnswerOptions(app, options);
 
   app.option_defaults()->group(kComputing);
   AddComputeOptions(app, &options->compute);

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "sampling_options.h"
 #include "slm/chat.h"
 #include "tool_main.h"
 
@@ -26,6 +27,7 @@ struct ChatToolOptions {
   std::string session;
   bool forget_oldest = false;
 
+  std::vector<SamplerSetting> sampling;  // as given on the command line
   SamplerOptions sampler = {};
   std::optional<std::uint64_t> seed;
   std::int32_t max_tokens = -1;

@@ -1,8 +1,16 @@
-// Sampler options by name.
+// The options of sampling by name: on the command line, for `/set NAME VALUE` of a conversation, in the front matter of
+// prompt files. One table serves all three.
+//
+// Names are those of llama.cpp's command line ("top-k", "typical", "mirostat-ent") or of SamplerOptions' members
+// ("top_k", "typical_p", "mirostat_tau"); "-" and "_" are the same. Values are text: numbers; for logit-bias
+// "TOKEN+BIAS TOKEN-BIAS ..." where "-inf" bans; for dry-sequence-breaker a JSON array of texts; "none" for an empty
+// list.
 
 #ifndef SLM_TOOLS_SAMPLING_OPTIONS_H_
 #define SLM_TOOLS_SAMPLING_OPTIONS_H_
 
+#include <CLI/CLI.hpp>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,11 +25,22 @@ struct SamplerSetting {
   std::string value;
 };
 
-// kInvalidArgument if there is no option of this name ("temp", "top-k", ...) or the value is not one of its.
-Status SetSamplerOption(std::string_view name, std::string_view value, SamplerOptions* options);
+// Registers an option for each row of the table, with the default in its help. What the user gives is checked at once
+// and appended to `settings`, for the application to apply after whatever it puts below the command line.
+void AddSamplingOptions(CLI::App& app, std::vector<SamplerSetting>* settings);
 
-// All options but the seed, with values that SetSamplerOption reads back.
+// kInvalidArgument for a name that is none, a value that can't be read or that Sampler::Validate refuses; `options` are
+// then as before.
+Status SetSamplerOption(std::string_view name, std::string_view value, SamplerOptions* options);
+// One after the other, until one fails.
+Status ApplySamplerSettings(std::span<const SamplerSetting> settings, SamplerOptions* options);
+
+// All options under the command line's names, with values that SetSamplerOption reads back exactly. The seed is not
+// among them: applications choose it for each request.
 std::vector<SamplerSetting> ListSamplerOptions(const SamplerOptions& options);
+
+// "temp 0.8, top-k 40, ...": what is usually set, and what differs from the default.
+std::string SamplerSummary(const SamplerOptions& options);
 
 }  // namespace slm::tools
 

@@ -15,8 +15,8 @@
 #include "chat_interactive.h"
 #include "chat_options.h"
 #include "chat_terminal.h"
+#include "sampling_options.h"
 #include "slm/model.h"
-#include "slm/sampler.h"
 #include "slm/session.h"
 #include "tool_main.h"
 
@@ -32,10 +32,8 @@ void PrintSettings(const ChatToolOptions& options, const Conversation& conversat
   std::fprintf(stderr, "compute: kernels %s, %d threads; context of %d tokens, %s of %s cache\n",
                std::string(model.kernels()).c_str(), session.threads(), session.context_length(),
                MemoryText(session.kv_bytes()).c_str(), options.compute.kv.c_str());
-  const SamplerOptions& s = options.sampler;
-  std::fprintf(stderr, "sampling: temp %g, top-k %d, top-p %g, min-p %g, repeat-penalty %g over %d, seed %llu\n",
-               s.temperature, s.top_k, s.top_p, s.min_p, s.repeat_penalty, s.repeat_last_n,
-               static_cast<unsigned long long>(s.seed));
+  std::fprintf(stderr, "sampling: %s, seed %llu\n", SamplerSummary(options.sampler).c_str(),
+               static_cast<unsigned long long>(options.sampler.seed));
   std::fprintf(stderr, "chat template: %s\n", conversation.template_origin().c_str());
 }
 
@@ -49,7 +47,9 @@ Status Run(ChatToolOptions options, int* exit_code) {
   if (options.raw && !(options.system + options.session + options.template_file).empty()) {
     return WrongUsage("--raw has no turns, and so no --system, --session and --template.", exit_code);
   }
-  if (Status status = Sampler::Validate(options.sampler); !status.ok()) return WrongUsage(status.message(), exit_code);
+  if (Status status = ApplySamplerSettings(options.sampling, &options.sampler); !status.ok()) {
+    return WrongUsage(status.message(), exit_code);
+  }
   if (!options.seed) options.seed = std::uint64_t{std::random_device()()} << 32 | std::random_device()();
   options.sampler.seed = *options.seed;
 
@@ -70,10 +70,6 @@ Status Run(ChatToolOptions options, int* exit_code) {
   const Result<Model> model = OpenModel(kChat, options.model, options.compute.kernels);
   if (!model.ok()) return model.status();
   Result<Conversation> conversation = Conversation::Start(*model, options, *system, asked ? &*prompt : nullptr);
-  if (conversation.status().code() == StatusCode::kUnsupported && !options.raw) {
-    return Status(StatusCode::kUnsupported,
-                  conversation.status().message() + " --raw continues a text without any template.");
-  }
   if (!conversation.ok()) return conversation.status();
   if (options.verbose) PrintSettings(options, *conversation);
   if (asked) {

@@ -199,7 +199,8 @@ TEST(PromptWriterTest, ToolsCallsReasoningAndVariables) {
       "tool False   123456789 weathersunny");
   std::vector<Message> wrong = messages;
   wrong[1].tool_calls[0].arguments = "[]";
-  EXPECT_EQ(Written(source, wrong, {.tools = "[]"}), "failed: the arguments of a tool call must be a JSON object, but are array.");
+  EXPECT_EQ(Written(source, wrong, {.tools = "[]"}),
+            "failed: the arguments of a tool call must be a JSON object, but are array.");
 }
 
 }  // namespace

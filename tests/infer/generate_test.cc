@@ -23,7 +23,7 @@ namespace {
 using test::DataPath;
 using test::ReadFile;
 
-constexpr SamplerOptions kGreedy = {.temperature = 0.0f};
+const SamplerOptions kGreedy = {.temperature = 0.0f};
 
 // A random model of 448 tokens, its prompt of 46 tokens and the 24 ids that follow it greedily.
 class GenerateTest : public testing::Test {

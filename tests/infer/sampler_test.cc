@@ -354,7 +354,31 @@ TEST(SamplerTest, ValidateNamesTheOption) {
   for (const float bad : {-0.1f, 1.1f, kNan}) expect_invalid({.top_p = bad}, "top_p");
   for (const float bad : {-0.1f, 1.1f, kNan}) expect_invalid({.min_p = bad}, "min_p");
   for (const float bad : {0.0f, -1.0f, kNan, kInf}) expect_invalid({.repeat_penalty = bad}, "repeat_penalty");
-  expect_invalid({.repeat_last_n = -1}, "repeat_last_n");
+  expect_invalid({.repeat_last_n = -2}, "repeat_last_n");
+  for (const float bad : {-0.1f, kNan, kInf}) {
+    expect_invalid({.dynatemp_range = bad}, "dynatemp_range");
+    expect_invalid({.dynatemp_exponent = bad}, "dynatemp_exponent");
+    expect_invalid({.dry_multiplier = bad}, "dry_multiplier");
+    expect_invalid({.mirostat_tau = bad}, "mirostat_tau");
+  }
+  for (const float bad : {-0.1f, 1.1f, kNan}) {
+    expect_invalid({.typical_p = bad}, "typical_p");
+    expect_invalid({.xtc_probability = bad}, "xtc_probability");
+    expect_invalid({.xtc_threshold = bad}, "xtc_threshold");
+    expect_invalid({.mirostat_eta = bad}, "mirostat_eta");
+  }
+  for (const float bad : {kInf, -kInf, kNan}) {
+    expect_invalid({.top_n_sigma = bad}, "top_n_sigma");
+    expect_invalid({.frequency_penalty = bad}, "frequency_penalty");
+    expect_invalid({.presence_penalty = bad}, "presence_penalty");
+  }
+  for (const int bad : {-1, 1, 3}) expect_invalid({.mirostat = bad}, "mirostat");
+  for (const float bad : {0.9f, kNan, kInf}) expect_invalid({.dry_base = bad}, "dry_base");
+  expect_invalid({.dry_allowed_length = 0}, "dry_allowed_length");
+  expect_invalid({.dry_penalty_last_n = -2}, "dry_penalty_last_n");
+  expect_invalid({.dry_sequence_breakers = {"a", ""}}, "dry_sequence_breakers");
+  expect_invalid({.logit_bias = {{-1, 1}}}, "logit_bias");
+  for (const float bad : {kNan, kInf}) expect_invalid({.logit_bias = {{0, 1}, {1, bad}}}, "token 1");
 }
 
 }  // namespace

@@ -14,19 +14,26 @@ constexpr std::uint32_t kRank = 4;
 
 std::string Prefix(std::uint32_t layer) { return "blk." + std::to_string(layer) + "."; }
 
-void AddKeys(const Architecture& row, TinyModel& tiny) {
+void AddKeys(const Architecture& row, std::uint32_t layers, TinyModel& tiny) {
   const std::string arch = std::string(row.name) + ".";
+  std::vector<std::uint32_t> slides;
+  std::vector<float> sparsity;
+  for (std::uint32_t i = 0; i < layers; ++i) {
+    slides.push_back(i % 3 != 2);
+    sparsity.push_back(i < 2 ? 1 : i < 4 ? 0 : -INFINITY);
+  }
   if (row.window == kInFile) tiny.Set(arch + "attention.sliding_window", 4u);
   if (row.window_pattern == kInFile) {
-    tiny.Set(arch + "attention.sliding_window_pattern", std::vector<std::uint32_t>{1, 1, 0, 1, 1, 0});
+    tiny.Set(arch + "attention.sliding_window_pattern", slides);
   } else if (row.window_pattern != 0) {
     tiny.Set(arch + "attention.sliding_window_pattern", 3u);
   }
-  if (row.shared_kv_layers == kInFile) tiny.Set(arch + "attention.shared_kv_layers", kTinySharedLayers);
+  if (row.shared_kv_layers == kInFile)
+    tiny.Set(arch + "attention.shared_kv_layers", layers == kTinyLayers ? kTinySharedLayers : 0);
   if (row.per_layer_width == kInFile) tiny.Set(arch + "embedding_length_per_layer_input", kInputWidth);
   if (row.wiring != ResidualWiring::kAltUp) return;
   tiny.Set(arch + "altup.num_inputs", kStreams).Set(arch + "altup.active_idx", 0u);
-  tiny.Set(arch + "activation_sparsity_scale", std::vector<float>{1, 1, 0, 0, -INFINITY, -INFINITY});
+  tiny.Set(arch + "activation_sparsity_scale", sparsity);
 }
 
 void AddAttentionTensors(const Architecture& row, const TinyShape& shape, const std::string& prefix, TinyModel& tiny) {
@@ -93,14 +100,14 @@ const Architecture& FindRow(std::string_view name) {
   throw std::invalid_argument("no architecture " + std::string(name));
 }
 
-TinyModel TinyArchitecture(const Architecture& row) {
-  TinyShape shape = {.architecture = std::string(row.name), .layers = kTinyLayers};
+TinyModel TinyArchitecture(const Architecture& row, TinyShape shape) {
+  shape.architecture = row.name;
   if (row.experts == Experts::kAlways) {
     shape.experts = 3;
     shape.experts_used = 2;
   }
   TinyModel tiny(shape);
-  AddKeys(row, tiny);
+  AddKeys(row, shape.layers, tiny);
   AddModelTensors(row, shape, tiny);
   for (std::uint32_t layer = 0; layer < shape.layers; ++layer) {
     AddAttentionTensors(row, shape, Prefix(layer), tiny);

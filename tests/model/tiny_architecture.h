@@ -1,6 +1,6 @@
-// A TinyModel of each row of the architecture table, with every key and tensor the row asks for: six layers of which
-// the third and the sixth are global where layers slide, and the last two read the cache of earlier ones where files
-// say so.
+// A TinyModel of each row of the architecture table, with every key and tensor the row asks for: six layers (or as many
+// as the shape says) of which every third is global where layers slide, and of six the last two read the cache of
+// earlier ones where files say so.
 
 #ifndef SLM_TESTS_MODEL_TINY_ARCHITECTURE_H_
 #define SLM_TESTS_MODEL_TINY_ARCHITECTURE_H_
@@ -20,7 +20,8 @@ const Architecture& FindRow(std::string_view name);
 inline constexpr std::uint32_t kTinyLayers = 6;
 inline constexpr std::uint32_t kTinySharedLayers = 2;  // where the row makes files say it
 
-TinyModel TinyArchitecture(const Architecture& row);
+// The shape's architecture and experts are the row's.
+TinyModel TinyArchitecture(const Architecture& row, TinyShape shape = {.layers = kTinyLayers});
 inline TinyModel TinyArchitecture(std::string_view name) { return TinyArchitecture(FindRow(name)); }
 
 }  // namespace slm::test

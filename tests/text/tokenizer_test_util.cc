@@ -57,6 +57,13 @@ std::string Repeated(std::string_view pattern, std::size_t size) {
   return text;
 }
 
+TinyGguf TokensFile(const std::vector<std::string>& texts) {
+  TinyGguf file;
+  file.Set("tokenizer.ggml.model", "llama");
+  file.Set("tokenizer.ggml.tokens", texts);
+  return file;
+}
+
 TinyGguf SpmFile(const std::vector<std::string>& pieces) {
   std::vector<std::string> texts = {"<unk>", "<s>", "</s>"};
   std::vector<std::int32_t> types = {2, 3, 3};

@@ -62,6 +62,9 @@ std::vector<TokenizerCase> ReadTokenizerCases(const std::filesystem::path& path)
 // `pattern` again and again, `size` bytes or a few more.
 std::string Repeated(std::string_view pattern, std::size_t size);
 
+// Only these tokens, with ids from 0 on, all of them normal ones.
+TinyGguf TokensFile(const std::vector<std::string>& texts);
+
 // A SentencePiece-style vocabulary: <unk>, <s>, </s>, the 256 byte tokens, then `pieces` from id 259 on, with
 // descending scores. BOS is 1, EOS is 2.
 TinyGguf SpmFile(const std::vector<std::string>& pieces);

@@ -59,6 +59,7 @@ TEST(SlmChatUsage, WrongCommandLinesGiveExitCode2) {
   ExpectFailure(Chat({"-m", ChatMl(), "--temp", "hot", "Hi"}), 2, {"--temp"});
   ExpectFailure(Chat({"-m", ChatMl(), "--temp", "-1", "Hi"}), 2, {"temperature", "-1"});
   ExpectFailure(Chat({"-m", ChatMl(), "--top-p", "2", "Hi"}), 2, {"top_p"});
+  ExpectFailure(Chat({"-m", ChatMl(), "--logit-bias", "7", "Hi"}), 2, {"--logit-bias", "TOKEN"});
   ExpectFailure(Chat({"-m", ChatMl(), "-n", "-2", "Hi"}), 2, {"--max-tokens", "-2"});
   ExpectFailure(Chat({"-m", ChatMl(), "--kv", "q8", "Hi"}), 2, {"--kv"});
   ExpectFailure(Chat({"-m", ChatMl(), "--format", "alpaca", "Hi"}), 2, {"--format"});
@@ -135,6 +136,24 @@ TEST(SlmChatAnswer, SeedsDecide) {
   ASSERT_NE(at, std::string::npos) << random.err;
   const std::string seed = random.err.substr(at + 5, random.err.find(';', at) - at - 5);
   EXPECT_EQ(Chat({"-m", ChatMl(), "--temp", "1.5", "-n", "30", "--seed", seed, "Hi"}).out, random.out) << seed;
+}
+
+TEST(SlmChatAnswer, SamplingOptionsReachTheSampler) {
+  const std::vector<std::string> greedy = {"-m", ChatMl(), "--temp", "0", "-n", "30", "-v"};
+  const auto answer = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), greedy.begin(), greedy.end());
+    more.push_back("Hi");
+    return Chat(more);
+  };
+  const ProgramResult plain = answer({});
+  const ProgramResult penalized = answer({"--presence-penalty", "50", "--repeat-last-n", "-1"});
+  EXPECT_NE(penalized.out, plain.out);
+  EXPECT_TRUE(Contains(penalized.err, "repeat-last-n -1, presence-penalty 50")) << penalized.err;
+  const ProgramResult dry = answer({"--dry-multiplier", "50", "--dry-allowed-length", "1", "--dry-penalty-last-n", "-1",
+                                    "--dry-sequence-breaker", "\\n", "--dry-sequence-breaker", "?"});
+  EXPECT_EQ(dry.exit_code, 0) << dry.err;
+  EXPECT_TRUE(Contains(dry.err, "dry-sequence-breaker [\"\\n\",\"?\"]")) << dry.err;
+  ExpectFailure(Chat({"-m", ChatMl(), "--logit-bias", "999999-inf", "Hi"}), 1, {"999999"});
 }
 
 TEST(SlmChatAnswer, LimitsAndStopStrings) {

@@ -33,27 +33,27 @@ Agreement Agree(const Tokenizer& tokenizer, std::span<const Token> tokens, std::
   return agreement;
 }
 
-// Appends the part `text` in the tokens of its answer.
-void AppendAnswer(const Tokenizer& tokenizer, std::span<const Token> tokens, const std::string& text, Prompt& prompt) {
+// The beginning of the part `text` that its answer's tokens spell. SentencePiece's first token may have a space before
+// the text.
+Agreement AgreeWithAnswer(const Tokenizer& tokenizer, std::span<const Token> tokens, const std::string& text) {
   Agreement agreement = Agree(tokenizer, tokens, text);
-  std::size_t bytes = agreement.bytes;
-  if (agreement.tokens == 0 && tokenizer.adds_space()) {
-    agreement = Agree(tokenizer, tokens, " " + text);
-    if (agreement.tokens == 0) {
-      prompt.parts.push_back({.text = text});
-      return;
-    }
-    bytes = agreement.bytes - 1;
-    // The space is the tokens' own; a template writes another one for encoders that put none before a text.
-    if (!prompt.parts.empty() && prompt.parts.back().markup && prompt.parts.back().text.ends_with(' ')) {
-      prompt.parts.back().text.pop_back();
-    }
-  }
+  if (agreement.tokens > 0 || !tokenizer.adds_space()) return agreement;
+  agreement = Agree(tokenizer, tokens, " " + text);
+  if (agreement.tokens > 0) --agreement.bytes;
+  return agreement;
+}
+
+void AppendAnswer(const Tokenizer& tokenizer, std::span<const Token> tokens, const std::string& text, Prompt& prompt) {
+  const Agreement agreement = AgreeWithAnswer(tokenizer, tokens, text);
   if (agreement.tokens > 0) {
     const auto kept = tokens.first(agreement.tokens);
-    prompt.parts.push_back({.text = text.substr(0, bytes), .tokens = {kept.begin(), kept.end()}});
+    prompt.parts.push_back({.text = text.substr(0, agreement.bytes), .tokens = {kept.begin(), kept.end()}});
   }
-  if (bytes < text.size()) prompt.parts.push_back({.text = text.substr(bytes)});
+  if (agreement.bytes < text.size()) prompt.parts.push_back({.text = text.substr(agreement.bytes)});
+}
+
+bool EndsWithSpace(const Prompt& prompt) {
+  return !prompt.parts.empty() && prompt.parts.back().markup && prompt.parts.back().text.ends_with(' ');
 }
 
 }  // namespace
@@ -65,11 +65,15 @@ void AnswerMemory::Add(std::string_view text, std::span<const Token> tokens) {
 
 Prompt AnswerMemory::Recall(const Tokenizer& tokenizer, const Prompt& prompt) const {
   Prompt recalled;
+  // Some templates write a space before an answer that they do not write where one is to begin. Then it is none that
+  // the model saw.
+  const bool answers_follow_space = EndsWithSpace(prompt);
   for (const TextPart& part : prompt.parts) {
     const auto answer = part.markup ? answers_.end() : answers_.find(Stripped(part.text));
     if (answer == answers_.end()) {
       recalled.parts.push_back(part);
     } else {
+      if (!answers_follow_space && EndsWithSpace(recalled)) recalled.parts.back().text.pop_back();
       AppendAnswer(tokenizer, answer->second, part.text, recalled);
     }
   }

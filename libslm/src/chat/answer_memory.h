@@ -24,7 +24,7 @@ class AnswerMemory {
   void Clear() { answers_.clear(); }
 
   // The prompt with the parts that are remembered answers, or such without the white space around them, in the answers'
-  // tokens as far as these spell the part in whole characters.
+  // tokens as far as these spell the part in whole characters. `prompt` ends where an answer is to begin.
   Prompt Recall(const Tokenizer& tokenizer, const Prompt& prompt) const;
 
   const std::map<std::string, std::vector<Token>, std::less<>>& answers() const { return answers_; }

@@ -42,11 +42,6 @@ bool BeginsWithSystem(const std::vector<Message>& messages) {
   return !messages.empty() && messages.front().role == Role::kSystem;
 }
 
-Status ContextFull(std::size_t tokens, std::int32_t capacity) {
-  return {StatusCode::kContextFull, Cat("The prompt does not fit: the conversation has ", tokens,
-                                        " tokens, and the context holds ", capacity, ".")};
-}
-
 }  // namespace
 
 struct Chat::State {
@@ -58,8 +53,9 @@ struct Chat::State {
   // Leaves one more user message and what answers it out; false if only the last one is left.
   bool ForgetOldest();
   Result<std::vector<Token>> Encode(std::span<const Message> shown) const;
-  // The tokens of the conversation up to where the next answer begins, which fit the context.
-  Result<std::vector<Token>> Fit();
+  // The tokens of the conversation up to where the next answer begins, which fit the context. Where the oldest messages
+  // may be forgotten there is room for the answer, too.
+  Result<std::vector<Token>> Fit(std::int32_t max_tokens);
   // Keeps of the session what `prompt` begins with, and sets the counts. Returns the tokens left to read, at least one.
   Result<std::span<const Token>> Synchronize(std::span<const Token> prompt, GenerateResult& counts);
   ChatNote Note() const;
@@ -100,18 +96,20 @@ Result<std::vector<Token>> Chat::State::Encode(std::span<const Message> shown) c
   return tokens;
 }
 
-Result<std::vector<Token>> Chat::State::Fit() {
+Result<std::vector<Token>> Chat::State::Fit(std::int32_t max_tokens) {
   SLM_ASSIGN_OR_RETURN(std::vector<Token> prompt, Encode(Shown()));
   const std::int32_t capacity = session.context_length();
-  if (std::cmp_less_equal(prompt.size(), capacity)) return prompt;
-  const std::size_t whole = prompt.size();
-  if (!options.forget_oldest) return ContextFull(whole, capacity);
-  // Half the context is left free, so that this does not happen, and what is kept is not read anew, at every turn.
-  while (std::cmp_greater(prompt.size(), capacity / 2) && ForgetOldest()) {
-    SLM_ASSIGN_OR_RETURN(prompt, Encode(Shown()));
+  if (options.forget_oldest) {
+    const std::int32_t answer = std::min(max_tokens >= 0 ? max_tokens : capacity / 4, capacity / 2);
+    if (std::cmp_less_equal(prompt.size(), capacity - answer)) return prompt;
+    // Half the context is left free, so that this does not happen, and what is kept is not read anew, at every turn.
+    while (std::cmp_greater(prompt.size(), capacity / 2) && ForgetOldest()) {
+      SLM_ASSIGN_OR_RETURN(prompt, Encode(Shown()));
+    }
   }
-  if (std::cmp_greater(prompt.size(), capacity)) return ContextFull(prompt.size(), capacity);
-  return prompt;
+  if (std::cmp_less_equal(prompt.size(), capacity)) return prompt;
+  return Status(StatusCode::kContextFull, Cat("The prompt does not fit: the conversation has ", prompt.size(),
+                                              " tokens, and the context holds ", capacity, "."));
 }
 
 Result<std::span<const Token>> Chat::State::Synchronize(std::span<const Token> prompt, GenerateResult& counts) {
@@ -160,13 +158,13 @@ Result<GenerateResult> Chat::Answer(const PieceCallback& on_piece, const Generat
                   "There is nothing to answer: the conversation does not end with a message of the user or of a tool.");
   }
   const std::size_t forgotten_before = state.forgotten;
-  SLM_ASSIGN_OR_RETURN(const std::vector<Token> prompt, state.Fit());
+  SLM_ASSIGN_OR_RETURN(const std::vector<Token> prompt, state.Fit(generate.max_tokens));
   GenerateResult counts;
   counts.forgotten_messages = static_cast<std::int32_t>(state.forgotten - forgotten_before);
   SLM_ASSIGN_OR_RETURN(const std::span<const Token> unread, state.Synchronize(prompt, counts));
   SamplerOptions sampling = state.options.sampler;
   sampling.seed += state.answer_count;
-  Sampler sampler(sampling);
+  Sampler sampler(sampling, &state.model().tokenizer());
   sampler.SetHistory(state.session.tokens());
 
   const bool adds_space = state.model().tokenizer().adds_space();

@@ -62,7 +62,8 @@ Result<ChatTemplate> ChatTemplate::ForModel(const Model& model) {
 Result<Prompt> ChatTemplate::Render(std::string_view context, std::chrono::system_clock::time_point now) const {
   SLM_ASSIGN_OR_RETURN(const Json json, ParseJson(context, "the context"));
   if (!json.is_object()) {
-    return Status(StatusCode::kInvalidArgument, Cat("the context must be a JSON object, but is ", json.type_name(), "."));
+    return Status(StatusCode::kInvalidArgument,
+                  Cat("the context must be a JSON object, but is ", json.type_name(), "."));
   }
   jinja::Dict variables;
   for (const auto& [name, item] : json.items()) {
