@@ -17,12 +17,6 @@ namespace {
 
 double Rate(std::int64_t tokens, double seconds) { return seconds > 0 ? static_cast<double>(tokens) / seconds : 0; }
 
-// With a large model a batch takes long enough to be a measure of progress, and to wait for after Ctrl-C.
-std::int32_t BatchSize(const Model& model) {
-  constexpr std::uint64_t kLargeModel = 500'000'000;
-  return model.bytes_per_token() > kLargeModel ? 128 : 512;
-}
-
 }  // namespace
 
 std::string MemoryText(std::uint64_t bytes) {
@@ -87,10 +81,8 @@ Status Conversation::Open(const std::string& system, const std::string* prompt) 
 }
 
 ChatOptions Conversation::ToChatOptions() const {
-  SessionOptions session = ToSessionOptions(options_.compute, options_.context);
-  session.batch_size = BatchSize(model_);
   return {.chat_template = template_source_,
-          .session = session,
+          .session = ToSessionOptions(options_.compute, options_.context),
           .sampler = options_.sampler,
           .forget_oldest = options_.forget_oldest};
 }
@@ -275,7 +267,8 @@ std::string Conversation::MoreRoom() const {
   const std::string room = options_.interactive ? "/set ctx N" : "--ctx N";
   std::string text = room + " gives it more room (the model was trained for up to " +
                      std::to_string(model_.context_length()) + " tokens)";
-  if (chat_ && !options_.forget_oldest) text += "; --forget-oldest leaves out the oldest messages";
+  if (chat_ && chat_->messages().size() > 2 && !options_.forget_oldest)
+    text += "; --forget-oldest leaves out the oldest messages";
   return text + ".";
 }
 
