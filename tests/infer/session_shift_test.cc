@@ -79,9 +79,8 @@ void SilenceAttention(std::string& gguf) {
 // A cache and what fills and shifts it.
 class Reader {
  public:
-  Reader(const Model& model, std::int64_t context, CacheFormat format, int threads = 1)
-      : model_(model),
-        team_(threads),
+  Reader(const Model& model, std::int64_t context, CacheFormat format)
+      : team_(1),
         cache_(KvCache::Create(model.impl().config, context, kBatch, format).value()),
         forward_(Forward::Create(model.impl(), team_, {.max_rows = kBatch}).value()) {}
 
@@ -101,7 +100,6 @@ class Reader {
 
  private:
   static constexpr std::int64_t kBatch = 5;
-  const Model& model_;
   Team team_;
   KvCache cache_;
   Forward forward_;

@@ -123,13 +123,47 @@ TEST_F(SessionTest, ContextOfOneToken) {
   EXPECT_TRUE(session.Append(First(1)).ok());
 }
 
-TEST_F(SessionTest, ProgressIsCalledAfterEachBatch) {
-  Session session = Make({.threads = 1, .batch_size = 10});
-  std::vector<std::pair<std::int64_t, std::int64_t>> calls;
-  const AppendOptions options = {
-      .progress = [&](std::int64_t done, std::int64_t total) { calls.emplace_back(done, total); }};
+TEST_F(SessionTest, ProgressIsToldLayerByLayer) {
+  Session session = Make({.threads = 2, .batch_size = 10});
+  std::vector<std::int64_t> calls;
+  const auto caller = std::this_thread::get_id();
+  const AppendOptions options = {.progress = [&](std::int64_t done, std::int64_t total) {
+    EXPECT_EQ(total, 25);
+    EXPECT_EQ(std::this_thread::get_id(), caller);
+    calls.push_back(done);
+  }};
   ASSERT_TRUE(session.Append(First(25), options).ok());
-  EXPECT_EQ(calls, (std::vector<std::pair<std::int64_t, std::int64_t>>{{10, 25}, {20, 25}, {25, 25}}));
+  EXPECT_TRUE(std::ranges::is_sorted(calls));
+  EXPECT_EQ(calls.size(), 3 * static_cast<std::size_t>(model_.layer_count()));
+  EXPECT_EQ(std::ranges::count(calls, 25), 1);
+  EXPECT_EQ(calls.back(), 25);
+}
+
+// In the middle of the only batch, after some layers have written their keys and values.
+TEST_F(SessionTest, CancelledBetweenLayersCanGoOn) {
+  const std::vector<float> expected = AllLogits(model_, {.threads = 1}, prompt_);
+  for (const int threads : {1, 2, 3}) {
+    Session session = Make({.threads = threads, .batch_size = 40});
+    ASSERT_TRUE(session.Append(First(16)).ok());
+    CancelToken cancel;
+    int calls = 0;
+    const AppendOptions options = {.cancel = &cancel, .progress = [&](std::int64_t, std::int64_t) {
+                                     if (++calls == 2) cancel.Cancel();
+                                   }};
+    const Status status = session.Append(std::span(prompt_).subspan(16), options).status();
+    // Several threads may have done all layers before the calling one came to tell of two.
+    if (threads == 1 || !status.ok()) {
+      ExpectFails(status, StatusCode::kCancelled, HasSubstr("0 of 40"));
+      EXPECT_LT(calls, model_.layer_count());
+      EXPECT_EQ(session.position(), 16);
+    } else {
+      ASSERT_TRUE(session.Rewind(0).ok());
+      ASSERT_TRUE(session.Append(First(16)).ok());
+    }
+    const auto logits = session.Append(std::span(prompt_).subspan(16));
+    ASSERT_TRUE(logits.ok());
+    EXPECT_TRUE(SameBits(*logits, std::span(expected).last(static_cast<std::size_t>(model_.vocab_size()))));
+  }
 }
 
 TEST_F(SessionTest, CancelledBeforeItBegins) {

@@ -77,7 +77,9 @@ struct MemoryEstimate {
 // for what no machine could hold. DescribeMachine in machine.h tells what there is.
 Result<MemoryEstimate> EstimateMemory(const Model& model, const SessionOptions& options = {});
 
-// Called between batches of a long prompt with the number of tokens done and wanted in this call.
+// Called now and then while a prompt is read, on the thread that called, with the number of tokens done and wanted in
+// this call. Tokens are read in batches, layer by layer; a batch that is half through its layers counts as half its
+// tokens. The last call is with done == total.
 using ProgressCallback = std::function<void(std::int64_t done, std::int64_t total)>;
 
 struct AppendOptions {

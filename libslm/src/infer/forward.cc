@@ -50,20 +50,35 @@ void Forward::FindSegments(std::span<const Row> rows) {
   }
 }
 
-void Forward::Run(std::span<const Row> rows) {
+bool Forward::Run(std::span<const Row> rows, const LayerHooks& hooks) {
   const bool single = rows.size() == 1;
   context_->rows = static_cast<std::int64_t>(rows.size());
   context_->threads = single ? governor_.threads() : prompt_threads_;
   FindSegments(rows);
+  cancelled_ = false;
   const auto start = std::chrono::steady_clock::now();
   team_->Run(context_->threads, [&](Worker& worker) {
     Begin(worker, rows);
-    for (std::size_t i = 0; i < context_->config.layers.size(); ++i) {
-      altup() ? altup_layers_.RunLayer(worker, i, parts_) : RunLayer(worker, i);
-    }
+    RunLayers(worker, hooks);
   });
   if (single) governor_.Took(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   for (const Segment& segment : context_->segments) segment.cache->Wrote(segment.position + segment.rows);
+  return !cancelled_;
+}
+
+// A step of its own, so that all workers come to the same answer.
+bool Forward::Cancelled(Worker& worker, const LayerHooks& hooks) {
+  if (!hooks.cancelled) return false;
+  worker.ForEach(1, [&](std::int64_t) { cancelled_ = hooks.cancelled(); });
+  return cancelled_;
+}
+
+void Forward::RunLayers(Worker& worker, const LayerHooks& hooks) {
+  constexpr int kCaller = 0;
+  for (std::size_t i = 0; i < context_->config.layers.size() && !Cancelled(worker, hooks); ++i) {
+    altup() ? altup_layers_.RunLayer(worker, i, parts_) : RunLayer(worker, i);
+    if (hooks.progress && worker.rank() == kCaller) hooks.progress(i + 1);
+  }
 }
 
 void Forward::Shift(KvCache& cache, const ContextShift& shift) {

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 
@@ -29,6 +30,14 @@ struct Row {
   KvCache* cache = nullptr;
 };
 
+// What may be done between the layers while several rows are evaluated.
+struct LayerHooks {
+  // Asked before each layer, by one of the threads; true ends the run.
+  std::function<bool()> cancelled = {};
+  // Told after each layer, on the calling thread, how many are done.
+  std::function<void(std::size_t layers)> progress = {};
+};
+
 struct ForwardOptions {
   std::int64_t max_rows = 1;
   // Of the team's, to evaluate one row and to evaluate more. 0: all.
@@ -44,8 +53,9 @@ class Forward {
  public:
   static Result<Forward> Create(const ModelImpl& model, Team& team, const ForwardOptions& options);
 
-  // Evaluates rows (1..max_rows), adding their keys and values to the caches.
-  void Run(std::span<const Row> rows);
+  // Evaluates rows (1..max_rows), adding their keys and values to the caches. False if that was cancelled: the rows may
+  // then be evaluated again, and have no logits.
+  bool Run(std::span<const Row> rows, const LayerHooks& hooks = {});
 
   // Logits after rows first..first + count - 1 of the last Run: out is [count][vocab_size]. At most kLogitsRows at
   // once.
@@ -74,10 +84,12 @@ class Forward {
 
   // Steps of the team's work.
   void Begin(Worker& worker, std::span<const Row> rows);
+  void RunLayers(Worker& worker, const LayerHooks& hooks);
   void RunLayer(Worker& worker, std::size_t index);
   void AddToStream(Worker& worker, Operation operation, std::size_t index, const Join& join);
 
   void Embed(Token token, std::int64_t row);
+  bool Cancelled(Worker& worker, const LayerHooks& hooks);
   bool altup() const { return context_->config.architecture->wiring == ResidualWiring::kAltUp; }
 
   Team* team_;
@@ -86,6 +98,7 @@ class Forward {
   std::unique_ptr<ForwardContext> context_;  // stays where it is when a Forward moves
   SubLayers parts_;
   AltUpLayers altup_layers_;
+  bool cancelled_ = false;
   Activations head_input_;  // [kLogitsRows][embedding_length]
   std::uint64_t scratch_bytes_ = 0;
 };

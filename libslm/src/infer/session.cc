@@ -126,21 +126,38 @@ class SessionImpl {
     return {};
   }
 
+  // For a batch of several rows, which may take seconds: to be cancelled between layers, and to tell how far it is.
+  LayerHooks Hooks(const AppendOptions& options, std::size_t done, std::size_t count, std::size_t total) const {
+    LayerHooks hooks;
+    if (count == 1) return hooks;
+    if (options.cancel != nullptr) hooks.cancelled = [&options] { return options.cancel->cancelled(); };
+    const std::size_t layer_count = model.impl().config.layers.size();
+    // The end of the batch is told when its logits are known to be good.
+    if (options.progress) {
+      hooks.progress = [&options, done, count, total, layer_count](std::size_t layers) {
+        if (layers == layer_count) return;
+        options.progress(static_cast<std::int64_t>(done + count * layers / layer_count),
+                         static_cast<std::int64_t>(total));
+      };
+    }
+    return hooks;
+  }
+
   // Evaluates the tokens batch by batch; after_batch(first row's position, rows) may ask forward for logits.
   template <typename AfterBatch>
   Status Evaluate(std::span<const Token> added, const AppendOptions& options, const AfterBatch& after_batch) {
     SLM_RETURN_IF_ERROR(CheckTokens(added));
     const std::size_t batch_size = static_cast<std::size_t>(forward->max_rows());
     for (std::size_t done = 0; done < added.size();) {
-      if (options.cancel != nullptr && options.cancel->cancelled()) {
-        return Status(StatusCode::kCancelled, Cat("cancelled after ", done, " of ", added.size(), " tokens"));
-      }
       const std::span<const Token> batch = added.subspan(done, std::min(batch_size, added.size() - done));
       const auto position = static_cast<std::int32_t>(tokens.size());
       rows.clear();
       for (std::size_t i = 0; i < batch.size(); ++i)
         rows.push_back({batch[i], position + static_cast<std::int32_t>(i), &*cache});
-      forward->Run(rows);
+      const bool cancelled = options.cancel != nullptr && options.cancel->cancelled();
+      if (cancelled || !forward->Run(rows, Hooks(options, done, batch.size(), added.size()))) {
+        return Status(StatusCode::kCancelled, Cat("cancelled after ", done, " of ", added.size(), " tokens"));
+      }
       tokens.insert(tokens.end(), batch.begin(), batch.end());
       done += batch.size();
       SLM_RETURN_IF_ERROR(after_batch(position, static_cast<std::int64_t>(batch.size())));
