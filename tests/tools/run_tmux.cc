@@ -30,7 +30,6 @@ Tmux::Tmux(const std::vector<std::string>& arguments, const std::vector<std::str
                                                   "set -g remain-on-exit on\n"
                                                   "set -g remain-on-exit-format ''\n"
                                                   "set -g status off\n"
-                                                  "set -g window-size manual\n"
                                                   "set -g history-limit 10000\n"
                                                   "set -g default-terminal screen\n"
                                                   "set -s escape-time 0\n");
