@@ -87,10 +87,10 @@ bool Tmux::WaitUntil(const std::function<bool(const std::string& screen)>& is_ri
 int Tmux::Wait() const {
   std::string state;
   const bool ended = Poll([&] {
-    state = Run({"display-message", "-p", "#{pane_dead} #{pane_dead_status}"});
-    return state.starts_with("1 ");
+    state = Run({"display-message", "-p", "#{pane_dead_status}"});
+    return state != "\n";
   });
-  return ended && state.size() > 3 ? std::stoi(state.substr(2)) : -1;
+  return ended ? std::stoi(state) : -1;
 }
 
 int Tmux::process() const { return std::stoi(Run({"display-message", "-p", "#{pane_pid}"})); }
