@@ -43,6 +43,43 @@ function(slm_find_headers)
     INTERFACE_INCLUDE_DIRECTORIES ${${name}_SOURCE_DIR}/${ARG_INCLUDE} INTERFACE_LINK_LIBRARIES "")
 endfunction()
 
+# slm_find_header(TARGET target HEADER file MACRO macro MINIMUM version URL url SHA256 hash)
+#
+# The same for a library of one header whose package has nothing for CMake. MACRO_MAJOR, MACRO_MINOR and MACRO_RELEASE in
+# it tell its version.
+function(slm_find_header)
+  cmake_parse_arguments(ARG "" "TARGET;HEADER;MACRO;MINIMUM;URL;SHA256" "" ${ARGN})
+  if(TARGET ${ARG_TARGET})
+    return()
+  endif()
+  add_library(${ARG_TARGET} INTERFACE IMPORTED)
+
+  set(version "")
+  find_path(SLM_${ARG_TARGET}_DIR ${ARG_HEADER} NO_CMAKE_FIND_ROOT_PATH)
+  if(SLM_${ARG_TARGET}_DIR)
+    set(file ${SLM_${ARG_TARGET}_DIR}/${ARG_HEADER})
+    file(STRINGS ${file} lines REGEX "define +${ARG_MACRO}_(MAJOR|MINOR|RELEASE) +[0-9]+")
+    string(REGEX MATCHALL " [0-9]+" version "${lines}")
+    string(REPLACE "; " "." version "${version}")
+    string(STRIP "${version}" version)
+  endif()
+  if(version VERSION_GREATER_EQUAL ARG_MINIMUM)
+    message(STATUS "${ARG_TARGET} ${version}: the system's package")
+    set(dir ${SLM_${ARG_TARGET}_DIR})
+    if(CMAKE_CROSSCOMPILING)
+      set(dir ${CMAKE_BINARY_DIR}/third_party/${ARG_TARGET})
+      file(MAKE_DIRECTORY ${dir})
+      file(CREATE_LINK ${file} ${dir}/${ARG_HEADER} SYMBOLIC)
+    endif()
+  else()
+    message(STATUS "${ARG_TARGET}: no package of version ${ARG_MINIMUM} or newer is installed, using ${ARG_URL}")
+    FetchContent_Declare(${ARG_TARGET} URL ${ARG_URL} URL_HASH SHA256=${ARG_SHA256} SOURCE_SUBDIR no-build-files)
+    FetchContent_MakeAvailable(${ARG_TARGET})
+    set(dir ${${ARG_TARGET}_SOURCE_DIR})
+  endif()
+  set_target_properties(${ARG_TARGET} PROPERTIES INTERFACE_INCLUDE_DIRECTORIES ${dir})
+endfunction()
+
 # The host's /usr/include must not be searched when compiling for another processor. This gives a target a folder with
 # nothing but a link to the library's own directory.
 function(slm_isolate_headers target headers)
@@ -67,6 +104,10 @@ slm_find_headers(PACKAGE xsimd TARGET xsimd MINIMUM 8.1 HEADERS xsimd INCLUDE in
 slm_find_headers(PACKAGE nlohmann_json TARGET nlohmann_json::nlohmann_json MINIMUM 3.10 HEADERS nlohmann INCLUDE include
   URL https://github.com/nlohmann/json/releases/download/v3.12.0/json.tar.xz
   SHA256 42f6e95cad6ec532fd372391373363b62a14af6d771056dbfc86160e6dfff7aa)
+
+slm_find_header(TARGET xxhash HEADER xxhash.h MACRO XXH_VERSION MINIMUM 0.8.0
+  URL https://github.com/Cyan4973/xxHash/archive/refs/tags/v0.8.2.tar.gz
+  SHA256 baee0c6afd4f03165de7a4e67988d16f0f2b257b51d0e3cb91909302a26a79c4)
 
 if(SLM_BUILD_TOOLS)
   slm_find_headers(PACKAGE CLI11 TARGET CLI11::CLI11 MINIMUM 2.1 HEADERS CLI INCLUDE include

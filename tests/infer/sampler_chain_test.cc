@@ -230,6 +230,17 @@ TEST(SamplerChainTest, PenaltiesCountTheirWindow) {
   EXPECT_NEAR(lost(-1, long_history, 1), 5.25, 1e-4);
 }
 
+TEST(SamplerChainTest, PenaltiesLeaveMaskedAndBadLogitsAsTheyAre) {
+  SamplerOptions options = Plain();
+  options.presence_penalty = 1;
+  EXPECT_EQ(DistributionOf(options, {0, -kInf}, {0, 1}), (Distribution{{0, 1}}));
+  for (const float bad : {kInf, std::nanf("")}) {
+    Sampler sampler(options);
+    sampler.Accept(1);
+    EXPECT_EQ(sampler.Sample(std::vector<float>{0, bad}).status().code(), StatusCode::kInvalidNumber);
+  }
+}
+
 TEST(SamplerChainTest, PenaltiesLeaveLogitsFinite) {
   SamplerOptions options = Plain();
   options.repeat_penalty = 1e-30f;
@@ -322,6 +333,26 @@ TEST(SamplerChainTest, MirostatTakesThePlaceOfTruncation) {
   SamplerChain chain(options, nullptr);
   chain.Accept(0);
   EXPECT_TRUE(DistributionOf(chain, logits).contains(1)) << "penalties still count";
+}
+
+// The bound begins at 2 tau; of 0.6, 0.2 and 0.2 the less likely have 2.32 bits.
+TEST(SamplerChainTest, MirostatBeginsAtTwiceItsSurprise) {
+  SamplerOptions options = Plain();
+  options.mirostat = 2;
+  const std::vector<float> logits = {std::log(0.6f), std::log(0.2f), std::log(0.2f)};
+  options.mirostat_tau = 1.17f;
+  EXPECT_EQ(Kept(options, logits).size(), 3u);
+  options.mirostat_tau = 1.15f;
+  EXPECT_EQ(Kept(options, logits).size(), 1u);
+}
+
+// 0 and -2 have a deviation of 1; a token that can't be chosen has no part in it.
+TEST(SamplerChainTest, TopNSigmaCountsTokensThatCanBeChosen) {
+  SamplerOptions options = Plain();
+  options.top_n_sigma = 1.9f;
+  EXPECT_EQ(Kept(options, {0, -2, -kInf}), (std::set<Token>{0}));
+  options.top_n_sigma = 2.1f;
+  EXPECT_EQ(Kept(options, {0, -2, -kInf}), (std::set<Token>{0, 1}));
 }
 
 TEST(SamplerChainTest, DynamicTemperatureFollowsTheEntropy) {

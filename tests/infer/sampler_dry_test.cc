@@ -107,6 +107,25 @@ TEST(SamplerDryTest, BreakersAreFoundHoweverTheyAreCut) {
   EXPECT_EQ(Lost(options, {4, 0, 4, 1, 8, 4, 0, 4, 1}, &*tokenizer), (Loss{{8, 1}}));
 }
 
+TEST(SamplerDryTest, ABreakerIsFoundOnce) {
+  const LoadedTokenizer tokenizer(TokensFile(kPieces));
+  SamplerOptions options = Dry();
+  options.dry_sequence_breakers = {"\n", "longer than a few tokens"};
+  EXPECT_EQ(Lost(options, {3, 0, 1, 2, 8, 3, 0, 1, 2}, &*tokenizer), (Loss{{8, 2}})) << "three tokens since";
+}
+
+TEST(SamplerDryTest, ClearForgetsHalfABreaker) {
+  const LoadedTokenizer tokenizer(TokensFile(kPieces));
+  BreakerFinder finder({"ab"}, &*tokenizer);
+  finder.Accept(0);
+  finder.Clear();
+  finder.Accept(1);
+  EXPECT_EQ(finder.tokens_since(), 1u);
+  finder.Accept(0);
+  finder.Accept(1);
+  EXPECT_EQ(finder.tokens_since(), 0u);
+}
+
 TEST(SamplerDryTest, ControlTokensCanBeBreakers) {
   const LoadedTokenizer tokenizer(SpmFile({"a", "b", "c"}));
   SamplerOptions options = Dry();

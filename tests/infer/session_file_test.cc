@@ -25,7 +25,7 @@
 #include <vector>
 
 #include "base/format.h"
-#include "base/xxh64.h"
+#include "base/checksum.h"
 #include "infer/fixture.h"
 #include "model/tiny_architecture.h"
 #include "model/tiny_model.h"
@@ -224,7 +224,7 @@ class SessionFileDamageTest : public SessionFileTest {
   }
   // As somebody would who knows the format.
   void WriteWithChecksum(std::string bytes) const {
-    const std::uint64_t checksum = Xxh64Of(std::as_bytes(std::span(bytes).first(bytes.size() - 8)));
+    const std::uint64_t checksum = ChecksumOf(std::as_bytes(std::span(bytes).first(bytes.size() - 8)));
     std::memcpy(bytes.data() + bytes.size() - 8, &checksum, sizeof checksum);
     Write(bytes);
   }

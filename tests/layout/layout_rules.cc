@@ -40,7 +40,7 @@ std::span<const Area> Areas() {
   static const Names kChat = with(kInfer, {"libslm/src/chat/"});
   static const std::array kAreas = {
       Area{"libslm/include/", kPublic, {}},
-      Area{"libslm/src/base/", kBase, {"sched.h"}},
+      Area{"libslm/src/base/", kBase, {"sched.h", "xxhash.h"}},
       Area{"libslm/src/file/", kFile, {"fcntl.h", "sys/mman.h", "sys/stat.h", "unistd.h"}},
       Area{"libslm/src/text/", kText, {}},
       Area{"libslm/src/model/", kModel, {}},

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <type_traits>
 
-#include "base/xxh64.h"
+#include "base/checksum.h"
 
 namespace slm {
 
@@ -16,19 +16,19 @@ namespace {
 constexpr std::size_t kSampleBytes = 1024;
 
 template <typename T>
-void AddNumber(Xxh64& hash, T value) {
+void AddNumber(Checksum& hash, T value) {
   static_assert(std::is_integral_v<T> || std::is_enum_v<T>);
   const auto number = static_cast<std::uint64_t>(value);
   hash.Update(std::as_bytes(std::span(&number, 1)));
 }
 
 // With its size, so that what is part of this text can't be taken for part of the next.
-void AddText(Xxh64& hash, std::string_view text) {
+void AddText(Checksum& hash, std::string_view text) {
   AddNumber(hash, text.size());
   hash.Update(std::as_bytes(std::span(text)));
 }
 
-void AddSample(Xxh64& hash, std::span<const std::byte> data) {
+void AddSample(Checksum& hash, std::span<const std::byte> data) {
   AddNumber(hash, data.size());
   const std::size_t size = std::min(kSampleBytes, data.size());
   hash.Update(data.first(size));
@@ -39,7 +39,7 @@ void AddSample(Xxh64& hash, std::span<const std::byte> data) {
 }  // namespace
 
 std::uint64_t Fingerprint(const GgufFile& file) {
-  Xxh64 hash;
+  Checksum hash;
   AddNumber(hash, file.entries().size());
   for (const auto& [key, value] : file.entries()) {
     AddText(hash, key);

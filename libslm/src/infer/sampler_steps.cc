@@ -40,25 +40,20 @@ double TotalWeight(const Candidates& candidates, float largest) {
   return total;
 }
 
-// Keeps the shortest beginning of the order `before` whose weights together are `enough`, or everything. Sorts no more
-// than about twice what it keeps.
+// Keeps the shortest beginning of the order `before` whose weights together are `enough`, or everything. Linear but for
+// what it keeps.
 template <typename Before, typename Enough>
 void KeepBeginning(Before before, float largest, Enough enough, Candidates& candidates) {
+  const auto after = [before](const Candidate& a, const Candidate& b) { return before(b, a); };
+  auto heap_end = candidates.end();
+  std::make_heap(candidates.begin(), heap_end, after);
   double sum = 0;
-  std::size_t sorted = 0;
-  for (std::size_t kept = 0; kept < candidates.size(); ++kept) {
-    if (kept == sorted) {
-      sorted = std::min(candidates.size(), std::max<std::size_t>(64, 2 * sorted));
-      const auto begin = candidates.begin();
-      std::partial_sort(begin + static_cast<std::ptrdiff_t>(kept), begin + static_cast<std::ptrdiff_t>(sorted),
-                        candidates.end(), before);
-    }
-    sum += Weight(candidates[kept], largest);
-    if (enough(sum)) {
-      candidates.resize(kept + 1);
-      return;
-    }
-  }
+  do {
+    std::pop_heap(candidates.begin(), heap_end--, after);  // what is kept gathers at the end, the first one last
+    sum += Weight(*heap_end, largest);
+  } while (heap_end != candidates.begin() && !enough(sum));
+  candidates.erase(candidates.begin(), heap_end);
+  std::reverse(candidates.begin(), candidates.end());
 }
 
 }  // namespace
@@ -150,18 +145,14 @@ void KeepTopPAndMinP(float top_p, float min_p, Candidates& candidates) {
   }
 }
 
+// Where fewer than two reach the threshold, none is better than the last that does. Two can't reach more than a half.
 void ExcludeTopChoices(float threshold, Candidates& candidates) {
-  if (threshold > 0.5f) return;
   const float largest = LargestLogit(candidates);
   const double least = static_cast<double>(threshold) * TotalWeight(candidates, largest);
   Candidate last{kInfinity, -1};
-  std::size_t choices = 0;
   for (const Candidate& candidate : candidates) {
-    if (Weight(candidate, largest) < least) continue;
-    ++choices;
-    if (IsBetter(last, candidate)) last = candidate;
+    if (Weight(candidate, largest) >= least && IsBetter(last, candidate)) last = candidate;
   }
-  if (choices < 2) return;
   std::erase_if(candidates, [&last](const Candidate& candidate) { return IsBetter(candidate, last); });
 }
 

@@ -9,7 +9,7 @@
 
 #include "base/format.h"
 #include "base/status_macros.h"
-#include "base/xxh64.h"
+#include "base/checksum.h"
 #include "file/atomic_file.h"
 #include "file/escape.h"
 #include "file/gguf_fingerprint.h"
@@ -82,7 +82,7 @@ class Writer {
 
  private:
   AtomicFile file_;
-  Xxh64 hash_;
+  Checksum hash_;
 };
 
 // All that is known before anything is written.
@@ -181,7 +181,7 @@ Status SessionFile::CheckHeader() {
     return Corrupt("it has ", bytes.size(), " bytes, and was written with ", header_.file_bytes);
   std::uint64_t stored;
   std::memcpy(&stored, bytes.last(kChecksumBytes).data(), sizeof stored);
-  const std::uint64_t computed = Xxh64Of(bytes.first(bytes.size() - kChecksumBytes));
+  const std::uint64_t computed = ChecksumOf(bytes.first(bytes.size() - kChecksumBytes));
   if (stored != computed)
     return Corrupt("its bytes have the checksum ", Hex(computed), ", and were written with ", Hex(stored));
   return {};

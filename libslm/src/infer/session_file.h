@@ -8,7 +8,7 @@
 //     SessionFileLayer
 //     of each head the keys of the positions it holds, oldest first, as the cache stores them; then likewise the values
 //   the note
-//   u64 XXH64 of all bytes before it
+//   u64 XXH3 of all bytes before it
 // Global layers hold all positions, sliding ones those from the header's first_kept on. Cells are in the order of their
 // positions, so the ring they go to may have another size.
 
