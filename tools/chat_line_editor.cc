@@ -200,6 +200,7 @@ LineEditor::Line LibeditLineEditor::Read(std::string_view prompt, std::string_vi
   el_resize(edit_);  // the window may have changed while an answer was written
   columns_ = WindowColumns();
   const ResizeSignal resize_signal;
+  el_set(edit_, EL_PREP_TERM, 1);  // before the prompt can be seen, so that no key is taken by the cooked mode
   Write(kPasteMarksOn);
   int size = 0;
   const char* const line = el_gets(edit_, &size);

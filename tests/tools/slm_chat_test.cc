@@ -391,15 +391,17 @@ TEST_F(SlmChatTerminal, ShowsNoControlCharactersOfTheModel) {
 
 TEST_F(SlmChatTerminal, ShowsHowFarALongPromptIs) {
   const TemporaryFolder folder;
-  const std::string file = folder.Write("long.txt", std::string(30000, 'x'));
+  const std::string file = folder.Write("long.txt", std::string(150000, 'x'));
   std::vector<std::string> arguments = Endless();
   arguments.insert(arguments.end(), {"-n", "3", "--file", file});
   Terminal terminal(arguments);
   EXPECT_TRUE(terminal.WaitFor("Reading: ")) << terminal.screen();
   EXPECT_TRUE(terminal.WaitFor("tokens/s")) << terminal.screen();
   EXPECT_TRUE(terminal.WaitFor("s left")) << terminal.screen();
+  terminal.Type("\x03");
   EXPECT_TRUE(terminal.WaitFor("\r\x1b[K")) << "cleared";
-  EXPECT_EQ(terminal.Wait(), 0);
+  EXPECT_TRUE(terminal.WaitFor("stopped")) << terminal.screen();
+  EXPECT_EQ(terminal.Wait(), 130);
 }
 
 TEST(RealSlmChat, AnswersAPost) {
