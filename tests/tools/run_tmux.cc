@@ -1,8 +1,11 @@
 #include "tools/run_tmux.h"
 
 #include <chrono>
+#include <filesystem>
 #include <stdexcept>
 #include <thread>
+
+#include "support/test_data.h"
 
 namespace slm::test {
 
@@ -10,6 +13,12 @@ namespace {
 
 constexpr std::chrono::seconds kPatience(60);
 constexpr std::chrono::milliseconds kBetweenLooks(20);
+
+// tmux itself can miss a program's end. So a shell that outlives Ctrl-C writes down the exit code, and one that becomes
+// the program its process id. $1 is the folder; what follows is the command.
+constexpr char kOuter[] =
+    R"(folder=$1; shift; trap : INT; "$@"; echo $? >"$folder/new"; mv "$folder/new" "$folder/code")";
+constexpr char kInner[] = R"(echo $$ >"$1/process"; shift; exec "$@")";
 
 bool Poll(const std::function<bool()>& done) {
   const auto end = std::chrono::steady_clock::now() + kPatience;
@@ -34,7 +43,9 @@ Tmux::Tmux(const std::vector<std::string>& arguments, const std::vector<std::str
                                                   "set -g default-terminal screen\n"
                                                   "set -s escape-time 0\n");
   tmux_ = {"tmux", "-u", "-S", (folder_.path() / "socket").string(), "-f", configuration};
-  std::vector<std::string> command = {"new-session", "-d", "-x", "80", "-y", "24", "env"};
+  const std::string folder = folder_.path().string();
+  std::vector<std::string> command = {"new-session", "-d",   "-x",      "80", "-y",   "24", "/bin/sh", "-c", kOuter,
+                                      "sh",          folder, "/bin/sh", "-c", kInner, "sh", folder,    "env"};
   command.insert(command.end(), environment.begin(), environment.end());
   command.insert(command.end(), arguments.begin(), arguments.end());
   Run(command);
@@ -85,14 +96,10 @@ bool Tmux::WaitUntil(const std::function<bool(const std::string& screen)>& is_ri
 }
 
 int Tmux::Wait() const {
-  std::string state;
-  const bool ended = Poll([&] {
-    state = Run({"display-message", "-p", "#{pane_dead_status}"});
-    return state != "\n";
-  });
-  return ended ? std::stoi(state) : -1;
+  const std::filesystem::path code = folder_.path() / "code";
+  return Poll([&] { return std::filesystem::exists(code); }) ? std::stoi(ReadFile(code)) : -1;
 }
 
-int Tmux::process() const { return std::stoi(Run({"display-message", "-p", "#{pane_pid}"})); }
+int Tmux::process() const { return std::stoi(ReadFile(folder_.path() / "process")); }
 
 }  // namespace slm::test

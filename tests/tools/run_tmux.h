@@ -36,7 +36,7 @@ class Tmux {
   bool WaitUntil(const std::function<bool(const std::string& screen)>& is_right) const;
   // Waits for the program's end; the exit code, or -1 if it goes on for a minute.
   int Wait() const;
-  // The terminal's process, which is the program.
+  // The program's process id; there is one when the program has shown something.
   int process() const;
 
  private:
