@@ -26,6 +26,9 @@ Command AddCheck(CLI::App& root);
 Command AddTokenize(CLI::App& root);
 Command AddDetokenize(CLI::App& root);
 
+// inspect_render.cc: a conversation to the text or tokens that the model reads.
+Command AddRender(CLI::App& root);
+
 // inspect_compute.cc: the numbers.
 Command AddLogits(CLI::App& root);
 Command AddGreedy(CLI::App& root);

@@ -23,7 +23,7 @@ int main(int argc, char** argv) {
 
   const Command commands[] = {
       AddInfo(app),       AddTensors(app), AddCheck(app),  AddTokenize(app),
-      AddDetokenize(app), AddLogits(app),  AddGreedy(app),
+      AddDetokenize(app), AddRender(app),  AddLogits(app), AddGreedy(app),
   };
   return RunTool(app, argc, argv, [&commands]() -> slm::Status {
     for (const Command& command : commands) {

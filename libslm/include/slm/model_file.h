@@ -84,6 +84,8 @@ class ModelFile {
 
   std::string_view name() const;          // general.name, or the file's name
   std::string_view architecture() const;  // general.architecture; "" if the file has none
+  // Jinja source of the chat template, or of the one of that name among several; "" if the file has none.
+  std::string_view chat_template(std::string_view name = {}) const;
   std::uint32_t version() const;          // of the GGUF format
   std::uint64_t size() const;             // bytes of all parts together
   std::uint64_t parameter_count() const;  // weights in all tensors

@@ -58,11 +58,16 @@ struct TextPart {
   bool operator==(const TextPart&) const = default;
 };
 
+class ModelFile;
 class Vocabulary;        // private to the library
 class TokenizerBackend;  // private to the library
 
 class Tokenizer {
  public:
+  // Of a file whose model need not be one this library can run. `file` must outlive the Tokenizer. Fails as Model::Open
+  // does where the vocabulary is damaged.
+  static Result<Tokenizer> Open(const ModelFile& file);
+
   explicit Tokenizer(std::unique_ptr<const TokenizerBackend> backend);
   ~Tokenizer();
   Tokenizer(Tokenizer&&) noexcept;

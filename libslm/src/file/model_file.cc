@@ -75,6 +75,12 @@ std::string_view ModelFile::name() const {
 }
 
 std::string_view ModelFile::architecture() const { return StringOr(impl_->gguf, "general.architecture", ""); }
+
+std::string_view ModelFile::chat_template(std::string_view name) const {
+  constexpr std::string_view kKey = "tokenizer.chat_template";
+  return StringOr(impl_->gguf, name.empty() ? std::string(kKey) : Cat(kKey, ".", name), "");
+}
+
 std::uint32_t ModelFile::version() const { return impl_->gguf.version(); }
 const std::vector<FilePart>& ModelFile::parts() const { return impl_->parts; }
 

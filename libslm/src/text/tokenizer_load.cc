@@ -8,6 +8,7 @@
 #include "base/format.h"
 #include "base/status_macros.h"
 #include "file/escape.h"
+#include "file/model_file_impl.h"
 #include "text/merge_table.h"
 #include "text/pre_tokenizer.h"
 #include "text/tokenizer_backend.h"
@@ -290,6 +291,12 @@ Result<Tokenizer> LoadTokenizer(const GgufFile& file, std::int64_t vocab_rows, c
 
   SLM_ASSIGN_OR_RETURN(Backend backend, kind.load(file, std::move(vocabulary), std::move(config), log));
   return Tokenizer(std::move(backend));
+}
+
+Result<Tokenizer> Tokenizer::Open(const ModelFile& file) {
+  Result<Tokenizer> tokenizer = LoadTokenizer(file.impl().gguf, 0, {});
+  if (tokenizer.ok()) return tokenizer;
+  return Status(tokenizer.status().code(), Cat(file.impl().source, ": ", tokenizer.status().message()));
 }
 
 }  // namespace slm

@@ -79,6 +79,52 @@ TEST(TemplateTest, DeepValuesAreAnError) {
             std::string::npos);
 }
 
+TEST(TemplateTest, ObjectsThatHoldEachOtherAreBoundedToo) {
+  // Chains of any length would be let go of recursively, and run off the stack.
+  for (const char* next : {"cycler(n.x)", "joiner(n.x)", "[n.x].index", "{'a': n.x}.get"}) {
+    const std::string source =
+        Cat("{% set n = namespace(x=1) %}{% for i in range(99999) %}{% set n.x = ", next, " %}{% endfor %}");
+    EXPECT_NE(Failure(source).find("more than 200 deep"), std::string::npos) << next;
+  }
+  const char* loops =
+      "{% set n = namespace(x=1) %}{% for i in range(99999) %}{% for y in [n.x] %}{% set n.x = loop %}{% endfor %}"
+      "{% endfor %}";
+  EXPECT_NE(Failure(loops).find("more than 200 deep"), std::string::npos);
+}
+
+TEST(TemplateTest, LoopsThatSawThemselvesAreFreed) {
+  // The leak checker of a sanitizer build sees it if they are not.
+  EXPECT_EQ(Marked("{% for y in [1] %}{{ loop.changed(loop) }}{{ loop.changed(loop.cycle) }}{% endfor %}",
+                   ordered_json::object()),
+            "TrueTrue");
+}
+
+TEST(TemplateTest, LongTextsAreReadInLinearTime) {
+  // Each takes minutes if the search is quadratic.
+  const std::string same(2'000'000, 'a');
+  const ordered_json context = {{"text", same}, {"wanted", same.substr(0, 1'000'000) + "b"}};
+  const ordered_json mirrored = {{"text", same}, {"wanted", Cat("b", same.substr(0, 1'000'000))}};
+  EXPECT_EQ(Marked("{{ text.find(wanted) }}{{ wanted in text }}{{ text.split(wanted) | length }}", context),
+            "-1False1");
+  EXPECT_EQ(Marked("{{ text.rfind(wanted) }}{{ text.rsplit(wanted) | length }}", mirrored), "-11");
+  EXPECT_EQ(Marked("{{ text.find(text[5:]) }}{{ text.rfind(text[5:]) }}", context), "05");
+  EXPECT_NE(Failure("{{ text.strip(text) }}", context).find("too many steps"), std::string::npos);
+}
+
+TEST(TemplateTest, WorkOnLongTextsIsBounded) {
+  RenderOptions options;
+  options.max_steps = 1'000'000;
+  const ordered_json context = {{"s", std::string(1'000'000, 'a')}};
+  for (const char* work : {"s[0]", "s[:1]", "s == s ~ ''", "s | string", "s.startswith(s)", "s is lower", "s % ()"}) {
+    const std::string source = Cat("{% for i in range(99999) %}{% if ", work, " %}{% endif %}{% endfor %}");
+    EXPECT_NE(Failure(source, context, options).find("too many steps"), std::string::npos) << work;
+  }
+}
+
+TEST(TemplateTest, SourceIsBounded) {
+  EXPECT_NE(Failure(std::string(2'000'000, ' ')).find("at most 1048576 are accepted"), std::string::npos);
+}
+
 TEST(TemplateTest, LoopsAreBounded) {
   const std::string loops = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}";
   EXPECT_NE(Failure(loops).find("too many steps"), std::string::npos);
@@ -118,6 +164,11 @@ TEST(TemplateTest, NumbersOutOfRangeAreErrors) {
         "{{ -(-9223372036854775807 - 1) }}", "{{ (-9223372036854775807 - 1) // -1 }}", "{{ 0 ** -1 }}"}) {
     EXPECT_FALSE(Render(source, ordered_json::object()).ok()) << source;
   }
+  const std::string lowest = "(-9223372036854775807 - 1)";
+  EXPECT_EQ(Marked("{{ 'aba'.split('b', " + lowest + ") }}{{ 'ab' | replace('b', '', " + lowest + ") }}" +
+                       "{{ 'ab' | truncate(9223372036854775807, leeway=9223372036854775807) }}",
+                   ordered_json::object()),
+            "['a', 'a']aab");
   const Result<Text> slice = Render("{{ 'abc'[-9223372036854775807:9223372036854775807:9223372036854775807] }}", {});
   EXPECT_FALSE(slice.ok());  // no variables at all: not a dict
   EXPECT_EQ(Marked("{{ 'abc'[-9223372036854775807:9223372036854775807:9223372036854775807] }}", ordered_json::object()),
@@ -136,6 +187,9 @@ TEST(TemplateTest, ConversationTextStaysApart) {
   EXPECT_EQ(Marked("{{ u.split('|')[1] | upper }}", context), "[IM_END]");
   EXPECT_EQ(Marked("{{ '<%s>' % u.strip() }}{{ '{}!'.format(l[0]) }}", context), "<[<|im_end|>]>[a]!");
   EXPECT_EQ(Marked("{{ d | tojson }}{{ {'a': 1} | tojson }}", context), "[{\"k\": \"v\"}]{\"a\": 1}");
+  EXPECT_EQ(
+      Marked("{{ f.format(1) }}{{ '{:<>3}'.format(1) }}{{ [1, 2] | tojson(separators=(f, '')) }}", {{"f", "{:<>3}"}}),
+      "[<<]1<<1[[1{:<>3}2]]");
   EXPECT_EQ(Marked("{% set x %}({{ u }}){% endset %}{{ x | trim }}", context), "([ <|im_end|> ])");
   EXPECT_EQ(Marked("{% macro f(x) %}<{{ x }}>{% endmacro %}{{ f(l[0]) }}", context), "<[a]>");
   EXPECT_EQ(Marked("{% for c in l[1] %}{{ c }}{% endfor %}{{ l }}", context), "[b['a', 'b']]");
@@ -157,6 +211,20 @@ TEST(TemplateTest, ElseOfALoopWithoutACompleteRound) {
 TEST(TemplateTest, WhatHasNoSlicesFails) {
   for (const char* source : {"{{ d[1:] }}", "{{ n[:1] }}", "{{ nope[1:] }}"}) {
     EXPECT_FALSE(Render(source, {{"d", {{"a", 1}}}, {"n", 5}}).ok()) << source;
+  }
+}
+
+TEST(TemplateTest, ArgumentsThatAFunctionDoesNotHaveAreErrors) {
+  const std::pair<const char*, const char*> kCases[] = {
+      {"{{ 1.5 | round(metod='floor') }}", "'round' has no argument 'metod'."},
+      {"{{ 'a' | indent(2, width=3) }}", "'indent' is given its argument 'width' twice."},
+      {"{{ 'a' | upper(1) }}", "'upper' takes at most 0 arguments, found 1."},
+      {"{{ 'a'.split('b', 1, 2) }}", "'split' takes at most 2 arguments, found 3."},
+      {"{{ [1] | tojson(indnet=2) }}", "'tojson' has no argument 'indnet'."},
+      {"{{ dict({}, {}) }}", "a dict is made of at most one argument without a name."},
+  };
+  for (const auto& [source, end] : kCases) {
+    EXPECT_TRUE(Failure(source).ends_with(end)) << source << ": " << Failure(source);
   }
 }
 

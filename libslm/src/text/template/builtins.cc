@@ -33,7 +33,8 @@ Value DictValues(Evaluator& e, const Value& self, const Args&) {
   return Value(std::move(values));
 }
 
-Value DictGet(Evaluator&, const Value& self, const Args& args) {
+Value DictGet(Evaluator& e, const Value& self, const Args& args) {
+  e.budget().Charge(self.dict().SearchCost(args.Required(0, "key")));
   if (const Value* found = self.dict().Find(args.Required(0, "key"))) return *found;
   const Value* otherwise = args.Find(1, "default");
   return otherwise != nullptr ? *otherwise : Value();
@@ -55,17 +56,17 @@ Value ListIndex(Evaluator& e, const Value& self, const Args& args) {
 }
 
 constexpr std::array<Function, 5> kDictMethods = {{
-    {"items", DictItems, 0},
-    {"keys", DictKeys, 0},
-    {"values", DictValues, 0},
-    {"get", DictGet, 2},
-    {"copy", Copy, 0},
+    {"items", DictItems, ""},
+    {"keys", DictKeys, ""},
+    {"values", DictValues, ""},
+    {"get", DictGet, "key default"},
+    {"copy", Copy, ""},
 }};
 
 constexpr std::array<Function, 3> kListMethods = {{
-    {"count", ListCount, 1},
-    {"index", ListIndex, 1},
-    {"copy", Copy, 0},
+    {"count", ListCount, "value"},
+    {"index", ListIndex, "value"},
+    {"copy", Copy, ""},
 }};
 
 }  // namespace

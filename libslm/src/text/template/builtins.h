@@ -16,7 +16,8 @@ class Evaluator;
 struct Function {
   std::string_view name;
   Value (*call)(Evaluator& evaluator, const Value& input, const Args& args);
-  std::size_t max_arguments;
+  // The names of its parameters in order, with spaces between; "*" if it takes whatever it is given.
+  std::string_view parameters;
 };
 
 struct Test {

@@ -41,7 +41,7 @@ Evaluator::~Evaluator() {
 }
 
 Value Evaluator::MakeNamespace(Dict values) {
-  budget_.Charge(1 + values.size());
+  budget_.Charge(20 + values.size());  // it lives until the end
   namespaces_.push_back(std::make_shared<Namespace>(std::move(values)));
   return Value(std::shared_ptr<Object>(namespaces_.back()));
 }
@@ -99,7 +99,10 @@ Evaluator::Flow Evaluator::Execute(const Statement& statement) {
       break;
     case StatementKind::kFilter: {
       const Value text(Capture(std::make_shared<Scope>(scope_), statement.body));
-      Print(ToText(FilterBlock(*statement.expression, text), budget_));
+      const Value filtered = FilterBlock(*statement.expression, text);
+      if (!filtered.is_string())
+        throw Failure(Cat("the filter makes a ", filtered.TypeName(), " of the block, not a text"));
+      Print(filtered.text());
       break;
     }
     case StatementKind::kWith:
@@ -135,8 +138,12 @@ List Evaluator::Selected(const Statement& statement, const Value& elements) {
   return selected;
 }
 
-void Evaluator::ExecuteFor(const Statement& statement, const Value& elements, int depth) {
-  const auto loop = std::make_shared<Loop>(statement, scope_, Selected(statement, elements), depth);
+void Evaluator::ExecuteFor(const Statement& statement, const Value& elements, int level) {
+  const auto loop = std::make_shared<Loop>(statement, scope_, Selected(statement, elements), level);
+  const struct AtEnd {
+    ~AtEnd() { loop.End(); }
+    Loop& loop;
+  } at_end{*loop};
   bool completed = false;
   for (std::size_t i = 0; i < loop->elements().size(); ++i) {
     budget_.Charge();
@@ -153,11 +160,11 @@ void Evaluator::ExecuteFor(const Statement& statement, const Value& elements, in
 }
 
 Value Evaluator::RunLoopAgain(const Statement& statement, const std::shared_ptr<Scope>& outer, const Value& elements,
-                              int depth) {
+                              int level) {
   Text out;
   const Restore<Text*> restore_output(output_, &out);
   const Restore<std::shared_ptr<Scope>> restore_scope(scope_, outer);
-  ExecuteFor(statement, elements, depth);
+  ExecuteFor(statement, elements, level);
   return Value(std::move(out));
 }
 

@@ -32,15 +32,17 @@ class Evaluator {
   Value Call(const Value& callee, const Args& args);
   Value CallFilter(std::string_view name, const Value& input, const Args& args);
   bool CallTest(std::string_view name, const Value& input, const Args& args);
+  // Pays for reading a string that a filter, test or method gets.
+  void ChargeInput(const Value& input, const Args& args);
   // object.name and object[key], which in Jinja fall back on each other.
   Value Attribute(const Value& object, std::string_view name) const;
-  Value Subscript(const Value& object, const Value& key) const;
+  Value Subscript(const Value& object, const Value& key);
 
   Value MakeNamespace(Dict values);
 
   // For macros and recursive loops: runs `statement` where it was written.
   Value RunMacro(const Statement& statement, const std::shared_ptr<Scope>& outer, const Args& args);
-  Value RunLoopAgain(const Statement& statement, const std::shared_ptr<Scope>& outer, const Value& elements, int depth);
+  Value RunLoopAgain(const Statement& statement, const std::shared_ptr<Scope>& outer, const Value& elements, int level);
 
  private:
   enum class Flow { kNext, kBreak, kContinue };
@@ -49,7 +51,7 @@ class Evaluator {
   Flow Execute(const Block& block);
   Flow Execute(const Statement& statement);
   Flow ExecuteIf(const Statement& statement);
-  void ExecuteFor(const Statement& statement, const Value& elements, int depth);
+  void ExecuteFor(const Statement& statement, const Value& elements, int level);
   List Selected(const Statement& statement, const Value& elements);
   void ExecuteSet(const Statement& statement);
   void ExecuteCallBlock(const Statement& statement);

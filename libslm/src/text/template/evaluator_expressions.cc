@@ -73,6 +73,7 @@ Value Evaluator::EvaluateNode(const Expression& expression) {
 }
 
 Value Evaluator::EvaluateName(const Expression& expression) {
+  budget_.Charge(scope_->depth() / 8);
   const Value* found = scope_->Find(expression.name);
   return found != nullptr ? *found : Value::Undefined(Cat("'", expression.name, "' is undefined"));
 }
@@ -88,6 +89,7 @@ Value Evaluator::EvaluateDict(const Expression& expression) {
   Dict dict;
   for (std::size_t i = 0; i + 1 < expression.operands.size(); i += 2) {
     Value key = Evaluate(*expression.operands[i]);
+    budget_.Charge(dict.SearchCost(key));
     dict.Set(std::move(key), Evaluate(*expression.operands[i + 1]));
   }
   return Value(std::move(dict));
@@ -97,7 +99,8 @@ Value Evaluator::EvaluateConcat(const Expression& expression) {
   Text text;
   for (const ExpressionPtr& operand : expression.operands) {
     const Text part = ToText(Evaluate(*operand), budget_);
-    budget_.ChargeText(text.size() + part.size());
+    budget_.ChargeText(part.size());
+    budget_.CheckText(text.size() + part.size());
     text.Append(part);
   }
   return Value(std::move(text));
@@ -178,18 +181,28 @@ Value Evaluator::Call(const Value& callee, const Args& args) {
   return callee.object()->Call(*this, args);
 }
 
+void Evaluator::ChargeInput(const Value& input, const Args& args) {
+  const auto charge = [this](const Value& value) {
+    if (value.is_string()) budget_.ChargeReading(value.text().size());
+  };
+  budget_.Charge();
+  charge(input);
+  for (const Value& each : args.positional) charge(each);
+  for (const auto& each : args.named) charge(each.second);
+}
+
 Value Evaluator::CallFilter(std::string_view name, const Value& input, const Args& args) {
   const Function* filter = FindFilter(name);
   if (filter == nullptr) throw Failure(Cat("there is no filter '", name, "'"));
-  CheckArgumentCount(*filter, args);
-  budget_.Charge();
+  CheckArguments(*filter, args);
+  ChargeInput(input, args);
   return filter->call(*this, input, args);
 }
 
 bool Evaluator::CallTest(std::string_view name, const Value& input, const Args& args) {
   const Test* test = FindTest(name);
   if (test == nullptr) throw Failure(Cat("there is no test '", name, "'"));
-  budget_.Charge();
+  ChargeInput(input, args);
   return test->check(*this, input, args);
 }
 
@@ -212,8 +225,8 @@ Value Evaluator::Attribute(const Value& object, std::string_view name) const {
   return Value::Undefined(Cat("'", object.TypeName(), " object' has no attribute '", name, "'"));
 }
 
-Value Evaluator::Subscript(const Value& object, const Value& key) const {
-  Value item = Item(object, key);
+Value Evaluator::Subscript(const Value& object, const Value& key) {
+  Value item = Item(object, key, budget_);
   return item.is_undefined() && key.is_string() ? Attribute(object, key.text().view()) : item;
 }
 

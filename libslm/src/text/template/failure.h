@@ -39,6 +39,8 @@ class Budget {
     if (count > steps_left_) throw Failure("the template takes too many steps; it may loop without end");
     steps_left_ -= count;
   }
+  // Pays for looking at that much text, character by character.
+  void ChargeReading(std::size_t bytes) { Charge(bytes / 8); }
   // Pays for a text of that size, before it is made.
   void ChargeText(std::size_t bytes) {
     CheckText(bytes);
@@ -46,11 +48,11 @@ class Budget {
   }
   // Fails if a text of that size is not allowed.
   void CheckText(std::size_t bytes) const {
-    if (bytes > max_text_) throw Failure("the template makes a text larger than is allowed");
+    if (bytes > max_text_) FailTooLarge();
   }
   // The size of `count` copies of `bytes`, if such a text is allowed.
   void ChargeCopies(std::size_t bytes, std::size_t count) {
-    if (bytes != 0 && count > max_text_ / bytes) throw Failure("the template makes a text larger than is allowed");
+    if (bytes != 0 && count > max_text_ / bytes) FailTooLarge();
     ChargeText(bytes * count);
   }
 
@@ -70,6 +72,11 @@ class Budget {
   };
 
  private:
+  [[noreturn]] void FailTooLarge() const {
+    throw Failure("the template makes a text larger than is allowed: more than " + std::to_string(max_text_) +
+                  " bytes");
+  }
+
   std::uint64_t steps_left_;
   std::size_t max_text_;
   int depth_left_;

@@ -4,12 +4,34 @@
 #include <array>
 
 #include "base/format.h"
-#include "text/template/attribute_path.h"
 #include "text/template/builtins.h"
 #include "text/template/evaluator.h"
+#include "text/template/list_filters.h"
 #include "text/template/operations.h"
 
 namespace slm::jinja {
+
+Value SortKey(Evaluator& e, const Value& value, bool case_sensitive) {
+  if (case_sensitive || !value.is_string()) return value;
+  return FindMethod(value, "lower")->call(e, value, Args());
+}
+
+List SortBy(Evaluator& e, const List& items, const std::vector<List>& keys, bool reverse) {
+  std::vector<std::size_t> order(items.size());
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    for (std::size_t k = 0; k < keys[a].size(); ++k) {
+      const Value& left = reverse ? keys[b][k] : keys[a][k];
+      const Value& right = reverse ? keys[a][k] : keys[b][k];
+      if (!Equal(left, right, e.budget())) return Less(left, right, e.budget());
+    }
+    return false;
+  });
+  List sorted;
+  for (const std::size_t i : order) sorted.push_back(items[i]);
+  return sorted;
+}
+
 namespace {
 
 Value First(Evaluator& e, const Value& input, const Args&) {
@@ -44,30 +66,6 @@ Value Items(Evaluator& e, const Value& input, const Args&) {
   if (input.is_undefined()) return Value(List());
   if (!input.is(Value::Type::kDict)) throw Failure(Cat("items needs a dict, found a ", input.TypeName()));
   return FindMethod(input, "items")->call(e, input, Args());
-}
-
-// What sorting compares: texts without regard to case, unless asked.
-Value SortKey(Evaluator& e, const Value& value, bool case_sensitive) {
-  if (case_sensitive || !value.is_string()) return value;
-  return FindMethod(value, "lower")->call(e, value, Args());
-}
-
-// Stable, by keys that are made once.
-List SortBy(Evaluator& e, const List& items, const std::vector<List>& keys, bool reverse) {
-  std::vector<std::size_t> order(items.size());
-  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    for (std::size_t k = 0; k < keys[a].size(); ++k) {
-      const Value& left = reverse ? keys[b][k] : keys[a][k];
-      const Value& right = reverse ? keys[a][k] : keys[b][k];
-      if (Less(left, right, e.budget())) return true;
-      if (Less(right, left, e.budget())) return false;
-    }
-    return false;
-  });
-  List sorted;
-  for (const std::size_t i : order) sorted.push_back(items[i]);
-  return sorted;
 }
 
 Value Sort(Evaluator& e, const Value& input, const Args& args) {
@@ -175,7 +173,8 @@ Value Batch(Evaluator& e, const Value& input, const Args& args) {
   return Value(std::move(rows));
 }
 
-// `slices` columns, the first ones longer by one where it does not come out even.
+// `slices` columns, the first ones longer by one where it does not come out even. The others get the fill, as in Jinja
+// even if none is longer.
 Value Columns(Evaluator& e, const Value& input, const Args& args) {
   const std::size_t count = PositiveArgument(args, "slices");
   const Value* fill = args.Find(1, "fill_with");
@@ -187,7 +186,7 @@ Value Columns(Evaluator& e, const Value& input, const Args& args) {
     const bool longer = i < items.size() % count;
     const std::size_t size = items.size() / count + (longer ? 1 : 0);
     List column(items.begin() + begin, items.begin() + begin + size);
-    if (fill != nullptr && !fill->is_null() && !longer && items.size() % count != 0) column.push_back(*fill);
+    if (fill != nullptr && !fill->is_null() && !longer) column.push_back(*fill);
     columns.emplace_back(std::move(column));
     begin += size;
   }
@@ -198,21 +197,21 @@ Value Columns(Evaluator& e, const Value& input, const Args& args) {
 Value Random(Evaluator& e, const Value& input, const Args& args) { return First(e, input, args); }
 
 constexpr std::array<Function, 15> kFilters = {{
-    {"first", First, 0},
-    {"last", Last, 0},
-    {"list", AsList, 0},
-    {"join", JoinFilter, 2},
-    {"items", Items, 0},
-    {"sort", Sort, 3},
-    {"dictsort", Dictsort, 3},
-    {"reverse", Reverse, 0},
-    {"unique", Unique, 2},
-    {"sum", Sum, 2},
-    {"min", Extreme<false>, 2},
-    {"max", Extreme<true>, 2},
-    {"batch", Batch, 2},
-    {"slice", Columns, 2},
-    {"random", Random, 0},
+    {"first", First, ""},
+    {"last", Last, ""},
+    {"list", AsList, ""},
+    {"join", JoinFilter, "d attribute"},
+    {"items", Items, ""},
+    {"sort", Sort, "reverse case_sensitive attribute"},
+    {"dictsort", Dictsort, "case_sensitive by reverse"},
+    {"reverse", Reverse, ""},
+    {"unique", Unique, "case_sensitive attribute"},
+    {"sum", Sum, "attribute start"},
+    {"min", Extreme<false>, "case_sensitive attribute"},
+    {"max", Extreme<true>, "case_sensitive attribute"},
+    {"batch", Batch, "linecount fill_with"},
+    {"slice", Columns, "slices fill_with"},
+    {"random", Random, ""},
 }};
 
 }  // namespace

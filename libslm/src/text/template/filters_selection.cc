@@ -5,9 +5,9 @@
 #include <charconv>
 
 #include "base/format.h"
-#include "text/template/attribute_path.h"
 #include "text/template/builtins.h"
 #include "text/template/evaluator.h"
+#include "text/template/list_filters.h"
 #include "text/template/operations.h"
 
 namespace slm::jinja {
@@ -63,32 +63,44 @@ Value Select(Evaluator& e, const Value& input, const Args& args) {
   return Value(std::move(selected));
 }
 
-// A pair with names.
+// A pair whose elements have names.
 class Group : public Object {
  public:
-  Group(Value grouper, Value list) : grouper_(std::move(grouper)), list_(std::move(list)) {}
-  std::string_view TypeName() const override { return "group"; }
+  explicit Group(Value pair) : Object(pair.depth() + 1), pair_(std::move(pair)) {}
+  std::string_view TypeName() const override { return "tuple"; }
   Value Attribute(std::string_view name) const override {
-    if (name == "grouper") return grouper_;
-    return name == "list" ? list_ : Object::Attribute(name);
+    if (name == "grouper") return pair_.items()[0];
+    return name == "list" ? pair_.items()[1] : Object::Attribute(name);
   }
+  const Value* tuple() const override { return &pair_; }
 
  private:
-  Value grouper_;
-  Value list_;
+  Value pair_;
 };
 
 Value Groupby(Evaluator& e, const Value& input, const Args& args) {
   const Value& attribute = args.Required(0, "attribute");
-  const Value sorted = e.CallFilter("sort", input, Args{{}, {{"attribute", attribute}}});
+  const Value* otherwise = args.Find(1, "default");
+  const bool case_sensitive = args.Flag(2, "case_sensitive", false);
   List groups, members;
-  Value key;
+  Value key, grouper;
   const auto flush = [&] {
-    if (!members.empty()) groups.emplace_back(std::make_shared<Group>(key, Value(std::exchange(members, {}))));
+    if (members.empty()) return;
+    Value pair = Value::Tuple({grouper, Value(std::exchange(members, {}))});
+    groups.emplace_back(std::make_shared<Group>(std::move(pair)));
   };
-  for (const Value& item : sorted.items()) {
-    Value next = AtPath(e, item, attribute);
+  const auto group_of = [&](const Value& item) {
+    Value found = AtPath(e, item, attribute);
+    return found.is_undefined() && otherwise != nullptr ? *otherwise : found;
+  };
+  const List items = Elements(input, e.budget());
+  std::vector<List> keys;
+  for (const Value& item : items) keys.push_back({SortKey(e, group_of(item), case_sensitive)});
+  for (const Value& item : SortBy(e, items, keys, false)) {
+    Value group = group_of(item);
+    Value next = SortKey(e, group, case_sensitive);
     if (!members.empty() && !Equal(next, key, e.budget())) flush();
+    if (members.empty()) grouper = std::move(group);
     key = std::move(next);
     members.push_back(item);
   }
@@ -97,13 +109,13 @@ Value Groupby(Evaluator& e, const Value& input, const Args& args) {
 }
 
 constexpr std::array<Function, 7> kFilters = {{
-    {"map", Map, 1000},
-    {"select", Select<false, true>, 1000},
-    {"reject", Select<false, false>, 1000},
-    {"selectattr", Select<true, true>, 1000},
-    {"rejectattr", Select<true, false>, 1000},
-    {"groupby", Groupby, 1},
-    {"tojson", ToJson, 4},
+    {"map", Map, "*"},
+    {"select", Select<false, true>, "*"},
+    {"reject", Select<false, false>, "*"},
+    {"selectattr", Select<true, true>, "*"},
+    {"rejectattr", Select<true, false>, "*"},
+    {"groupby", Groupby, "attribute default case_sensitive"},
+    {"tojson", ToJson, "ensure_ascii indent separators sort_keys"},
 }};
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <cstdio>
 
 #include "base/format.h"
 #include "text/template/builtins.h"
@@ -174,8 +175,11 @@ Value Format(Evaluator& e, const Value& input, const Args& args) {
 
 // Up to `length` characters, cut between words unless `killwords`; a text that is only `leeway` longer stays whole.
 Value Truncate(Evaluator& e, const Value& input, const Args& args) {
+  constexpr std::int64_t kFar = std::int64_t{1} << 40;  // longer than any text
+  const std::int64_t length = std::clamp(args.Integer(0, "length", 255), -kFar, kFar);
+  const std::int64_t leeway = std::clamp(args.Integer(3, "leeway", 5), -kFar, kFar);
+  if (!input.is_string() && Length(input) <= length + leeway) return input;
   const Text& text = TextInput(input);
-  const std::int64_t length = args.Integer(0, "length", 255), leeway = args.Integer(3, "leeway", 5);
   const Value* given = args.Find(2, "end");
   const Text end = given != nullptr ? TextOf(e, *given) : Text("...", true);
   const std::vector<std::size_t> offsets = CharacterOffsets(text.view());
@@ -227,18 +231,37 @@ Value Striptags(Evaluator& e, const Value& input, const Args&) {
   return FindMethod(words, "join")->call(e, Value::String(" ", true), Args{{split}, {}});
 }
 
-Value Round(Evaluator&, const Value& input, const Args& args) {
+// To the nearest decimal of that many digits, as the number's exact value has it; halves to even.
+double RoundReal(double value, int digits) {
+  if (digits < 0) {
+    const double scale = std::pow(10.0, -digits);
+    return std::nearbyint(value / scale) * scale;
+  }
+  char buffer[700];  // 309 digits before the point, 300 behind it
+  const int size = std::snprintf(buffer, sizeof(buffer), "%.*f", digits, value);
+  double rounded = value;
+  std::from_chars(buffer, buffer + size, rounded);
+  return rounded;
+}
+
+Value Round(Evaluator& e, const Value& input, const Args& args) {
   if (!input.is_number()) throw Failure(Cat("a ", input.TypeName(), " cannot be rounded"));
   const std::int64_t digits = args.Integer(0, "precision", 0);
   const Value* method = args.Find(1, "method");
   const std::string_view name = method != nullptr && method->is_string() ? method->text().view() : "common";
   if (name != "common" && name != "ceil" && name != "floor") throw Failure("round knows 'common', 'ceil' and 'floor'");
-  if (input.is_integral() && name == "common") return Value(input.integer());
   if (digits < -300 || digits > 300) throw Failure("round's precision is out of range");
+  if (input.is_integral() && name == "common") {
+    if (digits >= 0) return Value(input.integer());
+    const double rounded = RoundReal(input.real(), static_cast<int>(digits));
+    if (!(std::abs(rounded) < 9e18)) throw Failure("the result does not fit in 64 bits");
+    return Value(static_cast<std::int64_t>(rounded));
+  }
   const double scale = std::pow(10.0, static_cast<double>(digits));
+  e.budget().Charge(100);  // a long number takes its time
   if (name == "ceil") return Value(std::ceil(input.real() * scale) / scale);
   if (name == "floor") return Value(std::floor(input.real() * scale) / scale);
-  return Value(std::nearbyint(input.real() * scale) / scale);  // halves to even
+  return Value(RoundReal(input.real(), static_cast<int>(digits)));
 }
 
 Value Abs(Evaluator&, const Value& input, const Args&) {
@@ -267,32 +290,32 @@ Value Attr(Evaluator&, const Value& input, const Args& args) {
 }
 
 constexpr std::array<Function, 26> kFilters = {{
-    {"upper", AsMethod<kUpperName>, 0},
-    {"lower", AsMethod<kLowerName>, 0},
-    {"trim", AsMethod<kStripName>, 1},
-    {"capitalize", AsMethod<kCapitalizeName>, 0},
-    {"title", Title, 0},
-    {"replace", ReplaceFilter, 3},
-    {"int", Int, 2},
-    {"float", Float, 1},
-    {"string", String, 0},
-    {"safe", Safe, 0},
-    {"escape", Escape, 0},
-    {"e", Escape, 0},
-    {"indent", Indent, 3},
-    {"wordcount", Wordcount, 0},
-    {"center", Center, 1},
-    {"format", Format, 1000},
-    {"truncate", Truncate, 4},
-    {"urlencode", Urlencode, 0},
-    {"striptags", Striptags, 0},
-    {"round", Round, 2},
-    {"abs", Abs, 0},
-    {"length", LengthFilter, 0},
-    {"count", LengthFilter, 0},
-    {"default", Default, 2},
-    {"d", Default, 2},
-    {"attr", Attr, 1},
+    {"upper", AsMethod<kUpperName>, ""},
+    {"lower", AsMethod<kLowerName>, ""},
+    {"trim", AsMethod<kStripName>, "chars"},
+    {"capitalize", AsMethod<kCapitalizeName>, ""},
+    {"title", Title, ""},
+    {"replace", ReplaceFilter, "old new count"},
+    {"int", Int, "default base"},
+    {"float", Float, "default"},
+    {"string", String, ""},
+    {"safe", Safe, ""},
+    {"escape", Escape, ""},
+    {"e", Escape, ""},
+    {"indent", Indent, "width first blank"},
+    {"wordcount", Wordcount, ""},
+    {"center", Center, "width"},
+    {"format", Format, "*"},
+    {"truncate", Truncate, "length killwords end leeway"},
+    {"urlencode", Urlencode, ""},
+    {"striptags", Striptags, ""},
+    {"round", Round, "precision method"},
+    {"abs", Abs, ""},
+    {"length", LengthFilter, ""},
+    {"count", LengthFilter, ""},
+    {"default", Default, "default_value boolean"},
+    {"d", Default, "default_value boolean"},
+    {"attr", Attr, "name"},
 }};
 
 }  // namespace

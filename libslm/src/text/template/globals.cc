@@ -40,23 +40,34 @@ Value Range(Evaluator& e, const Value&, const Args& args) {
   return Value(std::move(numbers));
 }
 
-Dict DictOf(const Args& args) {
+// What dict() and namespace() make of their arguments: a dict or a list of pairs, and arguments with names.
+Dict DictOf(const Args& args, Budget& budget) {
+  if (args.positional.size() > 1) throw Failure("a dict is made of at most one argument without a name");
   Dict dict;
   if (!args.positional.empty()) {
-    if (!args.positional[0].is(Value::Type::kDict)) throw Failure("expected a dict and arguments with names");
-    dict = args.positional[0].dict();
+    const Value& first = args.positional[0];
+    if (first.is(Value::Type::kDict)) {
+      dict = first.dict();
+    } else {
+      for (const Value& pair : Elements(first, budget)) {
+        List both = Elements(pair, budget);
+        if (both.size() != 2) throw Failure("a dict is made of pairs of key and value");
+        budget.Charge(dict.SearchCost(both[0]));
+        dict.Set(std::move(both[0]), std::move(both[1]));
+      }
+    }
   }
   for (const auto& [name, value] : args.named) dict.Set(name, true, value);
   return dict;
 }
 
 Value MakeDict(Evaluator& e, const Value&, const Args& args) {
-  Dict dict = DictOf(args);
+  Dict dict = DictOf(args, e.budget());
   e.budget().Charge(dict.size());
   return Value(std::move(dict));
 }
 
-Value MakeNamespace(Evaluator& e, const Value&, const Args& args) { return e.MakeNamespace(DictOf(args)); }
+Value MakeNamespace(Evaluator& e, const Value&, const Args& args) { return e.MakeNamespace(DictOf(args, e.budget())); }
 
 Value MakeCycler(Evaluator&, const Value&, const Args& args) {
   if (args.positional.empty()) throw Failure("cycler needs values");
@@ -198,14 +209,14 @@ Value StrftimeNow(Evaluator& e, const Value&, const Args& args) {
 Value Lipsum(Evaluator&, const Value&, const Args&) { throw Failure("lipsum() is not available here"); }
 
 constexpr std::array<Function, 8> kGlobals = {{
-    {"raise_exception", RaiseException, 1},
-    {"strftime_now", StrftimeNow, 1},
-    {"range", Range, 3},
-    {"dict", MakeDict, 1},
-    {"namespace", MakeNamespace, 1},
-    {"cycler", MakeCycler, 1000},
-    {"joiner", MakeJoiner, 1},
-    {"lipsum", Lipsum, 4},
+    {"raise_exception", RaiseException, "message"},
+    {"strftime_now", StrftimeNow, "format"},
+    {"range", Range, "start stop step"},
+    {"dict", MakeDict, "*"},
+    {"namespace", MakeNamespace, "*"},
+    {"cycler", MakeCycler, "*"},
+    {"joiner", MakeJoiner, "sep"},
+    {"lipsum", Lipsum, "*"},
 }};
 
 }  // namespace

@@ -80,7 +80,7 @@ class JsonWriter {
       if (special != std::string_view::npos) {
         out_ += '\\';
         out_ += kLetters[special];
-      } else if (c.code_point < 0x20 || (style_.ascii && c.code_point > 0x7F && c.code_point < 0x10000)) {
+      } else if (c.code_point < 0x20 || (style_.ascii && c.code_point > 0x7E && c.code_point < 0x10000)) {
         WriteEscape(c.code_point);
       } else if (style_.ascii && c.code_point >= 0x10000) {
         WriteEscape(0xD800 + ((c.code_point - 0x10000) >> 10));
@@ -174,7 +174,10 @@ Value ToJson(Evaluator& e, const Value& value, const Args& args) {
   }
   JsonWriter writer(style, e.budget());
   writer.Write(value, 0);
-  return Value(Text(writer.Take(), AllFromTemplate(value, e.budget())));
+  bool from_template = AllFromTemplate(value, e.budget());
+  for (const Value& argument : args.positional) from_template &= AllFromTemplate(argument, e.budget());
+  for (const auto& argument : args.named) from_template &= AllFromTemplate(argument.second, e.budget());
+  return Value(Text(writer.Take(), from_template));
 }
 
 }  // namespace slm::jinja

@@ -127,7 +127,7 @@ class Lexer {
 
   bool ReadRaw(std::size_t tag, std::size_t inside) {
     const WordTag begin = MatchWordTag(inside, "raw");
-    if (begin.end == 0) return false;
+    if (begin.end == 0 || begin.mark == '+') return false;
     // Unlike other tags, this one keeps the newline behind it.
     MoveTo(begin.mark == '-' ? SkipSpace(source_, begin.end + 2) : begin.end + 2);
     for (std::size_t i = source_.find("{%", at_); i != std::string_view::npos; i = source_.find("{%", i + 2)) {
@@ -213,6 +213,11 @@ class Lexer {
   void AddNumber(TokenKind kind, std::size_t begin) {
     std::string digits(source_.substr(begin, at_ - begin));
     std::erase(digits, '_');
+    const std::size_t significant = digits.find_first_not_of('0');
+    if (kind == TokenKind::kInteger && significant != 0 && significant < digits.size() &&
+        IsDigit(digits[significant])) {
+      throw Failure("a whole number does not begin with 0", begin);
+    }
     Add(kind, digits, begin);
   }
 

@@ -1,5 +1,8 @@
 #include "text/template/objects.h"
 
+#include <algorithm>
+#include <vector>
+
 #include "base/format.h"
 #include "text/template/evaluator.h"
 #include "text/template/operations.h"
@@ -7,7 +10,9 @@
 namespace slm::jinja {
 namespace {
 
-Value Method(ObjectMethod::Body body) { return Value(std::make_shared<ObjectMethod>(std::move(body))); }
+Value Method(const Object& object, ObjectMethod::Body body) {
+  return Value(std::make_shared<ObjectMethod>(object.depth(), std::move(body)));
+}
 
 std::shared_ptr<Scope> Outer(const std::weak_ptr<Scope>& outer, std::string_view what) {
   std::shared_ptr<Scope> scope = outer.lock();
@@ -32,15 +37,16 @@ Value Loop::Attribute(std::string_view name) const {
   if (name == "first") return Value(index == 0);
   if (name == "last") return Value(index + 1 == length);
   if (name == "length") return Value(length);
-  if (name == "depth") return Value(std::int64_t{depth_} + 1);
-  if (name == "depth0") return Value(std::int64_t{depth_});
+  if (name == "depth") return Value(std::int64_t{level_} + 1);
+  if (name == "depth0") return Value(std::int64_t{level_});
   if (name == "previtem") return index > 0 ? elements_[index_ - 1] : Value::Undefined("there is no previous item");
   if (name == "nextitem") return index + 1 < length ? elements_[index_ + 1] : Value::Undefined("there is no next item");
   // A template cannot change the loop but through changed(), which is no change to what else it sees.
   const auto self = std::const_pointer_cast<Loop>(shared_from_this());
-  if (name == "cycle") return Method([self](Evaluator&, const Args& args) { return self->Cycle(args); });
+  if (name == "cycle") return Method(*this, [self](Evaluator&, const Args& args) { return self->Cycle(args); });
   if (name == "changed") {
-    return Method([self](Evaluator& evaluator, const Args& args) { return Value(self->Changed(evaluator, args)); });
+    return Method(*this,
+                  [self](Evaluator& evaluator, const Args& args) { return Value(self->Changed(evaluator, args)); });
   }
   return Object::Attribute(name);
 }
@@ -59,7 +65,7 @@ bool Loop::Changed(Evaluator& evaluator, const Args& args) {
 
 Value Loop::Call(Evaluator& evaluator, const Args& args) {
   if (!statement_.recursive) throw Failure("only a loop that is marked 'recursive' can be called");
-  return evaluator.RunLoopAgain(statement_, Outer(outer_, "a loop"), args.Required(0, "iterable"), depth_ + 1);
+  return evaluator.RunLoopAgain(statement_, Outer(outer_, "a loop"), args.Required(0, "iterable"), level_ + 1);
 }
 
 Value Macro::Attribute(std::string_view name) const {
@@ -70,24 +76,38 @@ Value Macro::Call(Evaluator& evaluator, const Args& args) {
   return evaluator.RunMacro(statement_, Outer(outer_, "a macro"), args);
 }
 
-void CheckArgumentCount(const Function& function, const Args& args) {
-  if (args.positional.size() > function.max_arguments) {
-    throw Failure(Cat("'", function.name, "' takes at most ", function.max_arguments, " arguments, found ",
-                      args.positional.size()));
+void CheckArguments(const Function& function, const Args& args) {
+  if (function.parameters == "*") return;
+  std::vector<std::string_view> names;
+  for (std::string_view rest = function.parameters; !rest.empty();) {
+    names.push_back(rest.substr(0, rest.find(' ')));
+    rest.remove_prefix(std::min(names.back().size() + 1, rest.size()));
+  }
+  if (args.positional.size() > names.size()) {
+    throw Failure(
+        Cat("'", function.name, "' takes at most ", names.size(), " arguments, found ", args.positional.size()));
+  }
+  for (const auto& argument : args.named) {
+    const auto name = std::find(names.begin(), names.end(), argument.first);
+    if (name == names.end()) throw Failure(Cat("'", function.name, "' has no argument '", argument.first, "'"));
+    if (name < names.begin() + static_cast<std::ptrdiff_t>(args.positional.size())) {
+      throw Failure(Cat("'", function.name, "' is given its argument '", argument.first, "' twice"));
+    }
   }
 }
 
 Value BoundFunction::Call(Evaluator& evaluator, const Args& args) {
-  CheckArgumentCount(function_, args);
+  CheckArguments(function_, args);
+  evaluator.ChargeInput(self_, args);
   return function_.call(evaluator, self_, args);
 }
 
 Value Cycler::Attribute(std::string_view name) const {
   const auto self = std::const_pointer_cast<Cycler>(shared_from_this());
-  if (name == "next") return Method([self](Evaluator&, const Args&) { return self->Next(); });
+  if (name == "next") return Method(*this, [self](Evaluator&, const Args&) { return self->Next(); });
   if (name == "current") return values_[index_];
   if (name == "reset") {
-    return Method([self](Evaluator&, const Args&) {
+    return Method(*this, [self](Evaluator&, const Args&) {
       self->Reset();
       return Value();
     });

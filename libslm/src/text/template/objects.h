@@ -17,7 +17,8 @@
 
 namespace slm::jinja {
 
-// The one thing a template can change.
+// The one thing a template can change. Its depth counts as 0: namespaces may hold each other in a circle, which the
+// evaluator breaks.
 class Namespace : public Object {
  public:
   explicit Namespace(Dict values) : values_(std::move(values)) {}
@@ -32,8 +33,12 @@ class Namespace : public Object {
 
 class Loop : public Object, public std::enable_shared_from_this<Loop> {
  public:
-  Loop(const Statement& statement, std::weak_ptr<Scope> outer, List elements, int depth)
-      : statement_(statement), outer_(std::move(outer)), elements_(std::move(elements)), depth_(depth) {}
+  Loop(const Statement& statement, std::weak_ptr<Scope> outer, List elements, int level)
+      : Object(DepthOf(elements) + 1),
+        statement_(statement),
+        outer_(std::move(outer)),
+        elements_(std::move(elements)),
+        level_(level) {}
 
   std::string_view TypeName() const override { return "LoopContext"; }
   Value Attribute(std::string_view name) const override;
@@ -43,6 +48,8 @@ class Loop : public Object, public std::enable_shared_from_this<Loop> {
 
   const List& elements() const { return elements_; }
   void MoveTo(std::size_t index) { index_ = index; }
+  // Forgets what changed() saw, which may be this loop itself.
+  void End() { last_.clear(); }
   Value Cycle(const Args& args) const;
   bool Changed(Evaluator& evaluator, const Args& args);
 
@@ -50,7 +57,7 @@ class Loop : public Object, public std::enable_shared_from_this<Loop> {
   const Statement& statement_;
   std::weak_ptr<Scope> outer_;
   List elements_;
-  int depth_;
+  int level_;  // of a recursive loop, from 0
   std::size_t index_ = 0;
   List last_;  // what changed() saw last
   bool seen_ = false;
@@ -74,7 +81,8 @@ class Macro : public Object {
 // A global function, or a method together with its object.
 class BoundFunction : public Object {
  public:
-  BoundFunction(const Function& function, Value self) : function_(function), self_(std::move(self)) {}
+  BoundFunction(const Function& function, Value self)
+      : Object(self.depth() + 1), function_(function), self_(std::move(self)) {}
   std::string_view TypeName() const override { return "function"; }
   bool callable() const override { return true; }
   Value Call(Evaluator& evaluator, const Args& args) override;
@@ -88,7 +96,8 @@ class BoundFunction : public Object {
 class ObjectMethod : public Object {
  public:
   using Body = std::function<Value(Evaluator&, const Args&)>;
-  explicit ObjectMethod(Body body) : body_(std::move(body)) {}
+  // `depth`: of the object.
+  ObjectMethod(int depth, Body body) : Object(depth + 1), body_(std::move(body)) {}
   std::string_view TypeName() const override { return "function"; }
   bool callable() const override { return true; }
   Value Call(Evaluator& evaluator, const Args& args) override { return body_(evaluator, args); }
@@ -100,7 +109,7 @@ class ObjectMethod : public Object {
 // cycler('a', 'b'): next() goes through the values, again and again.
 class Cycler : public Object, public std::enable_shared_from_this<Cycler> {
  public:
-  explicit Cycler(List values) : values_(std::move(values)) {}
+  explicit Cycler(List values) : Object(DepthOf(values) + 1), values_(std::move(values)) {}
   std::string_view TypeName() const override { return "Cycler"; }
   Value Attribute(std::string_view name) const override;
   void Reset() { index_ = 0; }
@@ -114,7 +123,7 @@ class Cycler : public Object, public std::enable_shared_from_this<Cycler> {
 // joiner(', '): nothing at the first call, the separator from then on.
 class Joiner : public Object {
  public:
-  explicit Joiner(Value separator) : separator_(std::move(separator)) {}
+  explicit Joiner(Value separator) : Object(separator.depth() + 1), separator_(std::move(separator)) {}
   std::string_view TypeName() const override { return "Joiner"; }
   bool callable() const override { return true; }
   Value Call(Evaluator&, const Args&) override { return std::exchange(used_, true) ? separator_ : Value(Text()); }
@@ -124,8 +133,8 @@ class Joiner : public Object {
   bool used_ = false;
 };
 
-// Fails if there are more arguments than the function has.
-void CheckArgumentCount(const Function& function, const Args& args);
+// Fails if there are arguments that the function has no parameters for.
+void CheckArguments(const Function& function, const Args& args);
 
 }  // namespace slm::jinja
 

@@ -92,14 +92,22 @@ double RealArithmetic(Arithmetic op, double a, double b) {
       return a * b;
     case Arithmetic::kDivide:
       return a / b;
-    case Arithmetic::kFloorDivide:
-      return std::floor(a / b);
+    case Arithmetic::kFloorDivide: {  // of the exact numbers: 1 // 0.1 is 9, as 0.1 is a little more than a tenth
+      const double remainder = std::fmod(a, b);
+      const bool rounds_up = remainder != 0 && (remainder < 0) != (b < 0);
+      return std::nearbyint((a - remainder) / b) - (rounds_up ? 1 : 0);
+    }
     case Arithmetic::kModulo: {
       const double remainder = std::fmod(a, b);
-      return remainder != 0 && (remainder < 0) != (b < 0) ? remainder + b : remainder;
+      if (remainder == 0) return std::copysign(0.0, b);
+      return (remainder < 0) != (b < 0) ? remainder + b : remainder;
     }
-    case Arithmetic::kPower:
-      return std::pow(a, b);
+    case Arithmetic::kPower: {
+      const double power = std::pow(a, b);
+      if (!std::isfinite(power) && std::isfinite(a) && std::isfinite(b))
+        throw Failure("the power is no number that fits");
+      return power;
+    }
   }
   return 0;
 }
@@ -158,6 +166,7 @@ bool EqualItems(const List& a, const List& b, Budget& budget) {
 bool EqualDicts(const Dict& a, const Dict& b, Budget& budget) {
   if (a.size() != b.size()) return false;
   for (const auto& [key, value] : a.entries()) {
+    budget.Charge(b.SearchCost(key));
     const Value* other = b.Find(key);
     if (other == nullptr || !Equal(value, *other, budget)) return false;
   }
@@ -203,6 +212,10 @@ bool Equal(const Value& a, const Value& b, Budget& budget) {
       return EqualDicts(a.dict(), b.dict(), budget);
     case Type::kUndefined:
       return true;
+    case Type::kString:
+      if (a.text().size() != b.text().size()) return false;
+      budget.Charge(a.text().size() / 256);
+      return a.Same(b);
     default:
       return a.Same(b);
   }
@@ -214,7 +227,10 @@ bool Less(const Value& a, const Value& b, Budget& budget) {
   if (a.is_number() && b.is_number()) {
     return a.is_integral() && b.is_integral() ? a.integer() < b.integer() : a.real() < b.real();
   }
-  if (a.is_string() && b.is_string()) return a.text().view() < b.text().view();  // UTF-8 sorts as its code points do
+  if (a.is_string() && b.is_string()) {
+    budget.Charge(std::min(a.text().size(), b.text().size()) / 256);
+    return a.text().view() < b.text().view();  // UTF-8 sorts as its code points do
+  }
   if (!a.is_sequence() || a.type() != b.type()) {
     throw Failure(Cat("a ", a.TypeName(), " and a ", b.TypeName(), " have no order"));
   }
@@ -232,9 +248,13 @@ bool Contains(const Value& container, const Value& item, Budget& budget) {
       return false;
     case Type::kString:
       if (!item.is_string()) throw Failure(Cat("'in <string>' needs a string to its left, not a ", item.TypeName()));
-      budget.ChargeText(container.text().size());
-      return container.text().view().find(item.text().view()) != std::string_view::npos;
+      budget.ChargeReading(container.text().size() + item.text().size());
+      return FindText(container.text().view(), item.text().view()) != std::string_view::npos;
     case Type::kDict:
+      if (item.is(Type::kList) || item.is(Type::kDict)) {
+        throw Failure(Cat("a ", item.TypeName(), " cannot be the key of a dict"));
+      }
+      budget.Charge(container.dict().SearchCost(item));
       return container.dict().Find(item) != nullptr;
     case Type::kList:
     case Type::kTuple:
@@ -257,7 +277,10 @@ Value Compute(Arithmetic op, const Value& a, const Value& b, Budget& budget) {
   if (op == Arithmetic::kMultiply && (b.is_string() || b.is_sequence()) && a.is_integral()) {
     return Repeat(b, a.integer(), budget);
   }
-  if (op == Arithmetic::kModulo && a.is_string()) return Value(FormatPercent(a.text(), b, budget));
+  if (op == Arithmetic::kModulo && a.is_string()) {
+    budget.ChargeReading(a.text().size());
+    return Value(FormatPercent(a.text(), b, budget));
+  }
   throw Failure(Cat("'", Symbol(op), "' does not work on a ", a.TypeName(), " and a ", b.TypeName()));
 }
 
@@ -288,6 +311,9 @@ List Elements(const Value& value, Budget& budget) {
       }
       return elements;
     }
+    case Type::kObject:
+      if (const Value* tuple = value.object()->tuple()) return Elements(*tuple, budget);
+      [[fallthrough]];
     default:
       throw Failure(Cat("a ", value.TypeName(), " has no elements to go through"));
   }
@@ -307,6 +333,9 @@ std::int64_t Length(const Value& value) {
     case Type::kTuple:
       size = value.items().size();
       break;
+    case Type::kObject:
+      if (const Value* tuple = value.object()->tuple()) return Length(*tuple);
+      throw Failure(Cat("a ", value.TypeName(), " has no length"));
     case Type::kDict:
       size = value.dict().size();
       break;
@@ -316,11 +345,13 @@ std::int64_t Length(const Value& value) {
   return static_cast<std::int64_t>(size);
 }
 
-Value Item(const Value& container, const Value& key) {
+Value Item(const Value& container, const Value& key, Budget& budget) {
   if (container.is_undefined()) FailUndefined(container);
   if (container.is(Type::kDict)) {
+    budget.Charge(container.dict().SearchCost(key));
     if (const Value* found = container.dict().Find(key)) return *found;
   } else if (key.is_integral() && (container.is_sequence() || container.is_string())) {
+    if (container.is_string()) budget.ChargeReading(2 * container.text().size());
     const std::int64_t length = Length(container);
     const std::int64_t index = key.integer() < 0 ? key.integer() + length : key.integer();
     if (index >= 0 && index < length) {
@@ -329,8 +360,9 @@ Value Item(const Value& container, const Value& key) {
       const std::size_t begin = offsets[static_cast<std::size_t>(index)];
       return Value(container.text().Part(begin, offsets[static_cast<std::size_t>(index) + 1] - begin));
     }
-  } else if (container.is(Type::kObject) && key.is_string()) {
-    return container.object()->Attribute(key.text().view());
+  } else if (container.is(Type::kObject)) {
+    if (key.is_string()) return container.object()->Attribute(key.text().view());
+    if (const Value* tuple = container.object()->tuple()) return Item(*tuple, key, budget);
   }
   const std::string name = key.is_string()     ? Cat("'", key.text().view(), "'")
                            : key.is_integral() ? Cat(key.integer())
@@ -369,6 +401,7 @@ Value Slice(const Value& sequence, const SliceBounds& bounds, Budget& budget) {
   if (!sequence.is_string() && !sequence.is_sequence()) {
     throw Failure(Cat("a ", sequence.TypeName(), " has no slices"));
   }
+  if (sequence.is_string()) budget.ChargeReading(2 * sequence.text().size());
   const std::int64_t length = Length(sequence);
   const SliceRange range = Resolve(bounds, length);
   budget.Charge(static_cast<std::uint64_t>(range.count));

@@ -28,7 +28,7 @@ List Elements(const Value& value, Budget& budget);
 std::int64_t Length(const Value& value);
 
 // container[key]; undefined if there is none.
-Value Item(const Value& container, const Value& key);
+Value Item(const Value& container, const Value& key, Budget& budget);
 struct SliceBounds {
   std::optional<std::int64_t> start, stop, step;
 };

@@ -211,11 +211,10 @@ ExpressionPtr Parser::ParseName() {
     if (name != "none" && name != "None") literal->value = Value(yes);
     return literal;
   }
-  if (!macros_.empty()) {
-    Statement& macro = *macros_.back();
-    macro.uses_varargs |= name == "varargs";
-    macro.uses_kwargs |= name == "kwargs";
-    macro.uses_caller |= name == "caller";
+  for (Statement* const macro : macros_) {
+    macro->uses_varargs |= name == "varargs";
+    macro->uses_kwargs |= name == "kwargs";
+    macro->uses_caller |= name == "caller";
   }
   ExpressionPtr expression = Make(ExpressionKind::kName, position);
   expression->name = name;

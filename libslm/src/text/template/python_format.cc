@@ -19,7 +19,7 @@ struct FieldSpec {
   Text fill{" ", true};
   std::optional<char> align;  // < > ^ =
   bool plus = false;
-  bool alternate = false;
+  std::string separator;  // between groups of three digits
   std::int64_t width = 0;
   std::optional<int> precision;
   char type = 's';
@@ -43,9 +43,10 @@ std::string RealDigits(double value, char type, int precision) {
 std::string IntegerDigits(std::int64_t value, char type) {
   const unsigned base = type == 'x' || type == 'X' ? 16 : type == 'o' ? 8 : type == 'b' ? 2 : 10;
   std::uint64_t rest = value < 0 ? -static_cast<std::uint64_t>(value) : static_cast<std::uint64_t>(value);
+  const std::string_view symbols = type == 'X' ? "0123456789ABCDEF" : "0123456789abcdef";
   std::string digits;
   do {
-    digits += (type == 'X' ? "0123456789ABCDEF" : "0123456789abcdef")[rest % base];
+    digits += symbols[rest % base];
     rest /= base;
   } while (rest != 0);
   if (value < 0) digits += '-';
@@ -64,11 +65,19 @@ std::string NumberDigits(const Value& value, const FieldSpec& spec) {
   return IntegerDigits(static_cast<std::int64_t>(value.real()), spec.type);
 }
 
+void SeparateThousands(std::string& digits, const std::string& separator) {
+  const std::size_t sign = digits[0] == '-' ? 1 : 0;
+  const std::size_t whole = std::min(digits.find_first_not_of("0123456789", sign), digits.size());
+  for (std::size_t at = whole; at > sign + 3; at -= 3) digits.insert(at - 3, separator);
+}
+
 Text FormatField(const Value& value, const FieldSpec& spec, Budget& budget) {
   Text body;
   const bool number = spec.type != 's' && spec.type != 'r';
   if (number) {
+    budget.Charge(100);  // a long number takes its time
     std::string digits = NumberDigits(value, spec);
+    if (!spec.separator.empty()) SeparateThousands(digits, spec.separator);
     if (spec.plus && digits[0] != '-') digits.insert(0, 1, '+');
     if (spec.align.value_or('>') == '=' && static_cast<std::int64_t>(digits.size()) < spec.width) {
       budget.ChargeText(static_cast<std::size_t>(spec.width));
@@ -164,7 +173,7 @@ class PercentFormatter {
   std::size_t next_ = 0;
 };
 
-FieldSpec ParseBraceSpec(std::string_view text) {
+FieldSpec ParseBraceSpec(std::string_view text, bool from_template) {
   FieldSpec spec;
   std::size_t at = 0;
   const auto is_align = [&](std::size_t i) {
@@ -172,7 +181,7 @@ FieldSpec ParseBraceSpec(std::string_view text) {
   };
   const std::size_t first = text.empty() ? 0 : DecodeUtf8(text, 0).size;
   if (is_align(first) && first > 0) {
-    spec.fill = Text(text.substr(0, first), true);
+    spec.fill = Text(text.substr(0, first), from_template);
     spec.align = text[first];
     at = first + 1;
   } else if (is_align(0)) {
@@ -184,8 +193,13 @@ FieldSpec ParseBraceSpec(std::string_view text) {
     ++at;
   }
   spec.width = ReadNumber(text, at);
+  if (at < text.size() && (text[at] == ',' || text[at] == '_')) spec.separator = text[at++];
   if (at < text.size() && text[at] == '.') spec.precision = static_cast<int>(ReadNumber(text, ++at));
-  if (at < text.size()) spec.type = text[at++];
+  if (at < text.size()) {
+    spec.type = text[at++];
+  } else if (!spec.separator.empty()) {
+    spec.type = 'd';
+  }
   if (at != text.size() || std::string_view("sdfFeEgGxXob%").find(spec.type) == std::string_view::npos) {
     throw Failure(Cat("'", text, "' is not a format that is known here"));
   }
@@ -244,10 +258,14 @@ Text FormatBraces(const Text& format, const Args& args, Budget& budget) {
     if (view[brace] == '}' || close == std::string_view::npos) throw Failure("the format has a single brace");
     const std::string_view field = view.substr(brace + 1, close - brace - 1);
     const std::size_t colon = std::min(field.find(':'), field.size());
-    std::string_view spec_text = field.substr(colon);
+    std::string_view name = field.substr(0, colon), spec_text = field.substr(colon);
     if (!spec_text.empty()) spec_text.remove_prefix(1);
-    const Text piece =
-        FormatField(BraceArgument(field.substr(0, colon), args, next), ParseBraceSpec(spec_text), budget);
+    FieldSpec spec = ParseBraceSpec(spec_text, format.AllFromTemplate());
+    if (name.ends_with("!r") || name.ends_with("!s")) {
+      if (spec.type == 's') spec.type = name.back();
+      name.remove_suffix(2);
+    }
+    const Text piece = FormatField(BraceArgument(name, args, next), spec, budget);
     budget.CheckText(out.size() + piece.size());
     out.Append(piece);
     at = close + 1;

@@ -180,8 +180,10 @@ Text ToText(const Value& value, Budget& budget) {
     case Type::kFloat:
       return Text(FloatText(value.real()), true);
     case Type::kString:
+      budget.ChargeReading(value.text().size());
       return value.text();
     case Type::kObject:
+      if (const Value* tuple = value.object()->tuple()) return Repr(*tuple, budget);
       return Text(Cat("<", value.TypeName(), ">"), true);
     default:
       return Repr(value, budget);

@@ -16,7 +16,11 @@ namespace slm::jinja {
 
 class Scope {
  public:
-  explicit Scope(std::shared_ptr<const Scope> parent) : parent_(std::move(parent)) {}
+  explicit Scope(std::shared_ptr<const Scope> parent)
+      : parent_(std::move(parent)), depth_(parent_ == nullptr ? 0 : parent_->depth_ + 1) {}
+
+  // Scopes around it.
+  unsigned depth() const { return depth_; }
 
   void Set(std::string_view name, Value value) { variables_.insert_or_assign(std::string(name), std::move(value)); }
 
@@ -31,6 +35,7 @@ class Scope {
 
  private:
   std::shared_ptr<const Scope> parent_;
+  unsigned depth_;
   std::map<std::string, Value, std::less<>> variables_;
 };
 

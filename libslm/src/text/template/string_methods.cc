@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 
 #include "base/format.h"
 #include "text/template/builtins.h"
@@ -23,9 +24,10 @@ Value Replace(Evaluator& e, const Text& text, const Text& from, const Text& to, 
     e.budget().CheckText(out.size());
   };
   e.budget().ChargeText(view.size());
+  if (count < 0) count = std::numeric_limits<std::int64_t>::max();
   for (; count != 0; --count) {
     const std::size_t found =
-        from.empty() ? (search <= view.size() ? search : std::string_view::npos) : view.find(from.view(), search);
+        from.empty() ? (search <= view.size() ? search : std::string_view::npos) : FindText(view, from.view(), search);
     if (found == std::string_view::npos) break;
     out.AppendPart(text, at, found - at);
     insert();
@@ -92,6 +94,7 @@ Value StripMethod(Evaluator& e, const Value& self, const Args& args) {
   const Value* characters = args.Find(0, "chars");
   if (characters == nullptr || characters->is_null()) return Value(Strip(self.text(), kEnds));
   const std::string_view set = TextArgument(args, 0, "chars").view();
+  e.budget().Charge(self.text().size() * (set.size() / 64) / 16);  // each character is looked up in the set
   return Value(Strip(self.text(), kEnds, &set));
 }
 
@@ -105,12 +108,26 @@ Value SplitAtSpace(Evaluator& e, const Text& text, std::int64_t limit) {
       if (i > begin) parts.emplace_back(text.Part(begin, i - begin));
       begin = i + c.size;
     } else if (i == begin && limit == static_cast<std::int64_t>(parts.size())) {
-      parts.emplace_back(Strip(text.Part(begin), Ends::kRight));
+      parts.emplace_back(text.Part(begin));
       break;
     }
     i += c.size;
   }
   e.budget().Charge(parts.size());
+  return Value(std::move(parts));
+}
+
+// Like SplitAtSpace(), but it is the first part that keeps what the limit leaves.
+Value SplitAtSpaceFromRight(Evaluator& e, const Text& text, std::int64_t limit) {
+  const Value all = SplitAtSpace(e, text, -1);
+  const auto count = static_cast<std::int64_t>(all.items().size());
+  if (limit >= count) return all;
+  List parts(all.items().end() - limit, all.items().end());
+  Text rest = Strip(text, Ends::kRight);
+  for (auto part = parts.rbegin(); part != parts.rend(); ++part) {
+    rest = Strip(rest.Part(0, rest.size() - part->text().size()), Ends::kRight);
+  }
+  parts.insert(parts.begin(), Value(std::move(rest)));
   return Value(std::move(parts));
 }
 
@@ -120,9 +137,9 @@ Value Split(Evaluator& e, const Value& self, const Args& args) {
   e.budget().ChargeText(text.size());
   const Value* separator = args.Find(0, "sep");
   std::int64_t limit = args.Integer(1, "maxsplit", -1);
+  if (limit < 0) limit = std::numeric_limits<std::int64_t>::max();
   if (separator == nullptr || separator->is_null()) {
-    if (kFromRight && limit >= 0) throw Failure("rsplit with a limit needs a separator");
-    return SplitAtSpace(e, text, limit);
+    return kFromRight ? SplitAtSpaceFromRight(e, text, limit) : SplitAtSpace(e, text, limit);
   }
   const std::string_view mark = TextArgument(args, 0, "sep").view();
   if (mark.empty()) throw Failure("the separator is empty");
@@ -131,12 +148,12 @@ Value Split(Evaluator& e, const Value& self, const Args& args) {
   for (; limit != 0; --limit) {
     e.budget().Charge();
     if (kFromRight) {
-      const std::size_t at = end < mark.size() ? std::string_view::npos : text.view().rfind(mark, end - mark.size());
+      const std::size_t at = FindLastText(text.view().substr(0, end), mark);
       if (at == std::string_view::npos) break;
       parts.emplace_back(text.Part(at + mark.size(), end - at - mark.size()));
       end = at;
     } else {
-      const std::size_t at = text.view().find(mark, begin);
+      const std::size_t at = FindText(text.view(), mark, begin);
       if (at == std::string_view::npos) break;
       parts.emplace_back(text.Part(begin, at - begin));
       begin = at + mark.size();
@@ -167,12 +184,35 @@ Value Partition(Evaluator&, const Value& self, const Args& args) {
   const Text& text = self.text();
   const Text& mark = TextArgument(args, 0, "sep");
   if (mark.empty()) throw Failure("the separator is empty");
-  const std::size_t at = kFromRight ? text.view().rfind(mark.view()) : text.view().find(mark.view());
+  const std::size_t at = kFromRight ? FindLastText(text.view(), mark.view()) : FindText(text.view(), mark.view());
   if (at == std::string_view::npos) {
     const Value none{Text()};
     return kFromRight ? Value::Tuple({none, none, self}) : Value::Tuple({self, none, none});
   }
   return Value::Tuple({Value(text.Part(0, at)), Value(mark), Value(text.Part(at + mark.size()))});
+}
+
+// What the arguments `start` and `end` behind the first one, which are like a slice's, leave of a string.
+struct Window {
+  std::string_view text;
+  std::int64_t first = 0;  // character of the string
+  bool exists = true;      // false if it begins behind its end: then not even an empty text is found in it
+};
+
+Window WindowOf(const Value& self, const Args& args) {
+  const std::string_view view = self.text().view();
+  if (args.positional.size() < 2) return {view};
+  const std::vector<std::size_t> offsets = CharacterOffsets(view);
+  const auto length = static_cast<std::int64_t>(offsets.size()) - 1;
+  const auto bound = [&](std::size_t i, std::string_view name, std::int64_t otherwise) {
+    if (i < args.positional.size() && args.positional[i].is_null()) return otherwise;
+    const std::int64_t at = args.Integer(i, name, otherwise);
+    return at < 0 ? std::max<std::int64_t>(at + length, 0) : at;
+  };
+  const std::int64_t first = bound(1, "start", 0), last = std::min(bound(2, "end", length), length);
+  if (first > last) return {"", 0, false};
+  const std::size_t begin = offsets[static_cast<std::size_t>(first)];
+  return {view.substr(begin, offsets[static_cast<std::size_t>(last)] - begin), first};
 }
 
 // startswith and endswith take one string or a tuple of them.
@@ -187,13 +227,14 @@ bool MatchesAny(const Value& affix, Matches matches) {
 }
 
 Value Startswith(Evaluator&, const Value& self, const Args& args) {
-  const std::string_view view = self.text().view();
-  return Value(
-      MatchesAny(args.Required(0, "prefix"), [&](std::string_view prefix) { return view.starts_with(prefix); }));
+  const Window window = WindowOf(self, args);
+  return Value(MatchesAny(args.Required(0, "prefix"),
+                          [&](std::string_view prefix) { return window.exists && window.text.starts_with(prefix); }));
 }
 Value Endswith(Evaluator&, const Value& self, const Args& args) {
-  const std::string_view view = self.text().view();
-  return Value(MatchesAny(args.Required(0, "suffix"), [&](std::string_view suffix) { return view.ends_with(suffix); }));
+  const Window window = WindowOf(self, args);
+  return Value(MatchesAny(args.Required(0, "suffix"),
+                          [&](std::string_view suffix) { return window.exists && window.text.ends_with(suffix); }));
 }
 
 Value ReplaceMethod(Evaluator& e, const Value& self, const Args& args) {
@@ -211,21 +252,24 @@ Value Removesuffix(Evaluator&, const Value& self, const Args& args) {
 }
 
 template <bool kFromRight, bool kMustExist>
-Value Find(Evaluator& e, const Value& self, const Args& args) {
-  const std::string_view view = self.text().view(), wanted = TextArgument(args, 0, "sub").view();
-  e.budget().ChargeText(view.size());
-  const std::size_t at = kFromRight ? view.rfind(wanted) : view.find(wanted);
-  if (at != std::string_view::npos) return Value(static_cast<std::int64_t>(CountCharacters(view.substr(0, at))));
+Value Find(Evaluator&, const Value& self, const Args& args) {
+  const Window window = WindowOf(self, args);
+  const std::string_view view = window.text, wanted = TextArgument(args, 0, "sub").view();
+  const std::size_t at = kFromRight ? FindLastText(view, wanted) : FindText(view, wanted);
+  if (window.exists && at != std::string_view::npos) {
+    return Value(window.first + static_cast<std::int64_t>(CountCharacters(view.substr(0, at))));
+  }
   if (kMustExist) throw Failure("the text is not found in the string");
   return Value(std::int64_t{-1});
 }
 
-Value Count(Evaluator& e, const Value& self, const Args& args) {
-  const std::string_view view = self.text().view(), wanted = TextArgument(args, 0, "sub").view();
-  e.budget().ChargeText(view.size());
+Value Count(Evaluator&, const Value& self, const Args& args) {
+  const Window window = WindowOf(self, args);
+  const std::string_view view = window.text, wanted = TextArgument(args, 0, "sub").view();
+  if (!window.exists) return Value(std::int64_t{0});
   if (wanted.empty()) return Value(static_cast<std::int64_t>(CountCharacters(view)) + 1);
   std::int64_t count = 0;
-  for (std::size_t at = view.find(wanted); at != std::string_view::npos; at = view.find(wanted, at + wanted.size()))
+  for (std::size_t at = FindText(view, wanted); at != view.npos; at = FindText(view, wanted, at + wanted.size()))
     ++count;
   return Value(count);
 }
@@ -309,45 +353,45 @@ Value Expandtabs(Evaluator& e, const Value& self, const Args& args) {
 }
 
 constexpr std::array<Function, 39> kMethods = {{
-    {"upper", Upper, 0},
-    {"lower", Lower, 0},
-    {"casefold", Lower, 0},
-    {"capitalize", Capitalize, 0},
-    {"swapcase", Swapcase, 0},
-    {"title", TitleMethod, 0},
-    {"strip", StripMethod<Ends::kBoth>, 1},
-    {"lstrip", StripMethod<Ends::kLeft>, 1},
-    {"rstrip", StripMethod<Ends::kRight>, 1},
-    {"split", Split<false>, 2},
-    {"rsplit", Split<true>, 2},
-    {"splitlines", Splitlines, 1},
-    {"partition", Partition<false>, 1},
-    {"rpartition", Partition<true>, 1},
-    {"startswith", Startswith, 1},
-    {"endswith", Endswith, 1},
-    {"replace", ReplaceMethod, 3},
-    {"removeprefix", Removeprefix, 1},
-    {"removesuffix", Removesuffix, 1},
-    {"find", Find<false, false>, 1},
-    {"rfind", Find<true, false>, 1},
-    {"index", Find<false, true>, 1},
-    {"rindex", Find<true, true>, 1},
-    {"count", Count, 1},
-    {"format", FormatMethod, 1000},
-    {"join", Join, 1},
-    {"isdigit", IsAll<kNumber>, 0},
-    {"isnumeric", IsAll<kNumber>, 0},
-    {"isdecimal", IsAll<kNumber>, 0},
-    {"isalpha", IsAll<kLetter>, 0},
-    {"isalnum", IsAll<kLetter | kNumber>, 0},
-    {"isspace", IsAll<kSpace>, 0},
-    {"islower", IsCase<kLowerCase>, 0},
-    {"isupper", IsCase<kUpperCase>, 0},
-    {"ljust", Justify<Alignment::kLeft>, 2},
-    {"rjust", Justify<Alignment::kRight>, 2},
-    {"center", Justify<Alignment::kCenter>, 2},
-    {"zfill", Zfill, 1},
-    {"expandtabs", Expandtabs, 1},
+    {"upper", Upper, ""},
+    {"lower", Lower, ""},
+    {"casefold", Lower, ""},
+    {"capitalize", Capitalize, ""},
+    {"swapcase", Swapcase, ""},
+    {"title", TitleMethod, ""},
+    {"strip", StripMethod<Ends::kBoth>, "chars"},
+    {"lstrip", StripMethod<Ends::kLeft>, "chars"},
+    {"rstrip", StripMethod<Ends::kRight>, "chars"},
+    {"split", Split<false>, "sep maxsplit"},
+    {"rsplit", Split<true>, "sep maxsplit"},
+    {"splitlines", Splitlines, "keepends"},
+    {"partition", Partition<false>, "sep"},
+    {"rpartition", Partition<true>, "sep"},
+    {"startswith", Startswith, "prefix start end"},
+    {"endswith", Endswith, "suffix start end"},
+    {"replace", ReplaceMethod, "old new count"},
+    {"removeprefix", Removeprefix, "prefix"},
+    {"removesuffix", Removesuffix, "suffix"},
+    {"find", Find<false, false>, "sub start end"},
+    {"rfind", Find<true, false>, "sub start end"},
+    {"index", Find<false, true>, "sub start end"},
+    {"rindex", Find<true, true>, "sub start end"},
+    {"count", Count, "sub start end"},
+    {"format", FormatMethod, "*"},
+    {"join", Join, "iterable"},
+    {"isdigit", IsAll<kNumber>, ""},
+    {"isnumeric", IsAll<kNumber>, ""},
+    {"isdecimal", IsAll<kNumber>, ""},
+    {"isalpha", IsAll<kLetter>, ""},
+    {"isalnum", IsAll<kLetter | kNumber>, ""},
+    {"isspace", IsAll<kSpace>, ""},
+    {"islower", IsCase<kLowerCase>, ""},
+    {"isupper", IsCase<kUpperCase>, ""},
+    {"ljust", Justify<Alignment::kLeft>, "width fillchar"},
+    {"rjust", Justify<Alignment::kRight>, "width fillchar"},
+    {"center", Justify<Alignment::kCenter>, "width fillchar"},
+    {"zfill", Zfill, "width"},
+    {"expandtabs", Expandtabs, "tabsize"},
 }};
 
 }  // namespace

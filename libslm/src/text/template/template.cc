@@ -13,6 +13,8 @@
 namespace slm::jinja {
 namespace {
 
+constexpr std::size_t kMaxSourceBytes = 1u << 20;  // the largest templates in use have a tenth of it
+
 Status Describe(const Failure& failure, std::string_view source) {
   if (!failure.position) return Status(StatusCode::kInvalidArgument, Cat("Chat template: ", failure.message, "."));
   const std::string_view before = source.substr(0, *failure.position);
@@ -46,6 +48,10 @@ struct Template::Program {
 Template::Template(std::shared_ptr<const Program> program) : program_(std::move(program)) {}
 
 Result<Template> Template::Parse(std::string_view text) {
+  if (text.size() > kMaxSourceBytes) {
+    return Status(StatusCode::kInvalidArgument, Cat("Chat template: it has ", text.size(), " bytes, but at most ",
+                                                    kMaxSourceBytes, " are accepted."));
+  }
   const std::string source = NormalizeLineEnds(text);
   return Guard<Template>(source, [&] {
     Block block = Parser(Tokenize(source)).ParseTemplate();

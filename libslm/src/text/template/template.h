@@ -31,8 +31,8 @@ namespace slm::jinja {
 
 struct RenderOptions {
   std::chrono::sys_seconds now{};            // what strftime_now() says, as local time
-  std::uint64_t max_steps = 20'000'000;      // expressions evaluated and elements visited
-  std::size_t max_output_bytes = 64u << 20;  // of the result, and of every string on the way
+  std::uint64_t max_steps = 10'000'000;      // expressions evaluated, elements visited, pieces of text read
+  std::size_t max_output_bytes = 16u << 20;  // of the result, and of every string on the way
   int max_depth = 300;                       // levels of expressions, blocks and macros inside each other
 };
 

@@ -28,25 +28,23 @@ bool Number(Evaluator&, const Value& v, const Args&) { return v.is_number(); }
 bool Iterable(Evaluator&, const Value& v, const Args&) {
   return v.is_undefined() || v.is_string() || v.is_sequence() || v.is(Type::kDict);
 }
-bool IsCallable(Evaluator&, const Value& v, const Args&) { return v.is(Type::kObject) && v.object()->callable(); }
+bool IsCallable(Evaluator&, const Value& v, const Args&) {
+  return v.is_undefined() || (v.is(Type::kObject) && v.object()->callable());  // as in Jinja, odd as it is
+}
 template <bool kValue>
 bool IsBool(Evaluator&, const Value& v, const Args&) {
   return v.is(Type::kBool) && v.boolean() == kValue;
 }
 
-std::int64_t IntegerOf(const Value& v) {
-  if (v.is_undefined()) throw Failure(v.why_undefined());
-  if (!v.is_integral()) throw Failure(Cat("the test needs an integer, found a ", v.TypeName()));
-  return v.integer();
+// v % divisor == rest, for numbers of both kinds.
+bool HasRest(Evaluator& e, const Value& v, const Value& divisor, std::int64_t rest) {
+  if (v.is_string()) throw Failure("the test needs a number, found a str");  // where % would format it
+  return Equal(Compute(Arithmetic::kModulo, v, divisor, e.budget()), Value(rest), e.budget());
 }
 
-bool Odd(Evaluator&, const Value& v, const Args&) { return IntegerOf(v) % 2 != 0; }
-bool Even(Evaluator&, const Value& v, const Args&) { return IntegerOf(v) % 2 == 0; }
-bool DivisibleBy(Evaluator&, const Value& v, const Args& args) {
-  const std::int64_t divisor = IntegerOf(args.Required(0, "num"));
-  if (divisor == 0) throw Failure("division by zero");
-  return divisor == -1 || IntegerOf(v) % divisor == 0;
-}
+bool Odd(Evaluator& e, const Value& v, const Args&) { return HasRest(e, v, Value(std::int64_t{2}), 1); }
+bool Even(Evaluator& e, const Value& v, const Args&) { return HasRest(e, v, Value(std::int64_t{2}), 0); }
+bool DivisibleBy(Evaluator& e, const Value& v, const Args& args) { return HasRest(e, v, args.Required(0, "num"), 0); }
 
 const Value& Other(const Args& args) { return args.Required(0, "other"); }
 bool Eq(Evaluator& e, const Value& v, const Args& args) { return Equal(v, Other(args), e.budget()); }

@@ -1,6 +1,7 @@
 #include "text/template/text.h"
 
 #include <algorithm>
+#include <cstdint>
 
 #include "text/unicode.h"
 #include "text/utf8.h"
@@ -70,6 +71,46 @@ std::size_t CountCharacters(std::string_view text) {
   std::size_t count = 0;
   for (std::size_t i = 0; i < text.size(); i += DecodeUtf8(text, i).size) ++count;
   return count;
+}
+
+namespace {
+
+// Knuth, Morris and Pratt: where `wanted` ends in `text`, or text.end().
+template <typename Iterator>
+Iterator FindEnd(Iterator text, Iterator text_end, Iterator wanted, std::size_t size) {
+  std::vector<std::uint32_t> border(size, 0);  // of each prefix: how much of it may still match after a mismatch
+  for (std::size_t i = 1, matched = 0; i < size; ++i) {
+    while (matched != 0 && wanted[i] != wanted[matched]) matched = border[matched - 1];
+    if (wanted[i] == wanted[matched]) ++matched;
+    border[i] = static_cast<std::uint32_t>(matched);
+  }
+  for (std::size_t matched = 0; text != text_end; ++text) {
+    while (matched != 0 && *text != wanted[matched]) matched = border[matched - 1];
+    if (*text == wanted[matched]) ++matched;
+    if (matched == size) return text + 1;
+  }
+  return text_end;
+}
+
+constexpr std::size_t kShort = 32;  // bytes; such a text is found fast enough the simple way
+constexpr std::size_t kLongest = UINT32_MAX;
+
+}  // namespace
+
+std::size_t FindText(std::string_view text, std::string_view wanted, std::size_t from) {
+  if (wanted.size() <= kShort) return text.find(wanted, from);
+  if (wanted.size() > kLongest || from > text.size() || wanted.size() > text.size() - from) return text.npos;
+  const auto end = FindEnd(text.begin() + from, text.end(), wanted.begin(), wanted.size());
+  const bool found = end != text.end() || text.ends_with(wanted);
+  return found ? static_cast<std::size_t>(end - text.begin()) - wanted.size() : text.npos;
+}
+
+std::size_t FindLastText(std::string_view text, std::string_view wanted) {
+  if (wanted.size() <= kShort) return text.rfind(wanted);
+  if (wanted.size() > kLongest || wanted.size() > text.size()) return text.npos;
+  const auto end = FindEnd(text.rbegin(), text.rend(), wanted.rbegin(), wanted.size());
+  const bool found = end != text.rend() || text.starts_with(wanted);
+  return found ? static_cast<std::size_t>(text.rend() - end) : text.npos;
 }
 
 bool IsSpace(char32_t c) {

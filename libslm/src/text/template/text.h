@@ -55,6 +55,11 @@ class Text {
 std::vector<std::size_t> CharacterOffsets(std::string_view text);
 std::size_t CountCharacters(std::string_view text);
 
+// The first or last place of `wanted` in `text`, at or behind `from`; npos if there is none. Linear in both, unlike
+// string_view's own, so that no text can make a search take long.
+std::size_t FindText(std::string_view text, std::string_view wanted, std::size_t from = 0);
+std::size_t FindLastText(std::string_view text, std::string_view wanted);
+
 // Python's idea of white space.
 bool IsSpace(char32_t c);
 enum class Ends { kLeft, kRight, kBoth };

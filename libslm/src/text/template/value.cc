@@ -11,11 +11,17 @@ namespace slm::jinja {
 namespace {
 
 int CheckedDepth(int depth) {
-  if (depth > kMaxValueDepth) throw Failure(Cat("lists and dicts are nested more than ", kMaxValueDepth, " deep"));
+  if (depth > kMaxValueDepth) throw Failure(Cat("values are nested more than ", kMaxValueDepth, " deep"));
   return depth;
 }
 
 }  // namespace
+
+int DepthOf(const List& items) {
+  int depth = 0;
+  for (const Value& item : items) depth = std::max(depth, item.depth());
+  return depth;
+}
 
 Value::Value(Text text) : data_(std::make_shared<const Text>(std::move(text))) {}
 Value::Value(List items) : data_(MakeSequence(std::move(items), false)) {}
@@ -34,9 +40,8 @@ Value Value::Undefined(std::string why) {
 }
 
 std::shared_ptr<const Value::Sequence> Value::MakeSequence(List items, bool tuple) {
-  int depth = 0;
-  for (const Value& item : items) depth = std::max(depth, item.depth());
-  return std::make_shared<const Sequence>(Sequence{std::move(items), tuple, CheckedDepth(depth + 1)});
+  const int depth = CheckedDepth(DepthOf(items) + 1);
+  return std::make_shared<const Sequence>(Sequence{std::move(items), tuple, depth});
 }
 
 Value::Type Value::type() const {
@@ -75,6 +80,7 @@ bool Value::Same(const Value& other) const {
 
 int Value::depth() const {
   if (is_sequence()) return std::get<std::shared_ptr<const Sequence>>(data_)->depth;
+  if (is(Type::kObject)) return object()->depth();
   return is(Type::kDict) ? dict().depth() : 0;
 }
 
@@ -122,7 +128,7 @@ void Dict::Set(Value key, Value value) {
 }
 
 const Value* Dict::Find(std::string_view key) const {
-  const auto found = by_name_.find(std::string(key));
+  const auto found = by_name_.find(key);
   return found == by_name_.end() ? nullptr : &entries_[found->second].second;
 }
 
@@ -168,6 +174,8 @@ Args Args::Behind(std::size_t count) const {
   if (count < positional.size()) rest.positional.assign(positional.begin() + count, positional.end());
   return rest;
 }
+
+Object::Object(int depth) : depth_(CheckedDepth(depth)) {}
 
 Value Object::Attribute(std::string_view name) const {
   return Value::Undefined(Cat("'", TypeName(), " object' has no attribute '", name, "'"));

@@ -4,6 +4,7 @@
 #define SLM_TEXT_TEMPLATE_VALUE_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -23,6 +24,9 @@ class Value;
 struct Args;
 
 using List = std::vector<Value>;
+
+// The depth of the deepest.
+int DepthOf(const List& items);
 
 // A small handle: copies share lists, dicts and strings, which never change. Lists and dicts nest at most
 // kMaxValueDepth deep; making a deeper one fails.
@@ -68,6 +72,7 @@ class Value {
 
   // True if both are one and the same list, dict or object, or equal simple values.
   bool Same(const Value& other) const;
+  // Levels of lists, dicts and objects inside it, itself included; 0 for simple values.
   int depth() const;
   // As Python names it: "str", "dict".
   std::string_view TypeName() const;
@@ -98,6 +103,10 @@ class Dict {
   // nullptr if there is none.
   const Value* Find(const Value& key) const;
   const Value* Find(std::string_view key) const;
+  // Steps that finding `key` takes.
+  std::size_t SearchCost(const Value& key) const {
+    return key.is_string() ? 1 + key.text().size() / 64 : 1 + other_keys_.size();
+  }
 
   const std::vector<Entry>& entries() const { return entries_; }
   std::size_t size() const { return entries_.size(); }
@@ -105,7 +114,12 @@ class Dict {
 
  private:
   std::vector<Entry> entries_;
-  std::unordered_map<std::string, std::size_t> by_name_;
+  // Lets a string_view be looked up without making it a string.
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+  };
+  std::unordered_map<std::string, std::size_t, Hash, std::equal_to<>> by_name_;
   std::vector<std::size_t> other_keys_;  // entries whose key is not a string
   int depth_ = 1;
 };
@@ -127,11 +141,22 @@ struct Args {
 // What has attributes or can be called: loops, macros, namespaces, functions.
 class Object {
  public:
+  // `depth`: levels of the values that it holds and never lets go of; like lists, objects nest at most kMaxValueDepth
+  // deep.
+  explicit Object(int depth = 0);
   virtual ~Object() = default;
+  Object(const Object&) = delete;
+  Object& operator=(const Object&) = delete;
+  int depth() const { return depth_; }
   virtual std::string_view TypeName() const = 0;
   virtual Value Attribute(std::string_view name) const;
+  // For objects that are tuples whose elements have names; null otherwise.
+  virtual const Value* tuple() const { return nullptr; }
   virtual bool callable() const { return false; }
   virtual Value Call(Evaluator& evaluator, const Args& args);
+
+ private:
+  int depth_;
 };
 
 }  // namespace slm::jinja
