@@ -61,7 +61,7 @@ Status Help(Talk& talk, std::string_view) {
 Status System(Talk& talk, std::string_view argument) {
   Chat& chat = *talk.conversation.chat();
   if (!argument.empty()) {
-    chat.SetSystem(argument);
+    chat.SetSystem(argument == "-" ? std::string_view() : argument);
     return talk.conversation.SaveSession();
   }
   const std::vector<Message>& messages = chat.messages();
@@ -194,9 +194,9 @@ std::span<const Command> Commands() {
   using enum Command::Needs;
   static constexpr std::array kCommands = {
       Command{"/help", "", "this list", kNothing, Help},
-      Command{"/system", "[TEXT]", "show or set what the model is told about its task", kTurns, System},
-      Command{"/file", "[PATH|-]", "add a text file to the next message; alone: list them; -: none", kTurnsAndPath,
-              AttachFile},
+      Command{"/system", "[TEXT|-]", "show or set what the model is told about its task; -: nothing", kTurns, System},
+      Command{"/file", "[PATH|-]", "add a text file to the next message; alone: list them; -: take them off",
+              kTurnsAndPath, AttachFile},
       Command{"/save", "PATH", "keep the conversation in a file", kTurnsAndPath, Save},
       Command{"/load", "PATH", "go on with the conversation of a file", kTurnsAndPath, Load},
       Command{"/undo", "", "take back your last message and its answer", kTurns, Undo},

@@ -123,11 +123,11 @@ Status Conversation::SetSampler(const SamplerOptions& sampler) {
 }
 
 Status Conversation::Resize(std::int32_t context_length) {
-  SessionOptions session = ToChatOptions().session;
-  session.context_length = context_length;
-  const Result<MemoryEstimate> memory = EstimateMemory(model_, session);
+  const std::uint64_t now = session().kv_bytes() + session().scratch_bytes();
+  SessionOptions options = ToChatOptions().session;
+  options.context_length = context_length;
+  const Result<MemoryEstimate> memory = EstimateMemory(model_, options);
   if (!memory.ok()) return memory.status();
-  const std::uint64_t now = this->session().kv_bytes() + this->session().scratch_bytes();
   style_.Note("A context of " + std::to_string(context_length) + " tokens takes " +
               MemoryText(memory->session_bytes()) + " of memory (now: " + MemoryText(now) +
               "). The next answer reads the conversation from its beginning.");
@@ -139,7 +139,7 @@ Status Conversation::Resize(std::int32_t context_length) {
   if (chat_) {
     if (Status status = chat_->Resize(context_length); !status.ok()) return status;
   } else {
-    Result<Session> created = Session::Create(model_, session);
+    Result<Session> created = Session::Create(model_, options);
     if (!created.ok()) return created.status();
     session_ = *std::move(created);
   }
@@ -169,7 +169,7 @@ Status Conversation::Load(const fs::path& path, std::int32_t context_length) {
   chat_ = *std::move(restored);
   last_.reset();
   std::error_code error;
-  own_files_ = {fs::weakly_canonical(path, error)};
+  own_files_.push_back(fs::weakly_canonical(path, error));
   style_.Note("Going on from " + path.string() + ": " + std::to_string(chat_->messages().size()) + " messages, " +
               std::to_string(session().position()) + " of " + std::to_string(session().context_length()) +
               " tokens of context.");
@@ -231,7 +231,10 @@ Result<Conversation::End> Conversation::Answer(const Call& call) {
   if (!result.ok()) return result.status();
   Count(*result, energy_.Joules() - joules);
   SayHowItEnded(*result);
-  if (Status status = SaveSession(); !status.ok()) return status;
+  if (Status status = SaveSession(); !status.ok()) {
+    if (!options_.interactive) return status;
+    PrintMessage(kChat, status.message());  // there is an answer all the same
+  }
   return running.cancel().cancelled() ? End::kStopped : End::kWhole;
 }
 

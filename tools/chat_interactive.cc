@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -19,6 +21,21 @@ namespace slm::tools {
 namespace {
 
 bool IsBlank(std::string_view text) { return text.find_first_not_of(" \t\n") == std::string_view::npos; }
+
+// $XDG_STATE_HOME/slm-chat/history, or below ~/.local/state. Empty if there is no home.
+std::filesystem::path DefaultHistoryFile() {
+  const auto folder = [](const char* name) {
+    const char* const value = std::getenv(name);
+    return std::filesystem::path(value == nullptr ? "" : value);
+  };
+  std::filesystem::path state = folder("XDG_STATE_HOME");
+  if (!state.is_absolute()) {
+    const std::filesystem::path home = folder("HOME");
+    if (home.empty()) return {};
+    state = home / ".local" / "state";
+  }
+  return state / "slm-chat" / "history";
+}
 
 TurnReader OpenTurns(Conversation& conversation) {
   LineEditorOptions options{.complete = CompleteCommand, .bold_prompt = conversation.style().enabled()};

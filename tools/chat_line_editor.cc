@@ -427,18 +427,4 @@ std::unique_ptr<LineEditor> LineEditor::Create(const LineEditorOptions& options)
   return editor;
 }
 
-fs::path DefaultHistoryFile() {
-  const auto folder = [](const char* name) {
-    const char* const value = std::getenv(name);
-    return fs::path(value == nullptr ? "" : value);
-  };
-  fs::path state = folder("XDG_STATE_HOME");
-  if (!state.is_absolute()) {
-    const fs::path home = folder("HOME");
-    if (home.empty()) return {};
-    state = home / ".local" / "state";
-  }
-  return state / "slm-chat" / "history";
-}
-
 }  // namespace slm::tools

@@ -50,9 +50,6 @@ class LineEditor {
   virtual void Remember(const std::string& text) = 0;
 };
 
-// $XDG_STATE_HOME/slm-chat/history, or below ~/.local/state. Empty if there is no home.
-std::filesystem::path DefaultHistoryFile();
-
 }  // namespace slm::tools
 
 #endif  // SLM_TOOLS_CHAT_LINE_EDITOR_H_

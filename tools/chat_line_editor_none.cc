@@ -6,6 +6,4 @@ namespace slm::tools {
 
 std::unique_ptr<LineEditor> LineEditor::Create(const LineEditorOptions&) { return nullptr; }
 
-std::filesystem::path DefaultHistoryFile() { return {}; }
-
 }  // namespace slm::tools

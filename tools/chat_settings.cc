@@ -100,7 +100,9 @@ std::string StatsText(const Conversation& conversation) {
                Rate(all.generated_tokens, all.generate_seconds));
   const Session& session = conversation.session();
   text += Line("context", "%d of %d tokens", session.position(), session.context_length());
-  text += Line("memory", "%s for the context, %s to compute in", MemoryText(session.kv_bytes()).c_str(),
+  const Result<MemoryEstimate> memory = EstimateMemory(conversation.model());
+  text += Line("memory", "%s of weights, %s for the context, %s to compute in",
+               MemoryText(memory.ok() ? memory->weight_bytes : 0).c_str(), MemoryText(session.kv_bytes()).c_str(),
                MemoryText(session.scratch_bytes()).c_str());
   const std::string& reason = conversation.energy().reason();
   if (reason.empty()) {

@@ -295,6 +295,20 @@ TEST(SlmChatConversation, SetChangesWhatComes) {
   EXPECT_TRUE(Contains(full.err, "/set ctx N")) << full.err;
 }
 
+TEST(SlmChatConversation, ForgetsOnlyOnRequest) {
+  const std::string text = std::string(40, 'x') + "\n";
+  const std::vector<std::string> arguments = {"-m", ChatMl(), "--temp", "0", "-n", "6", "-i", "--ctx", "128"};
+  const ProgramResult full = Chat(arguments, text + text + text);
+  EXPECT_TRUE(Contains(full.err, "128")) << full.err;
+  EXPECT_TRUE(Contains(full.err, "/set ctx N")) << full.err;
+  EXPECT_TRUE(Contains(full.err, "--forget-oldest")) << full.err;
+  std::vector<std::string> forgetting = arguments;
+  forgetting.push_back("--forget-oldest");
+  const ProgramResult forgot = Chat(forgetting, text + text + text);
+  EXPECT_TRUE(Contains(forgot.err, "did not fit: the model has not read them")) << forgot.err;
+  EXPECT_GT(forgot.out.size(), full.out.size());
+}
+
 TEST(SlmChatSession, GoesOnFromAFile) {
   const TemporaryFolder folder;
   const std::string session = (folder.path() / "talk.session").string();
@@ -316,6 +330,8 @@ TEST(SlmChatSession, GoesOnFromAFile) {
   EXPECT_TRUE(Contains(saved.err, "Saved to " + copy + ".\nSaved to " + copy + ".\n")) << saved.err;
   EXPECT_TRUE(Contains(saved.err, "is not of this conversation")) << saved.err;
   EXPECT_EQ(ReadFile(folder.path() / "other"), "text");
+  const ProgramResult switched = talk("/load " + copy + "\n/undo\n/stats\n/load " + copy + "\n/undo\nTwo\n");
+  EXPECT_FALSE(Contains(switched.err, "is not of this conversation")) << switched.err;
   const ProgramResult loaded = Chat({"-m", ChatMl(), "-i"}, "/load " + copy + "\n/undo\n/load nowhere\n");
   EXPECT_TRUE(Contains(loaded.err, "4 messages")) << loaded.err;
   EXPECT_TRUE(Contains(loaded.err, "Taken back: Two\n")) << loaded.err;
