@@ -129,8 +129,7 @@ Status Conversation::Resize(std::int32_t context_length) {
   const Result<MemoryEstimate> memory = EstimateMemory(model_, options);
   if (!memory.ok()) return memory.status();
   style_.Note("A context of " + std::to_string(context_length) + " tokens takes " +
-              MemoryText(memory->session_bytes()) + " of memory (now: " + MemoryText(now) +
-              "). The next answer reads the conversation from its beginning.");
+              MemoryText(memory->session_bytes()) + " of memory; now it is " + MemoryText(now) + ".");
   const std::uint64_t available = DescribeMachine().available_bytes;
   if (available != 0 && memory->session_bytes() > available + now) {
     return Status(StatusCode::kOutOfMemory, "Only " + MemoryText(available) + " of memory can be had now.");
@@ -144,6 +143,7 @@ Status Conversation::Resize(std::int32_t context_length) {
     session_ = *std::move(created);
   }
   options_.context = context_length;
+  style_.Note("The next answer reads the conversation from its beginning.");
   return {};
 }
 
