@@ -179,8 +179,7 @@ Status Set(Talk& talk, std::string_view argument) {
 }
 
 Status Reset(Talk& talk, std::string_view) {
-  if (talk.conversation.chat() == nullptr) return {};
-  talk.conversation.chat()->Reset();
+  talk.conversation.Reset();
   talk.files.clear();
   return talk.conversation.SaveSession();
 }

@@ -36,30 +36,29 @@ std::string StatsLine(const GenerateResult& result) {
   return text;
 }
 
-Result<Conversation> Conversation::Start(const Model& model, const ChatToolOptions& options, const std::string& system,
-                                         const std::string* prompt) {
-  Conversation conversation(model, options);
-  if (Status status = conversation.Open(system, prompt); !status.ok()) return status;
+Result<Conversation> Conversation::Start(const Model& model, const ChatToolOptions& options,
+                                         std::vector<Message> beginning, const std::string* prompt) {
+  Conversation conversation(model, options, std::move(beginning));
+  if (Status status = conversation.Open(prompt); !status.ok()) return status;
   return conversation;
 }
 
-Status Conversation::Open(const std::string& system, const std::string* prompt) {
+Status Conversation::Open(const std::string* prompt) {
   if (options_.context > 0) WarnBeyondTraining(kChat, model_, options_.context);
   if (!options_.template_file.empty()) {
     Result<std::string> source = ReadTextFile(options_.template_file);
     if (!source.ok()) return source.status();
     template_source_ = *std::move(source);
   }
-  ChatOptions chat = ToChatOptions();
-  chat.system = system;
   std::error_code error;
   if (!options_.session.empty() && fs::exists(options_.session, error)) {
     if (Status status = Load(options_.session, options_.context); !status.ok()) return status;
-    if (!system.empty()) chat_->SetSystem(system);
+    if (!beginning_.empty() && beginning_.front().role == Role::kSystem) chat_->SetSystem(beginning_.front().content);
     return {};
   }
+  ChatOptions chat = ToChatOptions();
   if (prompt != nullptr && options_.context == 0) {
-    const Result<std::int32_t> context = ContextFor(chat, *prompt);
+    const Result<std::int32_t> context = ContextFor(*prompt);
     if (!context.ok()) return context.status();
     chat.session.context_length = *context;
   }
@@ -77,6 +76,7 @@ Status Conversation::Open(const std::string& system, const std::string* prompt) 
   }
   if (!created.ok()) return created.status();
   chat_ = *std::move(created);
+  chat_->SetMessages(beginning_);
   return {};
 }
 
@@ -87,25 +87,30 @@ ChatOptions Conversation::ToChatOptions() const {
           .forget_oldest = options_.forget_oldest};
 }
 
-// 0, the default, if that is enough for the prompt and an answer.
-Result<std::int32_t> Conversation::ContextFor(const ChatOptions& chat, const std::string& prompt) const {
-  constexpr std::int64_t kDefaultContext = 4096;
-  constexpr std::int64_t kForTheAnswer = 1024;
-  std::int64_t tokens = 0;
+Result<std::int64_t> Conversation::CountPrompt(const std::string& prompt) const {
   if (options_.raw) {
     const Result<std::vector<Token>> encoded = model_.tokenizer().Encode(prompt, {.add_special = true});
     if (!encoded.ok()) return encoded.status();
-    tokens = std::ssize(*encoded);
-  } else {
-    const Result<std::int32_t> counted = CountPromptTokens(model_, {{.role = Role::kUser, .content = prompt}}, chat);
-    if (!counted.ok()) return counted.status();
-    tokens = *counted;
+    return std::ssize(*encoded);
   }
+  std::vector<Message> messages = beginning_;
+  messages.push_back({.role = Role::kUser, .content = prompt});
+  const Result<std::int32_t> counted = CountPromptTokens(model_, messages, ToChatOptions());
+  if (!counted.ok()) return counted.status();
+  return *counted;
+}
+
+// 0, the default, if that is enough for the prompt and an answer.
+Result<std::int32_t> Conversation::ContextFor(const std::string& prompt) const {
+  constexpr std::int64_t kDefaultContext = 4096;
+  constexpr std::int64_t kForTheAnswer = 1024;
+  const Result<std::int64_t> counted = CountPrompt(prompt);
+  if (!counted.ok()) return counted.status();
+  const std::int64_t tokens = *counted;
   const std::int64_t needed = tokens + (options_.max_tokens >= 0 ? options_.max_tokens : kForTheAnswer);
-  if (needed <= std::min<std::int64_t>(kDefaultContext, model_.context_length())) return 0;
   const auto context = static_cast<std::int32_t>(std::min<std::int64_t>(needed, model_.context_length()));
   if (context <= kDefaultContext) return 0;
-  SessionOptions session = chat.session;
+  SessionOptions session = ToChatOptions().session;
   session.context_length = context;
   const Result<MemoryEstimate> memory = EstimateMemory(model_, session);
   if (!memory.ok()) return memory.status();
@@ -120,6 +125,16 @@ Status Conversation::SetSampler(const SamplerOptions& sampler) {
   if (!chat_) sampler_ = Sampler(sampler, &model_.tokenizer());
   options_.sampler = sampler;
   return {};
+}
+
+void Conversation::Reset() {
+  if (!chat_) return;
+  chat_->Reset();
+  std::vector<Message> messages = chat_->messages();
+  for (const Message& message : beginning_) {
+    if (message.role != Role::kSystem) messages.push_back(message);
+  }
+  chat_->SetMessages(std::move(messages));
 }
 
 Status Conversation::Resize(std::int32_t context_length) {

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "chat_options.h"
@@ -36,9 +37,10 @@ struct ChatTotals {
 
 class Conversation {
  public:
-  // With --session, goes on from the file if there is one. `prompt` is the user's first text, null if it is not known
-  // yet: a context that --ctx doesn't give is as long as it needs.
-  static Result<Conversation> Start(const Model& model, const ChatToolOptions& options, const std::string& system,
+  // With --session, goes on from the file if there is one; only the system text is then taken from `beginning`, the
+  // messages before the user's first. `prompt` is that first text, null if it is not known yet: a context that --ctx
+  // doesn't give is as long as it needs.
+  static Result<Conversation> Start(const Model& model, const ChatToolOptions& options, std::vector<Message> beginning,
                                     const std::string* prompt);
 
   // How an answer ended. Failures are a Status.
@@ -62,6 +64,9 @@ class Conversation {
   ChatToolOptions& options() { return options_; }
   Status SetSampler(const SamplerOptions& sampler);
 
+  // Back to the beginning, with the system text of now.
+  void Reset();
+
   // Says what the longer cache takes, then makes it.
   Status Resize(std::int32_t context_length);
 
@@ -80,12 +85,13 @@ class Conversation {
  private:
   using Call = std::function<Result<GenerateResult>(const PieceCallback&, const GenerateOptions&)>;
 
-  Conversation(const Model& model, const ChatToolOptions& options)
-      : model_(model), options_(options), style_(options.color), energy_("") {}
+  Conversation(const Model& model, const ChatToolOptions& options, std::vector<Message> beginning)
+      : model_(model), options_(options), beginning_(std::move(beginning)), style_(options.color), energy_("") {}
 
-  Status Open(const std::string& system, const std::string* prompt);
+  Status Open(const std::string* prompt);
   ChatOptions ToChatOptions() const;
-  Result<std::int32_t> ContextFor(const ChatOptions& chat, const std::string& prompt) const;
+  Result<std::int64_t> CountPrompt(const std::string& prompt) const;
+  Result<std::int32_t> ContextFor(const std::string& prompt) const;
   Result<End> Answer(const Call& call);
   void Count(const GenerateResult& result, double joules);
   void SayHowItEnded(const GenerateResult& result) const;
@@ -95,6 +101,7 @@ class Conversation {
 
   Model model_;
   ChatToolOptions options_;
+  std::vector<Message> beginning_;
   Style style_;
   std::string template_source_;
   std::optional<Chat> chat_;

@@ -9,6 +9,7 @@
 #include <random>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "chat_conversation.h"
 #include "chat_input.h"
@@ -69,7 +70,10 @@ Status Run(ChatToolOptions options, int* exit_code) {
   if (!system.ok()) return system.status();
   const Result<Model> model = OpenModel(kChat, options.model, options.compute.kernels);
   if (!model.ok()) return model.status();
-  Result<Conversation> conversation = Conversation::Start(*model, options, *system, asked ? &*prompt : nullptr);
+  std::vector<Message> beginning;
+  if (!system->empty()) beginning.push_back({.role = Role::kSystem, .content = *system});
+  Result<Conversation> conversation =
+      Conversation::Start(*model, options, std::move(beginning), asked ? &*prompt : nullptr);
   if (!conversation.ok()) return conversation.status();
   if (options.verbose) PrintSettings(options, *conversation);
   if (asked) {
