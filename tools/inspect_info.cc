@@ -140,7 +140,7 @@ void AddModelJson(const Model& model, Json* json) {
                 {"bos", TokenJson(tokenizer, tokenizer.bos())},
                 {"eos", TokenJson(tokenizer, tokenizer.eos())},
                 {"end_of_generation", ends},
-                {"chat_template", model.chat_template()}});
+                {"chat_template", model.file().chat_template()}});
 }
 
 Json ToJson(const Report& report) {
@@ -199,8 +199,9 @@ void PrintModel(const Model& model) {
   PrintField("context length", std::to_string(model.context_length()));
   PrintField("vocabulary", std::to_string(model.vocab_size()));
   PrintTokenizer(model.tokenizer());
-  PrintField("chat template",
-             model.chat_template().empty() ? "none" : std::to_string(model.chat_template().size()) + " bytes");
+  PrintField("chat template", model.file().chat_template().empty()
+                                  ? "none"
+                                  : std::to_string(model.file().chat_template().size()) + " bytes");
   PrintField("kernels", model.kernels());
   PrintField("bytes per token", Bytes(model.bytes_per_token()));
 }

@@ -13,7 +13,6 @@
 
 #include "inspect_commands.h"
 #include "slm/chat_template.h"
-#include "slm/model.h"
 #include "slm/model_file.h"
 #include "slm/tokenizer.h"
 #include "token_io.h"
@@ -51,20 +50,17 @@ std::optional<Clock::time_point> ParseDay(const std::string& day) {
 }
 
 // The template that the options name, or the model's own.
-Result<ChatTemplate> FindTemplate(const RenderCommandOptions& options, const std::optional<ModelFile>& file) {
+Result<ChatTemplate> FindTemplate(const RenderCommandOptions& options, const std::optional<ModelFile>& file,
+                                  const std::optional<Tokenizer>& tokenizer) {
   if (!options.template_file.empty()) {
     const Result<std::string> source = ReadInput(options.template_file);
     if (!source.ok()) return source.status();
     return ChatTemplate::Parse(*source, options.template_file);
   }
+  if (options.name.empty()) return ChatTemplate::ForModel(*file, *tokenizer);
   const std::string_view source = file->chat_template(options.name);
   if (!source.empty()) return ChatTemplate::Parse(source, "the model's file");
-  if (!options.name.empty()) {
-    return Status(StatusCode::kNotFound, options.model + " has no chat template called \"" + options.name + "\"");
-  }
-  const Result<Model> model = OpenModel(kInspect, *file);
-  if (!model.ok()) return model.status();
-  return ChatTemplate::ForModel(*model);
+  return Status(StatusCode::kNotFound, options.model + " has no chat template called \"" + options.name + "\"");
 }
 
 // The context with the texts of the model's BOS and EOS tokens, if it tells none. Its own text stays as it is.
@@ -99,7 +95,7 @@ Status Render(const RenderCommandOptions& options) {
     context = AddModelTokens(*std::move(context), SourceName(options.context), *tokenizer);
     if (!context.ok()) return context.status();
   }
-  const Result<ChatTemplate> chat_template = FindTemplate(options, file);
+  const Result<ChatTemplate> chat_template = FindTemplate(options, file, tokenizer);
   if (!chat_template.ok()) return chat_template.status();
   const Result<Prompt> prompt =
       chat_template->Render(*context, options.now.empty() ? Clock::now() : *ParseDay(options.now));

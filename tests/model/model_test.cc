@@ -118,7 +118,7 @@ TEST(ModelTest, SaysWhatTheFileHolds) {
   const Model model = tiny.Open().value();
   EXPECT_EQ(model.name(), "Tiny");
   EXPECT_EQ(model.architecture(), "llama");
-  EXPECT_EQ(model.chat_template(), "{{ messages }}");
+  EXPECT_EQ(model.file().chat_template(), "{{ messages }}");
   EXPECT_EQ(model.vocab_size(), 40);
   EXPECT_EQ(model.context_length(), 64);
   EXPECT_EQ(model.layer_count(), 2);

@@ -43,7 +43,8 @@ struct ChatOptions {
   // More variables of the template, a JSON object: {"enable_thinking": false}. Empty: none.
   std::string variables = {};
   SessionOptions session = {};
-  // Answers are drawn with seed, seed + 1 and so on, in the order in which they are asked for: a retry gives another one.
+  // Answers are drawn with seed, seed + 1 and so on, in the order in which they are asked for: a retry gives another
+  // one.
   SamplerOptions sampler = {};
   // When a conversation no longer fits, its oldest user message and the answers to it are left out of what the model
   // reads, as often as needed, rather than failing with kContextFull. They stay in messages().

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "slm/model.h"
+#include "slm/model_file.h"
 #include "slm/status.h"
 #include "slm/tokenizer.h"
 
@@ -43,6 +44,8 @@ class ChatTemplate {
   // The template in the model's file or, if it has none, that of the family whose control tokens the vocabulary has.
   // kUnsupported if there is neither.
   static Result<ChatTemplate> ForModel(const Model& model);
+  // The same for a file that need not be one this library can run. `tokenizer` is the file's.
+  static Result<ChatTemplate> ForModel(const ModelFile& file, const Tokenizer& tokenizer);
 
   // `context`: a JSON object with the template's variables: "messages", "tools", "bos_token", "eos_token",
   // "add_generation_prompt" and what else it reads. Strings named *_token, which spell control tokens, count as the

@@ -54,7 +54,6 @@ class Model {
 
   std::string_view name() const;           // as ModelFile::name
   std::string_view architecture() const;   // "gemma3", "llama", ...
-  std::string_view chat_template() const;  // Jinja source of the file, "" if it has none
   std::string_view kernels() const;        // name of the kernel set in use
   std::int32_t vocab_size() const;
   std::int32_t context_length() const;  // tokens the model was trained for

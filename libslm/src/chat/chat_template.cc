@@ -48,13 +48,15 @@ Result<ChatTemplate> ChatTemplate::Parse(std::string_view source, std::string or
   return ChatTemplate(std::make_shared<const State>(State{std::string(source), std::move(origin), std::move(program)}));
 }
 
-Result<ChatTemplate> ChatTemplate::ForModel(const Model& model) {
-  if (!model.chat_template().empty()) return Parse(model.chat_template(), "the model's file");
-  if (const FamilyTemplate* const family = FindFamilyTemplate(model.tokenizer())) {
+Result<ChatTemplate> ChatTemplate::ForModel(const Model& model) { return ForModel(model.file(), model.tokenizer()); }
+
+Result<ChatTemplate> ChatTemplate::ForModel(const ModelFile& file, const Tokenizer& tokenizer) {
+  if (!file.chat_template().empty()) return Parse(file.chat_template(), "the model's file");
+  if (const FamilyTemplate* const family = FindFamilyTemplate(tokenizer)) {
     return Parse(family->source, Cat("built in for ", family->name));
   }
   return Status(StatusCode::kUnsupported,
-                Cat("The model ", model.name(), " (architecture ", model.architecture(),
+                Cat("The model ", file.name(), " (architecture ", file.architecture(),
                     ") has no chat template, and its vocabulary has no turn tokens of a family this library knows. "
                     "Give it a template (a Jinja file), or continue plain text with it."));
 }

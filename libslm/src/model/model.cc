@@ -62,7 +62,6 @@ const ModelFile& Model::file() const { return impl_->source; }
 const Tokenizer& Model::tokenizer() const { return impl_->tokenizer; }
 std::string_view Model::name() const { return impl_->source.name(); }
 std::string_view Model::architecture() const { return impl_->config.architecture->name; }
-std::string_view Model::chat_template() const { return impl_->source.chat_template(); }
 std::string_view Model::kernels() const { return impl_->kernels.name; }
 std::int32_t Model::vocab_size() const { return impl_->config.vocab_size; }
 std::int32_t Model::context_length() const { return impl_->config.context_length; }
