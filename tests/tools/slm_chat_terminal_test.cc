@@ -146,6 +146,21 @@ TEST_F(SlmChatTmux, PastedLinesAreOneMessage) {
   ExpectLastMessage("one é\n/quit+\n        three");
   Say("/stats");
   EXPECT_TRUE(tmux_->WaitFor("all answers           1:")) << tmux_->Screen();
+  tmux_->Press({"C-d"});
+  EXPECT_EQ(tmux_->Wait(), 0);
+  Start({"-n", "4"});  // and one entry of the history
+  tmux_->Press({"Up", "Up", "Up"});
+  EXPECT_TRUE(tmux_->WaitFor("> one é\n/quit+\n        three\n")) << tmux_->Screen();
+}
+
+TEST_F(SlmChatTmux, PastedTextMayBeLongerThanTheScreen) {
+  std::string text = "first";
+  for (int i = 0; i < 500; ++i) text += "\nline " + std::to_string(i) + " é";
+  Start({"-n", "4", "--ctx", "20000"}, Model("gemma3_linear"));
+  tmux_->Paste(text + " last");
+  ASSERT_TRUE(tmux_->WaitUntil([](const std::string& screen) { return screen.ends_with(" last\n"); }));
+  tmux_->Press({"Enter"});
+  ExpectLastMessage(text + " last");
 }
 
 TEST_F(SlmChatTmux, MessagesOfSeveralLines) {
