@@ -138,6 +138,22 @@ if(SLM_BUILD_TOOLS)
   slm_find_yaml()
 endif()
 
+# libedit has no CMake build and so no download: without it slm-chat reads plain lines. A cross build would find the
+# host's.
+if(SLM_BUILD_TOOLS AND NOT CMAKE_CROSSCOMPILING AND NOT TARGET libedit)
+  find_path(SLM_LIBEDIT_INCLUDE_DIR histedit.h)
+  find_library(SLM_LIBEDIT_LIBRARY edit)
+  mark_as_advanced(SLM_LIBEDIT_INCLUDE_DIR SLM_LIBEDIT_LIBRARY)
+  if(SLM_LIBEDIT_INCLUDE_DIR AND SLM_LIBEDIT_LIBRARY)
+    message(STATUS "libedit: ${SLM_LIBEDIT_LIBRARY}")
+    add_library(libedit INTERFACE IMPORTED)
+    set_target_properties(libedit PROPERTIES
+      INTERFACE_INCLUDE_DIRECTORIES "${SLM_LIBEDIT_INCLUDE_DIR}" INTERFACE_LINK_LIBRARIES "${SLM_LIBEDIT_LIBRARY}")
+  else()
+    message(STATUS "libedit: not installed, slm-chat will be without line editing and history")
+  endif()
+endif()
+
 if(SLM_BUILD_TESTS)
   slm_find_headers(PACKAGE Eigen3 TARGET Eigen3::Eigen MINIMUM 3.4 HEADERS Eigen INCLUDE .
     URL https://gitlab.com/libeigen/eigen/-/archive/3.4.0/eigen-3.4.0.tar.bz2

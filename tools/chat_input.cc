@@ -37,10 +37,6 @@ Result<std::string> ReadAll(std::FILE* file, const std::string& source, bool war
   return CleanText(text, source, warn);
 }
 
-std::string FileBlock(const std::string& path, const std::string& text) {
-  return "File " + std::filesystem::path(path).filename().string() + ":\n\n" + text;
-}
-
 // A prompt file says itself what its one text is.
 bool NamesFiles(const ChatToolOptions& options) {
   return options.prompt.empty() || options.files.size() + (options.each.empty() ? 0 : 1) > 1;
@@ -85,6 +81,10 @@ Result<std::string> ReadTextFile(const std::string& path, bool warn) {
     return Status(StatusCode::kIoError, "Cannot open " + path + ": " + std::generic_category().message(errno) + ".");
   }
   return ReadAll(file.get(), path, warn);
+}
+
+std::string FileBlock(const std::filesystem::path& path, const std::string& text) {
+  return "File " + path.filename().string() + ":\n\n" + text;
 }
 
 std::string JoinBlocks(const std::vector<std::string>& blocks) {

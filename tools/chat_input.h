@@ -3,6 +3,7 @@
 #ifndef SLM_TOOLS_CHAT_INPUT_H_
 #define SLM_TOOLS_CHAT_INPUT_H_
 
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <vector>
@@ -18,6 +19,9 @@ std::string CleanText(const std::string& text, const std::string& source, bool w
 
 // A file's text, cleaned. Fails also if it has a zero byte, as no text in UTF-8 has.
 Result<std::string> ReadTextFile(const std::string& path, bool warn = true);
+
+// A file's text as it stands in a prompt, after a line with the file's name.
+std::string FileBlock(const std::filesystem::path& path, const std::string& text);
 
 // Blocks of text with a blank line between, without the line breaks at their ends.
 std::string JoinBlocks(const std::vector<std::string>& blocks);

@@ -11,34 +11,29 @@
 #include <utility>
 #include <vector>
 
+#include "chat_context.h"
 #include "chat_each.h"
 #include "chat_input.h"
 #include "chat_long.h"
 #include "chat_report.h"
 #include "chat_responder.h"
 #include "chat_terminal.h"
-#include "slm/machine.h"
 #include "slm/session.h"
 
 namespace slm::tools {
 
 namespace {
 
-constexpr std::int32_t kDefaultContext = 4096;
-constexpr std::int32_t kAnswerTokens = 1024;  // room for an answer without a limit
-
-std::string Megabytes(std::uint64_t bytes) {
-  char text[32];
-  const double megabytes = static_cast<double>(bytes) / 1e6;
-  std::snprintf(text, sizeof(text), megabytes < 10 ? "%.1f MB" : "%.0f MB", megabytes);
-  return text;
-}
-
 void PrintLine(const std::string& line) { std::fwrite(line.data(), 1, line.size(), stdout); }
 
 Record NewRecord(const ChatRun& run) {
-  const std::string_view name = run.model.name();
-  return {.model = name.empty() ? run.options.model : std::string(name), .seed = run.options.sampler.seed};
+  return {.model = std::string(run.model.name()), .seed = run.options.sampler.seed};
+}
+
+Status SetContext(ChatRun* run, std::int32_t tokens) {
+  Result<SessionOptions> session = SizeContext(run->model, run->options, tokens);
+  if (session.ok()) run->chat.session = *session;
+  return session.status();
 }
 
 Result<std::unique_ptr<Responder>> MakeResponder(const ChatRun& run, GenerateOptions generate) {
@@ -67,8 +62,7 @@ LongOptions MakeLongOptions(const ChatToolOptions& options) {
 Status WithAdvice(const Status& status, const ChatRun& run) {
   if (status.code() != StatusCode::kContextFull || run.options.long_text == "split") return status;
   const std::int32_t trained = run.model.context_length();
-  const std::int32_t context = run.chat.session.context_length;
-  const bool larger = (context == 0 ? kDefaultContext : context) < trained;
+  const bool larger = run.chat.session.context_length < trained;
   return Status(status.code(), status.message() +
                                    (larger ? " Give it more room with --ctx N (the model was trained for up to "
                                            : " The model was trained for no more than ") +
@@ -152,36 +146,11 @@ Status PrintPromptList() {
   return Status(StatusCode::kNotFound, "There are no prompt files in " + places + ".");
 }
 
-Status SizeContext(ChatRun* run, std::int32_t tokens) {
-  const ChatToolOptions& options = run->options;
-  const Model& model = run->model;
-  run->chat.session = ToSessionOptions(options.compute, options.context);
-  if (options.context > 0) {
-    WarnBeyondTraining(kChat, model, options.context);
-    return {};
-  }
-  const std::int64_t needed = std::int64_t{tokens} + (options.max_tokens >= 0 ? options.max_tokens : kAnswerTokens);
-  if (needed <= kDefaultContext || model.context_length() <= kDefaultContext) return {};
-  run->chat.session.context_length = static_cast<std::int32_t>(std::min<std::int64_t>(needed, model.context_length()));
-
-  const Result<MemoryEstimate> memory = EstimateMemory(model, run->chat.session);
-  if (!memory.ok()) return memory.status();
-  PrintMessage(kChat, "context of " + std::to_string(memory->context_length) + " tokens, " +
-                          Megabytes(memory->kv_bytes) + " of cache.");
-  const std::uint64_t available = DescribeMachine().available_bytes;
-  if (available == 0 || memory->session_bytes() <= available) return {};
-  return Status(StatusCode::kOutOfMemory,
-                "A context of " + std::to_string(memory->context_length) + " tokens needs " +
-                    Megabytes(memory->session_bytes()) + " of memory, but only " + Megabytes(available) +
-                    " are free. Give a smaller one with --ctx N, with --long split for texts that it can't hold; "
-                    "--kv q8_0 halves the cache.");
-}
-
 Status AnswerOnce(ChatRun* run, const std::string& text, bool* interrupted) {
   const Result<std::int32_t> tokens =
       CountTokens(run->model, PromptMessages(run->prompt, text), run->chat, run->options.raw);
   if (!tokens.ok()) return tokens.status();
-  if (Status status = SizeContext(run, *tokens); !status.ok()) return status;
+  if (Status status = SetContext(run, *tokens); !status.ok()) return status;
 
   const RunningAnswer running;
   ProgressLine progress;
@@ -201,7 +170,7 @@ Status AnswerOnce(ChatRun* run, const std::string& text, bool* interrupted) {
   progress.Clear();
   writer.End();
   *interrupted = running.cancel().cancelled();
-  if (*interrupted) std::fputs("[stopped]\n", stderr);
+  if (*interrupted) Style(run->options.color).Note("[stopped]");
   if (!answer.ok()) return WithAdvice(answer.status(), *run);
   if (answer->result.finish_reason == FinishReason::kContextFull) {
     PrintMessage(kChat, "the answer ends here because the context of " +
@@ -216,7 +185,7 @@ Status AnswerOnce(ChatRun* run, const std::string& text, bool* interrupted) {
     record.joules = span.Joules();
     PrintLine(ToJsonLine(record));
   }
-  if (run->options.stats) PrintStats(answer->result);
+  if (run->options.stats) Style(run->options.color).Note(StatsLine(answer->result));
   return {};
 }
 
@@ -233,7 +202,7 @@ Status AnswerEach(ChatRun* run, int* exit_code) {
       [&](const std::vector<Message>& messages) { return CountTokens(run->model, messages, run->chat, options.raw); },
       [](const std::string& sentence) { PrintMessage(kChat, sentence + "."); });
   if (!plan.ok()) return plan.status();
-  if (Status status = SizeContext(run, plan->most_tokens); !status.ok()) return status;
+  if (Status status = SetContext(run, plan->most_tokens); !status.ok()) return status;
 
   const RunningAnswer running;
   ProgressLine progress;
@@ -256,30 +225,15 @@ Status AnswerEach(ChatRun* run, int* exit_code) {
 void PrintSettings(const ChatRun& run, const Session& session, std::string_view template_origin) {
   const Model& model = run.model;
   const auto print = [](const std::string& text) { std::fwrite(text.data(), 1, text.size(), stderr); };
-  print("model: " + std::string(model.name()) + " (" + std::string(model.architecture()) + "), " + run.options.model +
-        "\n");
+  print("model: " + WithoutControls(model.name()) + " (" + WithoutControls(model.architecture()) + "), " +
+        run.options.model + "\n");
   print("compute: kernels " + std::string(model.kernels()) + ", " + std::to_string(session.threads()) +
         " threads; context of " + std::to_string(session.context_length()) + " tokens, " +
-        Megabytes(session.kv_bytes()) + " of " + run.options.compute.kv + " cache\n");
+        MemoryText(session.kv_bytes()) + " of " + run.options.compute.kv + " cache\n");
   print("sampling: " + SamplerSummary(run.options.sampler) + ", seed " + std::to_string(run.options.sampler.seed) +
-        "; chat template: " + std::string(template_origin) + "\n");
+        "\n");
+  print("chat template: " + std::string(template_origin) + "\n");
   if (!run.prompt.path.empty()) print("prompt: " + run.prompt.path.string() + "\n");
-}
-
-void PrintStats(const GenerateResult& result) {
-  const auto rate = [](std::int32_t tokens, double seconds) { return seconds > 0 ? tokens / seconds : 0; };
-  std::fprintf(stderr, "[prompt: %d tokens, %.1f tokens/s; answer: %d tokens, %.1f tokens/s; %s]\n",
-               result.prompt_tokens, rate(result.prompt_tokens, result.prompt_seconds), result.generated_tokens,
-               rate(result.generated_tokens, result.generate_seconds),
-               std::string(FinishReasonName(result.finish_reason)).c_str());
-}
-
-void PrintRecord(const ChatRun& run, const GenerateResult& result, std::optional<double> joules) {
-  Record record = NewRecord(run);
-  record.result = result;
-  record.joules = joules;
-  PrintLine(ToJsonLine(record));
-  std::fflush(stdout);
 }
 
 }  // namespace slm::tools

@@ -3,8 +3,6 @@
 #ifndef SLM_TOOLS_CHAT_ONE_SHOT_H_
 #define SLM_TOOLS_CHAT_ONE_SHOT_H_
 
-#include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -33,11 +31,6 @@ Result<ChatPrompt> ReadChatPrompt(const ChatToolOptions& options);
 // Lists the prompt files on standard output.
 Status PrintPromptList();
 
-// Sets the context to what a prompt of `tokens` tokens and its answer need, if --ctx does not set it, and says on
-// standard error what that takes if it is more than the default. Fails with kOutOfMemory if there is not that much
-// memory.
-Status SizeContext(ChatRun* run, std::int32_t tokens);
-
 // Answers the prompt about a text on standard output. `*interrupted`: by Ctrl-C.
 Status AnswerOnce(ChatRun* run, const std::string& text, bool* interrupted);
 
@@ -47,12 +40,6 @@ Status AnswerEach(ChatRun* run, int* exit_code);
 
 // The lines of --verbose.
 void PrintSettings(const ChatRun& run, const Session& session, std::string_view template_origin);
-
-// The line of --stats.
-void PrintStats(const GenerateResult& result);
-
-// An answer as --json writes it: see Record.
-void PrintRecord(const ChatRun& run, const GenerateResult& result, std::optional<double> joules);
 
 }  // namespace slm::tools
 

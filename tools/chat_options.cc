@@ -31,8 +31,9 @@ void AddInputOptions(CLI::App& app, ChatToolOptions* options) {
       ->option_text("NAME")
       ->group(kInput);
   app.add_flag("--list-prompts", options->list_prompts, "List the prompt files there are, and end")->group(kInput);
-  app.add_option("--template", options->template_file, "Chat template, in Jinja (default: the model's own)")
-      ->option_text("PATH")
+  app.add_option("--template", options->template_file,
+                 "A Jinja file that says how turns are written for the model (default: the model's own)")
+      ->option_text("FILE")
       ->group(kInput);
   app.add_flag("--raw", options->raw,
                "Continue the text as it is, without turns; for models that are not made for chat")
@@ -40,6 +41,11 @@ void AddInputOptions(CLI::App& app, ChatToolOptions* options) {
   app.add_flag("-i,--interactive", options->interactive,
                "Go on with a turn a line of standard input, which is then not part of the first prompt")
       ->group(kInput);
+  app.add_option("--session", options->session,
+                 "Go on with the conversation in this file, if it is there, and keep it there after every answer")
+      ->option_text("FILE")
+      ->group(kInput);
+  app.add_flag("--no-history", options->no_history, "Keep no list of what you type, and use none")->group(kInput);
 }
 
 void AddAnswerOptions(CLI::App& app, ChatToolOptions* options) {
@@ -87,11 +93,16 @@ void AddChatOptions(CLI::App& app, ChatToolOptions* options) {
                  "Tokens of context (default: 4096, and more for a long prompt if the model can)")
       ->check(CLI::Range(1, std::numeric_limits<int>::max()))
       ->option_text("N");
+  app.add_flag("--forget-oldest", options->forget_oldest,
+               "When a conversation no longer fits, let the model read it without its oldest messages");
 
   app.option_defaults()->group(kOutput);
   app.add_flag("--json", options->json, "Write each answer as a line of JSON, with counts and times")->group(kOutput);
   app.add_flag("--stats", options->stats, "After each answer, say how many tokens were read and written, and how fast");
   app.add_flag("-v,--verbose", options->verbose, "Say what is loaded and with which settings");
+  app.add_option("--color", options->color, "Colours on standard error; auto: on terminals, unless NO_COLOR is set")
+      ->check(CLI::IsMember({"auto", "always", "never"}))
+      ->option_text("auto|always|never (auto)");
   app.add_flag("--print-prompt", options->print_prompt, "Print the prompt as it is put together, and end");
   app.set_version_flag("--version", std::string(kChat) + " " + SLM_VERSION)->group(kOutput);
 
@@ -100,7 +111,8 @@ void AddChatOptions(CLI::App& app, ChatToolOptions* options) {
       "name;\n"
       "standard input, unless that is a terminal; the words of the command line. With a prompt, slm-chat answers it "
       "and\n"
-      "ends; without one it talks with you. Ctrl-C stops an answer, Ctrl-D or /quit ends the conversation.\n"
+      "ends; without one it talks with you, and /help shows how. Ctrl-C stops an answer, Ctrl-D or /quit ends the\n"
+      "conversation.\n"
       "\n"
       "Examples:\n"
       "  slm-chat -m model.gguf\n"

@@ -28,6 +28,8 @@ struct ChatToolOptions {
   bool list_prompts = false;
   std::string template_file;
   bool raw = false;
+  std::string session;
+  bool forget_oldest = false;
 
   std::vector<SamplerSetting> sampling;  // as given on the command line
   SamplerOptions sampler = {};
@@ -45,6 +47,8 @@ struct ChatToolOptions {
 
   bool interactive = false;
   bool json = false;
+  bool no_history = false;
+  std::string color = "auto";
   bool stats = false;
   bool verbose = false;
   bool print_prompt = false;

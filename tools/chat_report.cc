@@ -1,6 +1,7 @@
 #include "chat_report.h"
 
 #include <cmath>
+#include <cstdio>
 #include <nlohmann/json.hpp>
 
 namespace slm::tools {
@@ -40,6 +41,17 @@ std::string ToJsonLine(const Record& record) {
     json["parts"] = std::move(parts);
   }
   return ToLine(json);
+}
+
+std::string StatsLine(const GenerateResult& result) {
+  const auto rate = [](std::int32_t tokens, double seconds) { return seconds > 0 ? tokens / seconds : 0; };
+  char text[256];
+  std::snprintf(text, sizeof(text),
+                "[prompt: %d tokens read, %d from the cache, %.1f tokens/s; answer: %d tokens, %.1f tokens/s; %s]",
+                result.prompt_tokens, result.cached_tokens, rate(result.prompt_tokens, result.prompt_seconds),
+                result.generated_tokens, rate(result.generated_tokens, result.generate_seconds),
+                std::string(FinishReasonName(result.finish_reason)).c_str());
+  return text;
 }
 
 std::string ErrorToJsonLine(const std::string& model, const std::string& file, const std::string& error) {

@@ -36,6 +36,8 @@ struct Record {
 
 // One line with a line break at its end. Bytes that are not UTF-8, which paths may have, become U+FFFD.
 std::string ToJsonLine(const Record& record);
+// One line for people about an answer, for --stats.
+std::string StatsLine(const GenerateResult& result);
 // {"model": ..., "file": ..., "error": ...}
 std::string ErrorToJsonLine(const std::string& model, const std::string& file, const std::string& error);
 

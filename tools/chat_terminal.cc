@@ -31,12 +31,12 @@ extern "C" void OnInterrupt(int) {
   ::_exit(kExitInterrupted);
 }
 
-bool IsTerminal(int stream) {
+}  // namespace
+
+bool IsSmartTerminal(int stream) {
   const char* const terminal = std::getenv("TERM");
   return ::isatty(stream) != 0 && terminal != nullptr && std::string_view(terminal) != "dumb";
 }
-
-}  // namespace
 
 void HandleInterrupts() {
   struct sigaction action = {};
@@ -55,15 +55,36 @@ RunningAnswer::RunningAnswer() {
 RunningAnswer::~RunningAnswer() { answer_running = false; }
 const CancelToken& RunningAnswer::cancel() const { return cancel_token; }
 
-ProgressLine::ProgressLine() : enabled_(IsTerminal(STDERR_FILENO)) {}
+Style::Style(std::string_view mode) : enabled_(mode == "always") {
+  if (mode != "auto") return;
+  const char* const no_color = std::getenv("NO_COLOR");
+  enabled_ = (no_color == nullptr || *no_color == '\0') && IsSmartTerminal(STDERR_FILENO);
+}
+
+std::string Style::Bold(std::string_view text) const {
+  return enabled_ ? "\x1b[1m" + std::string(text) + "\x1b[0m" : std::string(text);
+}
+
+std::string Style::Dim(std::string_view text) const {
+  return enabled_ ? "\x1b[2m" + std::string(text) + "\x1b[0m" : std::string(text);
+}
+
+void Style::Note(std::string_view text) const {
+  const std::string line = Dim(text) + "\n";
+  std::fwrite(line.data(), 1, line.size(), stderr);
+}
+
+ProgressLine::ProgressLine() : enabled_(IsSmartTerminal(STDERR_FILENO)) {}
 
 void ProgressLine::Show(std::int64_t done, std::int64_t total) {
-  if (!enabled_ || (done == total && !shown_)) return;
+  constexpr double kShortSeconds = 1;
+  if (!enabled_ || done <= 0 || (done >= total && !shown_)) return;
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
   const double rate = static_cast<double>(done) / seconds;
+  const double left = static_cast<double>(total - done) / rate;
+  if (!shown_ && seconds + left < kShortSeconds) return;
   std::fprintf(stderr, "\r\x1b[KReading: %d%% of %lld tokens, %.0f tokens/s, %.0f s left",
-               static_cast<int>(100 * done / total), static_cast<long long>(total), rate,
-               static_cast<double>(total - done) / rate);
+               static_cast<int>(100 * done / total), static_cast<long long>(total), rate, left);
   std::fflush(stderr);
   shown_ = true;
 }

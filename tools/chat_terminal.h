@@ -1,4 +1,4 @@
-// Ctrl-C, and what is shown while the model reads and writes.
+// Ctrl-C, colours, and what is shown while the model reads and writes.
 
 #ifndef SLM_TOOLS_CHAT_TERMINAL_H_
 #define SLM_TOOLS_CHAT_TERMINAL_H_
@@ -30,7 +30,26 @@ class RunningAnswer {
   const CancelToken& cancel() const;
 };
 
-// A line on standard error that says how far a long prompt is read; only on terminals.
+// A terminal that understands more than plain text. `stream` is a file descriptor.
+bool IsSmartTerminal(int stream);
+
+// How notes on standard error look.
+class Style {
+ public:
+  // mode: "auto" (colours on a smart terminal, unless NO_COLOR is set and not empty), "always" or "never".
+  explicit Style(std::string_view mode);
+
+  bool enabled() const { return enabled_; }
+  std::string Bold(std::string_view text) const;
+  std::string Dim(std::string_view text) const;
+  // Writes a dim line to standard error.
+  void Note(std::string_view text) const;
+
+ private:
+  bool enabled_;
+};
+
+// A line on standard error that says how far a prompt is read, if that takes more than a second; only on terminals.
 class ProgressLine {
  public:
   ProgressLine();

@@ -58,7 +58,8 @@ void Terminal::Type(std::string_view keys) {
 
 bool Terminal::ReadMore() {
   ::pollfd poll = {.fd = terminal_, .events = POLLIN, .revents = 0};
-  if (::poll(&poll, 1, kPatienceMs) <= 0) return false;
+  silent_ = ::poll(&poll, 1, kPatienceMs) <= 0;
+  if (silent_) return false;
   char buffer[4096];
   const ssize_t size = ::read(terminal_, buffer, sizeof(buffer));
   if (size <= 0) return false;  // the program has closed the terminal
@@ -88,6 +89,7 @@ bool Terminal::WaitForMore(std::size_t bytes) {
 int Terminal::Wait() {
   while (ReadMore()) {
   }
+  if (silent_) ::kill(child_, SIGKILL);  // it goes on, and nothing would end it
   int status = 0;
   while (::waitpid(child_, &status, 0) < 0) {
     if (errno != EINTR) Fail("waitpid");

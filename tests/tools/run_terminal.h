@@ -27,7 +27,8 @@ class Terminal {
   bool WaitFor(std::string_view text);
   // Waits, up to a minute at a time, until `bytes` more bytes have been shown.
   bool WaitForMore(std::size_t bytes);
-  // Waits for the program's end; the exit code, or 128 + number if a signal ended it.
+  // Waits for the program's end, and ends it if it is silent for a minute; the exit code, or 128 + number if a signal
+  // ended it.
   int Wait();
   // All that was shown.
   const std::string& screen() const { return screen_; }
@@ -40,6 +41,7 @@ class Terminal {
   ::pid_t child_ = -1;
   std::string screen_;
   std::size_t seen_ = 0;
+  bool silent_ = false;  // nothing came for a minute
 };
 
 }  // namespace slm::test

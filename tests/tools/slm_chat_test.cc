@@ -62,7 +62,8 @@ TEST(SlmChatUsage, WrongCommandLinesGiveExitCode2) {
   ExpectFailure(Chat({"-m", ChatMl(), "--logit-bias", "7", "Hi"}), 2, {"--logit-bias", "TOKEN"});
   ExpectFailure(Chat({"-m", ChatMl(), "-n", "-2", "Hi"}), 2, {"--max-tokens", "-2"});
   ExpectFailure(Chat({"-m", ChatMl(), "--kv", "q8", "Hi"}), 2, {"--kv"});
-  ExpectFailure(Chat({"-m", ChatMl(), "--format", "alpaca", "Hi"}), 2, {"--format"});
+  ExpectFailure(Chat({"-m", ChatMl(), "--color", "pink", "Hi"}), 2, {"--color"});
+  ExpectFailure(Chat({"-m", ChatMl(), "--raw", "--session", "x", "Hi"}), 2, {"--session"});
   ExpectFailure(Chat({"-m", ChatMl(), "--raw", "--system", "x", "Hi"}), 2, {"--system"});
   ExpectFailure(Chat({"-m", ChatMl()}), 2, {"no prompt"});
   ExpectFailure(Chat({"Hi"}, {}, {"SLM_MODEL="}), 2, {"-m", "SLM_MODEL"});
@@ -117,8 +118,8 @@ TEST(SlmChatAnswer, OnlyTheAnswerIsOnStandardOutput) {
       Chat({"--temp", "0", "-n", "5", "--verbose", "--stats", "The time"}, {}, {"SLM_MODEL=" + ChatMl()});
   EXPECT_EQ(verbose.exit_code, 0);
   EXPECT_EQ(verbose.out, result.out);
-  for (const char* part :
-       {"llama_f16", "kernels", "threads", "context of 256", "seed", "chatml", "answer: 5 tokens", "tokens/s"}) {
+  for (const char* part : {"llama_f16", "kernels", "threads", "context of 256", "seed",
+                           "chat template: the model's file", "answer: 5 tokens", "tokens/s"}) {
     EXPECT_TRUE(Contains(verbose.err, part)) << part << "\n" << verbose.err;
   }
 }
@@ -134,7 +135,7 @@ TEST(SlmChatAnswer, SeedsDecide) {
   const ProgramResult random = Chat({"-m", ChatMl(), "--temp", "1.5", "-n", "30", "-v", "Hi"});
   const std::size_t at = random.err.find("seed ");
   ASSERT_NE(at, std::string::npos) << random.err;
-  const std::string seed = random.err.substr(at + 5, random.err.find(';', at) - at - 5);
+  const std::string seed = random.err.substr(at + 5, random.err.find('\n', at) - at - 5);
   EXPECT_EQ(Chat({"-m", ChatMl(), "--temp", "1.5", "-n", "30", "--seed", seed, "Hi"}).out, random.out) << seed;
 }
 
@@ -166,11 +167,17 @@ TEST(SlmChatAnswer, LimitsAndStopStrings) {
             whole.substr(0, whole.find(stop)) + "\n");
 }
 
-TEST(SlmChatAnswer, GemmaAndPlainText) {
+TEST(SlmChatAnswer, TemplatesAndPlainText) {
+  const TemporaryFolder folder;
   EXPECT_EQ(Chat({"-m", Model("gemma3"), "--system", "Be brief.", "--temp", "0", "-n", "5", "Hi"}).exit_code, 0);
-  EXPECT_EQ(Chat({"-m", Model("gemma3"), "--format", "gemma", "-n", "5", "Hi"}).exit_code, 0);
-  ExpectFailure(Chat({"-m", ChatMl(), "--format", "gemma", "Hi"}), 1, {"<start_of_turn>"});
-  ExpectFailure(Chat({"-m", Model("llama_spm"), "Hi"}), 1, {"llama_spm", "--raw"});
+  const std::string mine =
+      folder.Write("mine.jinja", "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}");
+  const ProgramResult given =
+      Chat({"-m", ChatMl(), "--template", mine, "--temp", "0", "-n", "5", "-v", "--stats", "Hi"});
+  EXPECT_EQ(given.exit_code, 0) << given.err;
+  EXPECT_TRUE(Contains(given.err, "chat template: the given chat template")) << given.err;
+  ExpectFailure(Chat({"-m", ChatMl(), "--template", folder.Write("bad.jinja", "{% if %}"), "Hi"}), 1, {"line 1"});
+  ExpectFailure(Chat({"-m", ChatMl(), "--template", "nowhere.jinja", "Hi"}), 1, {"nowhere.jinja"});
   const ProgramResult raw = Chat({"-m", Model("llama_spm"), "--raw", "--temp", "0", "-n", "5", "Hi"});
   EXPECT_EQ(raw.exit_code, 0) << raw.err;
   EXPECT_GT(raw.out.size(), 1u);
@@ -239,6 +246,104 @@ TEST(SlmChatConversation, ATurnALine) {
   EXPECT_TRUE(Contains(failing.err, "256"));
 }
 
+// What commands say is on standard error.
+TEST(SlmChatConversation, CommandsInAPipe) {
+  const std::vector<std::string> interactive = {"-m", ChatMl(), "--temp", "0", "-n", "6", "-i"};
+  const std::string one = Chat(interactive, "One\n").out;
+  const ProgramResult result = Chat(interactive,
+                                    "/system Be brief.\n/system\n/system \n/help\n/set temp 2\n/set\n/set temp 0\n"
+                                    "/set top-q 1\n/set ctx x\n/foo\n/file\n/undo\n/retry\n/edit\n/stats\n/reset 1\n");
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_EQ(result.out, "");
+  for (const char* part : {"Be brief.\n", "  /retry", "temp                  2\n", "top-q", "ctx needs a whole number",
+                           "no command /foo. /help", "/reset takes no argument", "all answers"}) {
+    EXPECT_TRUE(Contains(result.err, part)) << part << "\n" << result.err;
+  }
+  EXPECT_FALSE(Contains(result.err, "\x1b"));
+  EXPECT_EQ(Chat(interactive, "One\n/retry\n").out, one + one) << "greedy";
+  EXPECT_EQ(Chat(interactive, "Two\n/edit One\n").out.substr(Chat(interactive, "Two\n").out.size()), one);
+  const ProgramResult undone = Chat(interactive, "Two\n/undo\nOne\n/stats\n");
+  EXPECT_TRUE(undone.out.ends_with(one));
+  EXPECT_TRUE(Contains(undone.err, "Taken back: Two\n"));
+  EXPECT_TRUE(Contains(undone.err, "all answers           2: ")) << undone.err;
+}
+
+TEST(SlmChatConversation, MessagesOfSeveralLinesInAPipe) {
+  const std::vector<std::string> interactive = {"-m", ChatMl(), "--temp", "0", "-n", "6", "-i"};
+  const ProgramResult block = Chat(interactive, "\"\"\"\nOne\n\n/undo\n\"\"\"\n/undo\n//slash\r\n/undo\n");
+  EXPECT_TRUE(Contains(block.err, "Taken back: One\n\n/undo\nTaken back: /slash\n")) << block.err;
+  const ProgramResult backslash = Chat(interactive, "One\\\nTwo\n/undo\nx\xFFy\n/undo\n");
+  EXPECT_TRUE(Contains(backslash.err, "Taken back: One\nTwo\n")) << backslash.err;
+  EXPECT_TRUE(Contains(backslash.err, "warning: the line is not UTF-8")) << backslash.err;
+  EXPECT_TRUE(Contains(backslash.err, "Taken back: x\xEF\xBF\xBDy\n")) << backslash.err;
+}
+
+TEST(SlmChatConversation, SetChangesWhatComes) {
+  const std::vector<std::string> interactive = {"-m", ChatMl(), "--temp", "0", "-n", "6", "-i"};
+  const std::string one = Chat(interactive, "One\n").out;
+  const ProgramResult shorter = Chat(interactive, "/set max-tokens 2\nOne\n");
+  EXPECT_LT(shorter.out.size(), one.size());
+  const ProgramResult larger = Chat(interactive, "One\n/set ctx 128\n/stats\n/retry\n/stats\n/set ctx 99999999999\n");
+  EXPECT_EQ(larger.out, one + one);
+  EXPECT_TRUE(Contains(larger.err, "A context of 128 tokens takes ")) << larger.err;
+  EXPECT_TRUE(Contains(larger.err, "of 128 tokens")) << larger.err;
+  const std::string whole = Chat(interactive, "The time\n").out;
+  const std::string stop = whole.substr(2, 2);
+  EXPECT_EQ(Chat(interactive, "/set stop " + stop + "\nThe time\n").out, whole.substr(0, whole.find(stop)) + "\n");
+  std::string long_text(700, 'x');
+  const ProgramResult full = Chat(interactive, long_text + "\n");
+  EXPECT_TRUE(Contains(full.err, "/set ctx N")) << full.err;
+}
+
+TEST(SlmChatConversation, ForgetsOnlyOnRequest) {
+  const std::string text = std::string(40, 'x') + "\n";
+  const std::vector<std::string> arguments = {"-m", ChatMl(), "--temp", "0", "-n", "6", "-i", "--ctx", "128"};
+  const ProgramResult full = Chat(arguments, text + text + text);
+  EXPECT_TRUE(Contains(full.err, "128")) << full.err;
+  EXPECT_TRUE(Contains(full.err, "/set ctx N")) << full.err;
+  EXPECT_TRUE(Contains(full.err, "--forget-oldest")) << full.err;
+  std::vector<std::string> forgetting = arguments;
+  forgetting.push_back("--forget-oldest");
+  const ProgramResult forgot = Chat(forgetting, text + text + text);
+  EXPECT_TRUE(Contains(forgot.err, "did not fit: the model has not read them")) << forgot.err;
+  EXPECT_GT(forgot.out.size(), full.out.size());
+}
+
+TEST(SlmChatSession, GoesOnFromAFile) {
+  const TemporaryFolder folder;
+  const std::string session = (folder.path() / "talk.session").string();
+  const auto talk = [&](const std::string& input, std::vector<std::string> more = {}) {
+    more.insert(more.begin(), {"-m", ChatMl(), "--temp", "0", "-n", "6", "--session", session});
+    if (!input.empty()) more.push_back("-i");
+    return Chat(more, input);
+  };
+  const std::string both = Chat({"-m", ChatMl(), "--temp", "0", "-n", "6", "-i"}, "One\nTwo\n").out;
+  const ProgramResult first = talk("", {"One"});
+  EXPECT_EQ(first.exit_code, 0) << first.err;
+  const ProgramResult second = talk("Two\n");
+  EXPECT_EQ(first.out + second.out, both);
+  EXPECT_TRUE(Contains(second.err, "talk.session: 2 messages")) << second.err;
+
+  const std::string copy = (folder.path() / "copy").string();
+  const ProgramResult saved =
+      talk("/save " + copy + "\n/save " + copy + "\n/save " + folder.Write("other", "text") + "\n");
+  EXPECT_TRUE(Contains(saved.err, "Saved to " + copy + ".\nSaved to " + copy + ".\n")) << saved.err;
+  EXPECT_TRUE(Contains(saved.err, "is not of this conversation")) << saved.err;
+  EXPECT_EQ(ReadFile(folder.path() / "other"), "text");
+  const ProgramResult switched = talk("/load " + copy + "\n/undo\n/stats\n/load " + copy + "\n/undo\nTwo\n");
+  EXPECT_FALSE(Contains(switched.err, "is not of this conversation")) << switched.err;
+  const ProgramResult loaded = Chat({"-m", ChatMl(), "-i"}, "/load " + copy + "\n/undo\n/load nowhere\n");
+  EXPECT_TRUE(Contains(loaded.err, "4 messages")) << loaded.err;
+  EXPECT_TRUE(Contains(loaded.err, "Taken back: Two\n")) << loaded.err;
+  EXPECT_TRUE(Contains(loaded.err, "nowhere")) << loaded.err;
+
+  ExpectFailure(talk("", {"--ctx", "100", "Hi"}), 1, {"talk.session", "256", "100"});
+  ExpectFailure(Chat({"-m", Model("gemma3"), "--session", session, "Hi"}), 1, {"talk.session", "another model"});
+  std::string bytes = ReadFile(session);
+  bytes[bytes.size() / 2] ^= 1;
+  ExpectFailure(Chat({"-m", ChatMl(), "--session", folder.Write("flipped", bytes), "Hi"}), 1, {"flipped"});
+}
+
 TEST(SlmChatOutput, ClosedPipesAndFullDisks) {
   if (IsEmulated()) GTEST_SKIP() << "the shell can't start an emulated program";
   const ProgramResult closed = Shell("\"$CHAT\" --temp 0 Hi </dev/null | true");  // gone before the first word
@@ -261,38 +366,18 @@ class SlmChatTerminal : public testing::Test {
   }
 };
 
-TEST_F(SlmChatTerminal, TalksInTurns) {
-  Terminal terminal({SLM_CHAT, "-m", ChatMl(), "--temp", "0", "-n", "4", "--threads", "1"});
+// TERM=dumb: nothing is edited, and Ctrl-C is a signal.
+TEST_F(SlmChatTerminal, TalksInTurnsOnADumbTerminal) {
+  Terminal terminal({"env", "TERM=dumb", SLM_CHAT, "-m", ChatMl(), "--temp", "0", "-n", "4", "--threads", "1"});
   ASSERT_TRUE(terminal.WaitFor("> ")) << terminal.screen();
   terminal.Type("/help\n");
   ASSERT_TRUE(terminal.WaitFor("/reset")) << terminal.screen();
   ASSERT_TRUE(terminal.WaitFor("> ")) << terminal.screen();
   terminal.Type("Hello\n");
   ASSERT_TRUE(terminal.WaitFor("\n> ")) << terminal.screen();
-  terminal.Type("\x04");
-  EXPECT_EQ(terminal.Wait(), 0) << terminal.screen();
-}
-
-TEST_F(SlmChatTerminal, ControlCAtThePromptEnds) {
-  Terminal terminal({SLM_CHAT, "-m", ChatMl()});
-  ASSERT_TRUE(terminal.WaitFor("> ")) << terminal.screen();
   terminal.Type("\x03");
   EXPECT_EQ(terminal.Wait(), 130) << terminal.screen();
-}
-
-TEST_F(SlmChatTerminal, ControlCStopsTheAnswerOnly) {
-  Terminal terminal(Endless());
-  for (int turn = 0; turn < 2; ++turn) {
-    ASSERT_TRUE(terminal.WaitFor("\n> ")) << terminal.screen();
-    terminal.Type("Hello\n");
-    ASSERT_TRUE(terminal.WaitFor("Hello\r\n")) << terminal.screen();
-    ASSERT_TRUE(terminal.WaitForMore(200)) << terminal.screen();
-    terminal.Type("\x03");
-    ASSERT_TRUE(terminal.WaitFor("[stopped]")) << terminal.screen();
-  }
-  ASSERT_TRUE(terminal.WaitFor("\n> ")) << terminal.screen();
-  terminal.Type("/quit\n");
-  EXPECT_EQ(terminal.Wait(), 0) << terminal.screen();
+  EXPECT_FALSE(Contains(terminal.screen(), "\x1b")) << terminal.screen();
 }
 
 TEST_F(SlmChatTerminal, ControlCEndsASingleAnswerWith130) {
@@ -322,13 +407,17 @@ TEST_F(SlmChatTerminal, ShowsNoControlCharactersOfTheModel) {
 
 TEST_F(SlmChatTerminal, ShowsHowFarALongPromptIs) {
   const TemporaryFolder folder;
-  const std::string file = folder.Write("long.txt", std::string(4000, 'x'));
-  Terminal terminal(
-      {SLM_CHAT, "-m", WithContextLength(folder, 20000), "--temp", "0", "-n", "3", "--threads", "1", "--file", file});
+  const std::string file = folder.Write("long.txt", std::string(150000, 'x'));
+  std::vector<std::string> arguments = Endless();
+  arguments.insert(arguments.end(), {"-n", "3", "--file", file});
+  Terminal terminal(arguments);
   EXPECT_TRUE(terminal.WaitFor("Reading: ")) << terminal.screen();
   EXPECT_TRUE(terminal.WaitFor("tokens/s")) << terminal.screen();
+  EXPECT_TRUE(terminal.WaitFor("s left")) << terminal.screen();
+  terminal.Type("\x03");
   EXPECT_TRUE(terminal.WaitFor("\r\x1b[K")) << "cleared";
-  EXPECT_EQ(terminal.Wait(), 0);
+  EXPECT_TRUE(terminal.WaitFor("stopped")) << terminal.screen();
+  EXPECT_EQ(terminal.Wait(), 130);
 }
 
 TEST(RealSlmChat, AnswersAPost) {

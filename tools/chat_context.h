@@ -1,0 +1,26 @@
+// How much a conversation can hold, and what that costs.
+
+#ifndef SLM_TOOLS_CHAT_CONTEXT_H_
+#define SLM_TOOLS_CHAT_CONTEXT_H_
+
+#include <cstdint>
+#include <string>
+
+#include "chat_options.h"
+#include "slm/model.h"
+#include "slm/session.h"
+#include "slm/status.h"
+
+namespace slm::tools {
+
+// "12.3 MB"
+std::string MemoryText(std::uint64_t bytes);
+
+// The session that a prompt of `prompt_tokens` tokens and its answer need, 0 if the prompt is not known yet; --ctx
+// takes precedence. A context of more than the default is said on standard error, with its memory, and is kOutOfMemory
+// if there is not that much.
+Result<SessionOptions> SizeContext(const Model& model, const ChatToolOptions& options, std::int32_t prompt_tokens);
+
+}  // namespace slm::tools
+
+#endif  // SLM_TOOLS_CHAT_CONTEXT_H_

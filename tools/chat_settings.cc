@@ -1,0 +1,119 @@
+#include "chat_settings.h"
+
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+#include <utility>
+
+#include "chat_context.h"
+#include "sampling_options.h"
+#include "slm/sampler.h"
+
+namespace slm::tools {
+
+namespace {
+
+// A line of a table: a name, and printf for the rest.
+template <typename... Values>
+std::string Line(const char* name, const char* format, Values... values) {
+  char text[512];
+  const int size = std::snprintf(text, sizeof(text), "%-22s", name);
+  std::snprintf(text + size, sizeof(text) - static_cast<std::size_t>(size), format, values...);
+  return std::string(text) + "\n";
+}
+
+double Rate(std::int64_t tokens, double seconds) { return seconds > 0 ? static_cast<double>(tokens) / seconds : 0; }
+
+// A whole number that is at least `least`.
+template <typename Number>
+Status ParseNumber(std::string_view name, std::string_view value, Number least, Number* number) {
+  Number parsed = 0;
+  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), parsed);
+  if (error != std::errc() || end != value.data() + value.size() || parsed < least) {
+    return Status(StatusCode::kInvalidArgument, std::string(name) + " needs a whole number from " +
+                                                    std::to_string(least) + " on; \"" + std::string(value) +
+                                                    "\" is none.");
+  }
+  *number = parsed;
+  return {};
+}
+
+}  // namespace
+
+Status ChangeSetting(Conversation& conversation, std::string_view name, std::string_view value) {
+  ChatToolOptions& options = conversation.options();
+  if (name == "max-tokens") return ParseNumber(name, value, -1, &options.max_tokens);
+  if (name == "stop") {
+    options.stop.clear();
+    if (!value.empty()) options.stop.emplace_back(value);
+    return {};
+  }
+  if (name == "ctx") {
+    std::int32_t context = 0;
+    if (Status status = ParseNumber(name, value, 1, &context); !status.ok()) return status;
+    if (Status status = conversation.Resize(context); !status.ok()) return status;
+    return conversation.SaveSession();
+  }
+  SamplerOptions sampler = options.sampler;
+  Status status = name == "seed" ? ParseNumber<std::uint64_t>(name, value, 0, &sampler.seed)
+                                 : SetSamplerOption(name, value, &sampler);
+  if (!status.ok()) return Status(status.code(), status.message() + " /set lists what can be changed.");
+  return conversation.SetSampler(sampler);
+}
+
+std::string SettingsText(Conversation& conversation) {
+  const ChatToolOptions& options = conversation.options();
+  std::string text = Line("ctx", "%d", conversation.session().context_length());
+  text += Line("max-tokens", options.max_tokens < 0 ? "%d (no limit)" : "%d", options.max_tokens);
+  std::string stops;
+  for (const std::string& stop : options.stop) stops += (stops.empty() ? "" : ", ") + stop;
+  text += Line("stop", "%s", WithoutControls(stops).c_str());
+  text += Line("seed", "%llu", static_cast<unsigned long long>(options.sampler.seed));
+  for (const SamplerSetting& setting : ListSamplerOptions(options.sampler)) {
+    text += Line(setting.name.c_str(), "%s", setting.value.c_str());
+  }
+  return text;
+}
+
+std::vector<std::string> SettingNames() {
+  std::vector<std::string> names = {"ctx", "max-tokens", "seed", "stop"};
+  for (const SamplerSetting& setting : ListSamplerOptions({})) names.push_back(setting.name);
+  return names;
+}
+
+std::string StatsText(const Conversation& conversation) {
+  std::string text;
+  if (conversation.last()) {
+    const GenerateResult& last = *conversation.last();
+    text +=
+        Line("last prompt", "%d tokens read (%d of them again), %d from the cache, %.1f tokens/s", last.prompt_tokens,
+             last.reread_tokens, last.cached_tokens, Rate(last.prompt_tokens, last.prompt_seconds));
+    text += Line("last answer", "%d tokens, %.1f tokens/s, %s", last.generated_tokens,
+                 Rate(last.generated_tokens, last.generate_seconds),
+                 std::string(FinishReasonName(last.finish_reason)).c_str());
+  }
+  const ChatTotals& all = conversation.totals();
+  const auto number = [](std::int64_t value) { return static_cast<long long>(value); };
+  text += Line("all answers", "%lld: %lld tokens read (%lld of them again), %lld from the cache; %lld written",
+               number(all.answers), number(all.read_tokens), number(all.reread_tokens), number(all.cached_tokens),
+               number(all.generated_tokens));
+  text += Line("speed", "%.1f tokens/s read, %.1f tokens/s written", Rate(all.read_tokens, all.read_seconds),
+               Rate(all.generated_tokens, all.generate_seconds));
+  const Session& session = conversation.session();
+  text += Line("context", "%d of %d tokens", session.position(), session.context_length());
+  const Result<MemoryEstimate> memory = EstimateMemory(conversation.model());
+  text += Line("memory", "%s of weights, %s for the context, %s to compute in",
+               MemoryText(memory.ok() ? memory->weight_bytes : 0).c_str(), MemoryText(session.kv_bytes()).c_str(),
+               MemoryText(session.scratch_bytes()).c_str());
+  const std::string& reason = conversation.energy().reason();
+  if (reason.empty()) {
+    const auto tokens = static_cast<double>(all.read_tokens + all.generated_tokens);
+    text +=
+        Line("energy", "%.1f J of the processor, %.3f J per token", all.joules, tokens > 0 ? all.joules / tokens : 0);
+  } else {
+    text += Line("energy", "can't be measured: %s", reason.c_str());
+  }
+  return text;
+}
+
+}  // namespace slm::tools
