@@ -25,14 +25,14 @@ namespace {
 
 constexpr int kHistorySize = 1000;
 // What the terminal puts around pasted text once it is asked to, and how it is asked.
-constexpr char kPasteBegin[] = "\\e[200~";
+constexpr wchar_t kPasteBegin[] = L"\\e[200~";
 constexpr std::wstring_view kPasteEnd = L"\x1b[201~";
 constexpr char kPasteMarksOn[] = "\x1b[?2004h";
 constexpr char kPasteMarksOff[] = "\x1b[?2004l";
 // Keys that no keyboard has. The editor itself presses them, to insert the given text and to end an interrupted line.
-constexpr char kInsertText[] = "\\e[9001~";
+constexpr wchar_t kInsertText[] = L"\\e[9001~";
 constexpr char kInsertTextKeys[] = "\x1b[9001~";
-constexpr char kInterrupt[] = "\\e[9002~";
+constexpr wchar_t kInterrupt[] = L"\\e[9002~";
 constexpr char kInterruptKeys[] = "\x1b[9002~";
 
 // libedit converts to and from wide characters by the locale.
@@ -99,11 +99,11 @@ class LibeditLineEditor final : public LineEditor {
   static int ReadKey(EditLine* edit, wchar_t* character) { return Of(edit)->ReadCharacter(character); }
   static char* Prompt(EditLine* edit) { return Of(edit)->prompt_.data(); }
 
-  // Gives a function a name and keys.
+  // Gives a function a name and keys. Wide, because libedit never frees what it makes of narrow names.
   template <Handler kHandler>
-  void Bind(const char* name, std::initializer_list<const char*> keys) {
-    el_set(edit_, EL_ADDFN, name, name, &Call<kHandler>);
-    for (const char* const key : keys) el_set(edit_, EL_BIND, key, name, nullptr);
+  void Bind(const wchar_t* name, std::initializer_list<const wchar_t*> keys) {
+    el_wset(edit_, EL_ADDFN, name, name, &Call<kHandler>);
+    for (const wchar_t* const key : keys) el_wset(edit_, EL_BIND, key, name, nullptr);
   }
   void BindKeys();
   int ReadCharacter(wchar_t* character);
@@ -164,25 +164,25 @@ bool LibeditLineEditor::Start() {
 void LibeditLineEditor::BindKeys() {
   // While a line is edited, Ctrl-C and Ctrl-Z are keys like any other, and not signals.
   el_set(edit_, EL_SETTY, "-d", "-isig", nullptr);
-  Bind<&LibeditLineEditor::Interrupt>("slm-interrupt", {"^C"});
-  Bind<&LibeditLineEditor::EndInterrupted>("slm-end-interrupted", {kInterrupt});
-  Bind<&LibeditLineEditor::Suspend>("slm-suspend", {"^Z"});
-  for (const auto& [key, name] : {std::pair{"^C", "slm-interrupt"}, std::pair{"^Z", "slm-suspend"}}) {
-    el_set(edit_, EL_BIND, "-a", key, name, nullptr);  // in vi's other mode
+  Bind<&LibeditLineEditor::Interrupt>(L"slm-interrupt", {L"^C"});
+  Bind<&LibeditLineEditor::EndInterrupted>(L"slm-end-interrupted", {kInterrupt});
+  Bind<&LibeditLineEditor::Suspend>(L"slm-suspend", {L"^Z"});
+  for (const auto& [key, name] : {std::pair{L"^C", L"slm-interrupt"}, std::pair{L"^Z", L"slm-suspend"}}) {
+    el_wset(edit_, EL_BIND, L"-a", key, name, nullptr);  // in vi's other mode
   }
-  Bind<&LibeditLineEditor::Paste>("slm-paste", {kPasteBegin});
-  Bind<&LibeditLineEditor::InsertText>("slm-insert-text", {kInsertText});
-  Bind<&LibeditLineEditor::BreakLine>("slm-break-line", {"\\e\\r", "\\e\\n"});
-  Bind<&LibeditLineEditor::Complete>("slm-complete", {"\\t"});
-  Bind<&LibeditLineEditor::Up>("slm-up", {"\\e[A", "\\eOA"});
-  Bind<&LibeditLineEditor::Down>("slm-down", {"\\e[B", "\\eOB"});
-  for (const auto& [key, name] :
-       {std::pair{"^P", "ed-prev-history"}, std::pair{"^N", "ed-next-history"}, std::pair{"^R", "em-inc-search-prev"},
-        std::pair{"^W", "ed-delete-prev-word"}, std::pair{"\\e[1~", "ed-move-to-beg"},
-        std::pair{"\\e[H", "ed-move-to-beg"}, std::pair{"\\e[4~", "ed-move-to-end"},
-        std::pair{"\\e[F", "ed-move-to-end"}, std::pair{"\\e[3~", "ed-delete-next-char"},
-        std::pair{"\\e[1;5D", "ed-prev-word"}, std::pair{"\\e[1;5C", "em-next-word"}}) {
-    el_set(edit_, EL_BIND, key, name, nullptr);
+  Bind<&LibeditLineEditor::Paste>(L"slm-paste", {kPasteBegin});
+  Bind<&LibeditLineEditor::InsertText>(L"slm-insert-text", {kInsertText});
+  Bind<&LibeditLineEditor::BreakLine>(L"slm-break-line", {L"\\e\\r", L"\\e\\n"});
+  Bind<&LibeditLineEditor::Complete>(L"slm-complete", {L"\\t"});
+  Bind<&LibeditLineEditor::Up>(L"slm-up", {L"\\e[A", L"\\eOA"});
+  Bind<&LibeditLineEditor::Down>(L"slm-down", {L"\\e[B", L"\\eOB"});
+  for (const auto& [key, name] : {std::pair{L"^P", L"ed-prev-history"}, std::pair{L"^N", L"ed-next-history"},
+                                  std::pair{L"^R", L"em-inc-search-prev"}, std::pair{L"^W", L"ed-delete-prev-word"},
+                                  std::pair{L"\\e[1~", L"ed-move-to-beg"}, std::pair{L"\\e[H", L"ed-move-to-beg"},
+                                  std::pair{L"\\e[4~", L"ed-move-to-end"}, std::pair{L"\\e[F", L"ed-move-to-end"},
+                                  std::pair{L"\\e[3~", L"ed-delete-next-char"}, std::pair{L"\\e[1;5D", L"ed-prev-word"},
+                                  std::pair{L"\\e[1;5C", L"em-next-word"}}) {
+    el_wset(edit_, EL_BIND, key, name, nullptr);
   }
 }
 
