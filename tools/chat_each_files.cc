@@ -2,6 +2,9 @@
 
 #include <unistd.h>
 
+#define XXH_INLINE_ALL  // no library to link
+#include <xxhash.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
@@ -127,14 +130,7 @@ Status ReplaceFile(const fs::path& path, std::string_view contents) {
   return error ? SystemError("Cannot write", path, error.value()) : Status();
 }
 
-std::uint64_t Fingerprint(std::string_view text) {
-  std::uint64_t hash = 0xCBF29CE484222325;
-  for (const char byte : text) {
-    hash ^= static_cast<unsigned char>(byte);
-    hash *= 0x100000001B3;
-  }
-  return hash;
-}
+std::uint64_t Fingerprint(std::string_view text) { return XXH3_64bits(text.data(), text.size()); }
 
 Result<AnswerLog> AnswerLog::Open(const fs::path& folder) {
   AnswerLog log(folder);

@@ -30,7 +30,7 @@ Result<std::string> ReadDocument(const std::string& path, bool warn);
 // Replaces a file as a whole: whoever looks sees the old one or the new one, also after a crash. Makes its folder.
 Status ReplaceFile(const std::filesystem::path& path, std::string_view contents);
 
-// 64 bits of a text, the same on all machines (FNV-1a).
+// 64 bits of a text, the same on all machines (XXH3).
 std::uint64_t Fingerprint(std::string_view text);
 
 // Which answers a folder has, and of what: ".slm-chat.jsonl" in it, a line for every answer.

@@ -62,7 +62,8 @@ LongOptions MakeLongOptions(const ChatToolOptions& options) {
 Status WithAdvice(const Status& status, const ChatRun& run) {
   if (status.code() != StatusCode::kContextFull || run.options.long_text == "split") return status;
   const std::int32_t trained = run.model.context_length();
-  const bool larger = run.chat.session.context_length < trained;
+  const Result<MemoryEstimate> memory = EstimateMemory(run.model, run.chat.session);
+  const bool larger = memory.ok() && memory->context_length < trained;
   return Status(status.code(), status.message() +
                                    (larger ? " Give it more room with --ctx N (the model was trained for up to "
                                            : " The model was trained for no more than ") +

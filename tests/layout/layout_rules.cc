@@ -51,8 +51,8 @@ std::span<const Area> Areas() {
            {"xsimd/", "immintrin.h", "arm_neon.h", "cpuid.h", "sys/auxv.h", "sys/sysctl.h", "asm/hwcap.h"}},
       Area{"tools/",
            with(kPublic, {"tools/"}),
-           {"CLI/", "nlohmann/", "yaml-cpp/", "histedit.h", "fcntl.h", "poll.h", "signal.h", "sys/", "termios.h",
-            "unistd.h"}},
+           {"CLI/", "nlohmann/", "xxhash.h", "yaml-cpp/", "histedit.h", "fcntl.h", "poll.h", "signal.h", "sys/",
+            "termios.h", "unistd.h"}},
       Area{"tests/", {"/"}, {"*"}},
       Area{"bench/", {"/"}, {"*"}},
   };

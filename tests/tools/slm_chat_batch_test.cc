@@ -286,7 +286,7 @@ TEST_F(SlmChatBatch, AContextThatIsMoreThanTheMemoryIsAnError) {
   const ProgramResult result = Chat({"-m", model, "-n", "1900000000", "Hi"});
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_EQ(result.out, "");
-  for (const char* part : {"MB of memory", "are free", "--ctx", "--long split"}) {
+  for (const char* part : {"GB of memory", "are free", "--ctx", "--long split"}) {
     EXPECT_TRUE(Contains(result.err, part)) << result.err;
   }
 }
