@@ -47,7 +47,7 @@ TEST(InterviewTest, TenTurnsReadOnlyWhatIsNew) {
   const auto path = RealModel("smollm2-135m");
   if (!path) GTEST_SKIP() << "The model smollm2-135m is not here; tools/fetch-model fetches it.";
   const Model model = Model::Open(*path).value();
-  std::vector<Message> examples = Examples(DataPath("../../tools/prompts/email-interview.md"));
+  std::vector<Message> examples = Examples(DataPath("../../tools/chat/prompts/email-interview.md"));
   ASSERT_GT(examples.size(), 10u);
   for (int i = 1; CountPromptTokens(model, examples).value() < 1500; ++i) {
     examples.front().content += "Rule " + std::to_string(i) + ": write as people speak, in short and friendly words.\n";

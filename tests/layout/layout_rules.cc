@@ -60,7 +60,8 @@ std::span<const Area> Areas() {
 }
 
 // Where the compiler looks for a file in quotation marks, after the including file's own folder.
-constexpr std::array kIncludeRoots = {"libslm/include", "libslm/src", "kernels", "tools", "tests", "bench"};
+constexpr std::array kIncludeRoots = {"libslm/include", "libslm/src", "kernels", "tools",
+                                      "tools/bench",    "tools/chat", "tests",   "bench"};
 
 // Where CMake files are looked for, besides the root itself.
 constexpr std::array kCMakeFolders = {"kernels", "libslm", "tools", "tests", "bench", "cmake", "third_party"};

@@ -142,7 +142,7 @@ TEST(ChatPromptsTest, TheFirstFolderWins) {
 
 TEST(ChatPromptsTest, ThoseThatComeWithTheProgramAreValid) {
   std::vector<Status> problems;
-  const std::vector<ChatPrompt> prompts = ListPrompts({test::DataPath("../../tools/prompts")}, &problems);
+  const std::vector<ChatPrompt> prompts = ListPrompts({test::DataPath("../../tools/chat/prompts")}, &problems);
   EXPECT_TRUE(problems.empty()) << problems[0].message();
   std::vector<std::string> names;
   for (const ChatPrompt& prompt : prompts) names.push_back(prompt.name);
