@@ -62,6 +62,7 @@ TEST(SlmChatUsage, WrongCommandLinesGiveExitCode2) {
   ExpectFailure(Chat({"-m", ChatMl(), "--logit-bias", "7", "Hi"}), 2, {"--logit-bias", "TOKEN"});
   ExpectFailure(Chat({"-m", ChatMl(), "-n", "-2", "Hi"}), 2, {"--max-tokens", "-2"});
   ExpectFailure(Chat({"-m", ChatMl(), "--kv", "q8", "Hi"}), 2, {"--kv"});
+  ExpectFailure(Chat({"-m", ChatMl(), "--shift-keep", "4", "Hi"}), 2, {"--shift-keep", "-n"});
   ExpectFailure(Chat({"-m", ChatMl(), "--color", "pink", "Hi"}), 2, {"--color"});
   ExpectFailure(Chat({"-m", ChatMl(), "--raw", "--session", "x", "Hi"}), 2, {"--session"});
   ExpectFailure(Chat({"-m", ChatMl(), "--raw", "--system", "x", "Hi"}), 2, {"--system"});
@@ -433,6 +434,24 @@ TEST(RealSlmChat, AnswersAPost) {
   EXPECT_EQ(result.err, "");
   EXPECT_TRUE(Contains(result.out, "bridge")) << result.out;
   EXPECT_EQ(result.out.back(), '\n');
+}
+
+TEST(SlmChatAnswer, AFullContextEndsTheAnswerOrShifts) {
+  const std::vector<std::string> fixed = {"-m",     ChatMl(), "--raw",        "-c", "64",
+                                          "--temp", "0",      "--ignore-eos", "-n", "150"};
+  const auto run = [&fixed](std::vector<std::string> more) {
+    more.insert(more.begin(), fixed.begin(), fixed.end());
+    more.push_back("The town has a river");
+    return Chat(more);
+  };
+  const ProgramResult full = run({});
+  EXPECT_EQ(full.exit_code, 0);
+  EXPECT_TRUE(Contains(full.err, "the context of 64 tokens is full")) << full.err;
+  const ProgramResult shifted = run({"--shift-keep", "4"});
+  EXPECT_EQ(shifted.exit_code, 0);
+  EXPECT_TRUE(Contains(shifted.err, "the model went on without ")) << shifted.err;
+  EXPECT_FALSE(Contains(shifted.err, "is full;")) << shifted.err;
+  EXPECT_GT(shifted.out.size(), full.out.size());
 }
 
 }  // namespace

@@ -182,7 +182,7 @@ Result<Conversation::End> Conversation::Answer(const Call& call) {
   const RunningAnswer running;
   ProgressLine progress;
   AnswerWriter writer;
-  GenerateOptions generate{.max_tokens = options_.max_tokens, .stop = options_.stop, .cancel = &running.cancel()};
+  GenerateOptions generate = ToGenerateOptions(options_, &running.cancel());
   generate.prompt_progress = [&](std::int64_t done, std::int64_t total) { progress.Show(done, total); };
   const EnergySpan span(energy_);
   const Result<GenerateResult> result = call(
@@ -235,6 +235,10 @@ void Conversation::SayHowItEnded(const GenerateResult& result) const {
   if (result.forgotten_messages > 0) {
     style_.Note("[the oldest " + std::to_string(result.forgotten_messages) +
                 " messages did not fit: the model has not read them]");
+  }
+  if (result.forgotten_tokens > 0) {
+    style_.Note("[the context was full: the model went on without " + std::to_string(result.forgotten_tokens) +
+                " earlier tokens]");
   }
   if (result.finish_reason == FinishReason::kContextFull) {
     PrintMessage(kChat, "the answer ends here because the context of " + std::to_string(session().context_length()) +

@@ -155,7 +155,7 @@ Status AnswerOnce(ChatRun* run, const std::string& text, bool* interrupted) {
 
   const RunningAnswer running;
   ProgressLine progress;
-  GenerateOptions generate{.stop = run->options.stop, .cancel = &running.cancel()};
+  GenerateOptions generate = ToGenerateOptions(run->options, &running.cancel());
   generate.prompt_progress = [&](std::int64_t done, std::int64_t total) { progress.Show(done, total); };
   const Result<std::unique_ptr<Responder>> responder = MakeResponder(*run, generate);
   if (!responder.ok()) return responder.status();
@@ -173,6 +173,10 @@ Status AnswerOnce(ChatRun* run, const std::string& text, bool* interrupted) {
   *interrupted = running.cancel().cancelled();
   if (*interrupted) Style(run->options.color).Note("[stopped]");
   if (!answer.ok()) return WithAdvice(answer.status(), *run);
+  if (answer->result.forgotten_tokens > 0) {
+    PrintMessage(kChat, "the context was full: the model went on without " +
+                            std::to_string(answer->result.forgotten_tokens) + " earlier tokens.");
+  }
   if (answer->result.finish_reason == FinishReason::kContextFull) {
     PrintMessage(kChat, "the answer ends here because the context of " +
                             std::to_string((*responder)->context_length()) +
@@ -207,7 +211,7 @@ Status AnswerEach(ChatRun* run, int* exit_code) {
 
   const RunningAnswer running;
   ProgressLine progress;
-  GenerateOptions generate{.stop = options.stop, .cancel = &running.cancel()};
+  GenerateOptions generate = ToGenerateOptions(options, &running.cancel());
   generate.prompt_progress = [&](std::int64_t done, std::int64_t total) {
     progress.Show(done, total);
     if (done == total) progress.Clear();

@@ -60,6 +60,7 @@ void AddAnswerOptions(CLI::App& app, ChatToolOptions* options) {
       ->allow_extra_args(false)
       ->option_text("TEXT")
       ->group(kSampling);
+  app.add_flag("--ignore-eos", options->ignore_end, "Never let the model end an answer")->group(kSampling);
 }
 
 void AddBatchOptions(CLI::App& app, ChatToolOptions* options) {
@@ -95,6 +96,12 @@ void AddChatOptions(CLI::App& app, ChatToolOptions* options) {
       ->option_text("N");
   app.add_flag("--forget-oldest", options->forget_oldest,
                "When a conversation no longer fits, let the model read it without its oldest messages");
+
+  app.add_option("--shift-keep", options->shift_keep,
+                 "When the context is full in the middle of an answer, keep its first N tokens, forget the older half "
+                 "of the rest and go on; needs -n")
+      ->check(CLI::NonNegativeNumber)
+      ->option_text("N");
 
   app.option_defaults()->group(kOutput);
   app.add_flag("--json", options->json, "Write each answer as a line of JSON, with counts and times")->group(kOutput);
@@ -135,6 +142,14 @@ Status ApplySettings(const CLI::App& app, const PromptSettings& settings, ChatTo
   return {};
 }
 
+GenerateOptions ToGenerateOptions(const ChatToolOptions& options, const CancelToken* cancel) {
+  return {.max_tokens = options.max_tokens,
+          .stop = options.stop,
+          .cancel = cancel,
+          .ignore_end = options.ignore_end,
+          .shift_keep = options.shift_keep};
+}
+
 std::string AnswerSettings(const ChatToolOptions& options) {
   std::string text;
   const auto add = [&text](const std::string& name, const std::string& value) { text += name + '=' + value + '\n'; };
@@ -143,6 +158,8 @@ std::string AnswerSettings(const ChatToolOptions& options) {
   add("max-tokens", std::to_string(options.max_tokens));
   if (options.seed) add("seed", std::to_string(*options.seed));
   if (options.raw) add("raw", "");
+  if (options.ignore_end) add("ignore-eos", "");
+  if (options.shift_keep >= 0) add("shift-keep", std::to_string(options.shift_keep));
   add("template", options.template_file);
   add("kv", options.compute.kv);
   if (options.long_text == "split") add("long", "split of " + std::to_string(options.context));

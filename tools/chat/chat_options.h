@@ -36,6 +36,8 @@ struct ChatToolOptions {
   std::optional<std::uint64_t> seed;
   std::int32_t max_tokens = -1;
   std::vector<std::string> stop;
+  bool ignore_end = false;
+  std::int32_t shift_keep = -1;
 
   ComputeOptions compute;
   std::int32_t context = 0;
@@ -58,6 +60,9 @@ void AddChatOptions(CLI::App& app, ChatToolOptions* options);
 
 // Takes a prompt's settings for options that the command line doesn't have.
 Status ApplySettings(const CLI::App& app, const PromptSettings& settings, ChatToolOptions* options);
+
+// How answers are made and what may stop them.
+GenerateOptions ToGenerateOptions(const ChatToolOptions& options, const CancelToken* cancel);
 
 // All options but the model that decide what is answered to a given prompt, as text to compare. A seed counts only if
 // it was given.

@@ -29,6 +29,7 @@ std::string ToJsonLine(const Record& record) {
                {"generate_seconds", result.generate_seconds},
                {"joules", record.joules ? Json(*record.joules) : Json(nullptr)},
                {"seed", record.seed}};
+  if (result.forgotten_tokens > 0) json["forgotten_tokens"] = result.forgotten_tokens;
   if (!record.output.empty()) json["output"] = record.output;
   if (!record.parts.empty()) {
     Json parts = Json::array();

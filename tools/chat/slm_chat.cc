@@ -36,6 +36,9 @@ Status CheckUsage(const ChatToolOptions& options, int* exit_code) {
   if (options.raw && !(options.system + options.prompt + options.session + options.template_file).empty()) {
     return WrongUsage("--raw has no turns, and so no --system, --prompt, --session and --template.", exit_code);
   }
+  if (options.shift_keep >= 0 && options.max_tokens < 0) {
+    return WrongUsage("--shift-keep needs -n, without which an answer might never end.", exit_code);
+  }
   if (options.each.empty() != options.out_dir.empty()) {
     return WrongUsage("--each and --out-dir go together.", exit_code);
   }
