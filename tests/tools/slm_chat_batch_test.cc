@@ -123,6 +123,17 @@ TEST_F(SlmChatBatch, AnInterviewBeginsWithTheModel) {
   EXPECT_EQ(answers, 3u) << result.err;
 }
 
+TEST_F(SlmChatBatch, ExamplesAreNoMessagesOfTheUser) {
+  WritePrompt("ask", "settings:\n  temp: 0\n  max-tokens: 4\n",
+              "# System\nAsk.\n# User\nExample\n# Assistant\nWhat?\n# User\nNow me: {{text}}");
+  const std::vector<std::string> arguments = {"-m", ChatMl(), "-i", "--prompt", "ask", "one"};
+  const ProgramResult result = Chat(arguments, "/undo\n/undo\n/edit 1 x\n");
+  EXPECT_TRUE(Contains(result.err, "Taken back: Now me: one")) << result.err;
+  EXPECT_TRUE(Contains(result.err, "There is nothing to take back")) << result.err;
+  EXPECT_TRUE(Contains(result.err, "There is no message to edit yet")) << result.err;
+  EXPECT_FALSE(Contains(result.err, "Example")) << result.err;
+}
+
 TEST_F(SlmChatBatch, EachFileGetsTheAnswerItWouldGetAlone) {
   WritePrompt("p", "settings:\n  max-tokens: 8\n", "# System\nBe brief.\n# User\nRead this text now: {{text}}");
   const std::string a = Write("a.md", "The first text.");

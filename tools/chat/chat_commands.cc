@@ -105,6 +105,9 @@ Status Load(Talk& talk, std::string_view argument) {
 }
 
 Status Undo(Talk& talk, std::string_view) {
+  if (talk.conversation.chat()->messages().size() <= talk.conversation.FirstTurn()) {
+    return Invalid("There is nothing to take back: you have not said anything.");
+  }
   const Result<std::string> text = talk.conversation.chat()->Undo();
   if (!text.ok()) return text.status();
   Show("Taken back: " + *text);
@@ -126,10 +129,10 @@ Result<std::size_t> TakeNumber(std::string_view* argument) {
   return number;
 }
 
-// The message of the n-th text of the user, from 1; 0 for the last.
-Result<std::size_t> UserMessage(const std::vector<Message>& messages, std::size_t n) {
+// The message of the n-th text of the user, from 1; 0 for the last. Messages before `first` are a prompt's examples.
+Result<std::size_t> UserMessage(const std::vector<Message>& messages, std::size_t first, std::size_t n) {
   std::vector<std::size_t> of_user;
-  for (std::size_t i = 0; i < messages.size(); ++i) {
+  for (std::size_t i = first; i < messages.size(); ++i) {
     if (messages[i].role == Role::kUser) of_user.push_back(i);
   }
   if (of_user.empty()) return Invalid("There is no message to edit yet.");
@@ -144,7 +147,7 @@ Status Edit(Talk& talk, std::string_view argument) {
   const Result<std::size_t> number = TakeNumber(&argument);
   if (!number.ok()) return number.status();
   std::vector<Message> messages = talk.conversation.chat()->messages();
-  const Result<std::size_t> index = UserMessage(messages, *number);
+  const Result<std::size_t> index = UserMessage(messages, talk.conversation.FirstTurn(), *number);
   if (!index.ok()) return index.status();
   messages.resize(*index + 1);
   if (!argument.empty()) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <functional>
 #include <system_error>
 #include <utility>
 
@@ -31,8 +32,9 @@ Status Conversation::Open(const std::string* prompt) {
   }
   std::error_code error;
   if (!options_.session.empty() && fs::exists(options_.session, error)) {
+    const std::vector<Message> wanted = beginning_;
     if (Status status = Load(options_.session, options_.context); !status.ok()) return status;
-    if (!beginning_.empty() && beginning_.front().role == Role::kSystem) chat_->SetSystem(beginning_.front().content);
+    if (!wanted.empty() && wanted.front().role == Role::kSystem) chat_->SetSystem(wanted.front().content);
     return {};
   }
   ChatOptions chat = ToChatOptions();
@@ -90,6 +92,13 @@ void Conversation::Reset() {
   chat_->SetMessages(std::move(messages));
 }
 
+std::size_t Conversation::FirstTurn() const {
+  const std::vector<Message>& messages = chat_->messages();
+  const auto is_system = [](const Message& message) { return message.role == Role::kSystem; };
+  const auto examples = std::ranges::count_if(beginning_, std::not_fn(is_system));
+  return static_cast<std::size_t>(std::ranges::count_if(messages, is_system) + examples);
+}
+
 Status Conversation::Resize(std::int32_t context_length) {
   const std::uint64_t now = session().kv_bytes() + session().scratch_bytes();
   SessionOptions options = ToChatOptions().session;
@@ -135,6 +144,7 @@ Status Conversation::Load(const fs::path& path, std::int32_t context_length) {
   Result<Chat> restored = Chat::Restore(model_, path, options);
   if (!restored.ok()) return restored.status();
   chat_ = *std::move(restored);
+  beginning_.clear();  // the file does not tell which of its messages were examples
   last_.reset();
   std::error_code error;
   own_files_.push_back(fs::weakly_canonical(path, error));

@@ -3,6 +3,7 @@
 #ifndef SLM_TOOLS_CHAT_CONVERSATION_H_
 #define SLM_TOOLS_CHAT_CONVERSATION_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -66,6 +67,8 @@ class Conversation {
 
   // Back to the beginning, with the system text of now.
   void Reset();
+  // The first of the chat's messages that is not part of the beginning.
+  std::size_t FirstTurn() const;
 
   // Says what the longer cache takes, then makes it.
   Status Resize(std::int32_t context_length);
