@@ -95,9 +95,14 @@ function(slm_isolate_headers target headers)
   set_target_properties(${target} PROPERTIES INTERFACE_INCLUDE_DIRECTORIES ${isolated})
 endfunction()
 
-# yaml-cpp is compiled: for another processor than this one, the system has none.
+# yaml-cpp is compiled, and the system has it for this processor only. For another one slm-chat, which alone needs it, is
+# left out unless FETCHCONTENT_SOURCE_DIR_YAML-CPP names its sources.
 function(slm_find_yaml)
   if(TARGET yaml-cpp::yaml-cpp)
+    return()
+  endif()
+  if(CMAKE_CROSSCOMPILING AND NOT DEFINED FETCHCONTENT_SOURCE_DIR_YAML-CPP)
+    message(STATUS "yaml-cpp: none for ${CMAKE_SYSTEM_PROCESSOR}, slm-chat will not be built")
     return()
   endif()
   if(NOT CMAKE_CROSSCOMPILING)
