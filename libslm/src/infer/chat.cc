@@ -141,7 +141,9 @@ Result<GenerateResult> Chat::Send(std::string_view user, const PieceCallback& on
 const std::vector<Message>& Chat::messages() const { return state_->messages; }
 ChatFormat Chat::format() const { return state_->format.format; }
 const Session& Chat::session() const { return state_->session; }
-void Chat::set_sampler(const SamplerOptions& options) { state_->sampler = Sampler(options, &state_->model.tokenizer()); }
+void Chat::set_sampler(const SamplerOptions& options) {
+  state_->sampler = Sampler(options, &state_->model.tokenizer());
+}
 
 void Chat::Reset() {
   state_->history.clear();
