@@ -54,8 +54,8 @@ struct SamplerOptions {
                               // probability is above this; 1: all
   float top_n_sigma = -1.0f;  // keep logits at most this many standard deviations (of all logits) below the best;
                               // negative: all
-  // With this probability: of the tokens at least as likely as the threshold, keep only the least likely one. It is
-  // never the only token, and a threshold above 0.5, which two tokens can't reach, removes nothing.
+  // XTC ("exclude top choices"), with this probability: of the tokens at least as likely as the threshold, keep only
+  // the least likely one, and all that are below. A threshold above 0.5, which two tokens can't reach, removes nothing.
   float xtc_probability = 0.0f;  // 0: off
   float xtc_threshold = 0.1f;
 
