@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <ostream>
+
 #include "text/template/template_test_util.h"
 
 namespace slm::test {
@@ -29,6 +31,7 @@ struct Line {
   const char* source;
   const char* rendered;
 };
+std::ostream& operator<<(std::ostream& out, const Line& line) { return out << line.source; }
 
 class AppendixBTest : public testing::TestWithParam<Line> {};
 
