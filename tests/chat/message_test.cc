@@ -54,6 +54,15 @@ TEST(ParseMessagesTest, FailuresNameTheMessage) {
             "messages[0].tool_calls[0] has no name of the function to call.");
 }
 
+// Whoever walks through what was parsed recurses.
+TEST(ParseMessagesTest, EndlessNestingIsAnError) {
+  std::string deep;
+  for (int i = 0; i < 300'000; ++i) deep += R"({"a":)";
+  deep += "1" + std::string(300'000, '}');
+  EXPECT_EQ(Failure(R"([{"role": "assistant", "tool_calls": [{"name": "f", "arguments": )" + deep + "}]}]"),
+            "messages is nested deeper than 100 levels.");
+}
+
 TEST(MessagesToJsonTest, BytesThatAreNoTextAreReplaced) {
   const std::string json = MessagesToJson({{.role = Role::kUser, .content = "a\xFFz"}});
   EXPECT_EQ(ParseMessages(json).value()[0].content, "a\uFFFDz");

@@ -73,8 +73,7 @@ Result<Prompt> ChatTemplate::Render(std::string_view context, std::chrono::syste
       variables.Set(name, true, jinja::Value::String(item.get_ref<const std::string&>(), true));
       continue;
     }
-    SLM_ASSIGN_OR_RETURN(jinja::Value value, ToTemplateValue(item, Cat("the context's ", name)));
-    variables.Set(name, true, std::move(value));
+    variables.Set(name, true, ToTemplateValue(item));
   }
   return RenderTemplate(*this, std::move(variables), now);
 }

@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "base/format.h"
-#include "base/status_macros.h"
 
 namespace slm {
 
@@ -34,43 +33,36 @@ jinja::Value ToNumber(const Json& json) {
   return jinja::Value(static_cast<std::int64_t>(number));
 }
 
-Result<jinja::Value> Convert(const Json& json, std::string_view what, int depth) {
-  if (depth > kMaxDepth) {
-    return Status(StatusCode::kInvalidArgument,
-                  Cat(what, " is nested deeper than ", kMaxDepth, " levels, which chat templates can't follow."));
-  }
-  if (json.is_array()) {
-    jinja::List items;
-    items.reserve(json.size());
-    for (const Json& item : json) {
-      SLM_ASSIGN_OR_RETURN(jinja::Value value, Convert(item, what, depth + 1));
-      items.push_back(std::move(value));
-    }
-    return jinja::Value(std::move(items));
-  }
-  if (json.is_object()) {
-    jinja::Dict dict;
-    for (const auto& [key, item] : json.items()) {
-      if (IsRole(key, item)) {
-        dict.Set(key, false, jinja::Value::String(item.get_ref<const std::string&>(), true));
-        continue;
-      }
-      SLM_ASSIGN_OR_RETURN(jinja::Value value, Convert(item, what, depth + 1));
-      dict.Set(key, false, std::move(value));
-    }
-    return jinja::Value(std::move(dict));
-  }
-  if (json.is_string()) return jinja::Value::String(json.get_ref<const std::string&>(), false);
-  if (json.is_boolean()) return jinja::Value(json.get<bool>());
-  if (json.is_number()) return ToNumber(json);
-  return jinja::Value();
+jinja::Value ToList(const Json& json) {
+  jinja::List items;
+  items.reserve(json.size());
+  for (const Json& item : json) items.push_back(ToTemplateValue(item));
+  return jinja::Value(std::move(items));
 }
+
+jinja::Value ToDict(const Json& json) {
+  jinja::Dict dict;
+  for (const auto& [key, item] : json.items()) {
+    dict.Set(
+        key, false,
+        IsRole(key, item) ? jinja::Value::String(item.get_ref<const std::string&>(), true) : ToTemplateValue(item));
+  }
+  return jinja::Value(std::move(dict));
+}
+
+// Thrown by ParseJson to itself.
+struct TooDeep {};
 
 }  // namespace
 
 Result<Json> ParseJson(std::string_view text, std::string_view what) {
   try {
-    return Json::parse(text);
+    return Json::parse(text, [](int depth, Json::parse_event_t, Json&) {
+      if (depth > kMaxDepth) throw TooDeep();
+      return true;
+    });
+  } catch (const TooDeep&) {
+    return Status(StatusCode::kInvalidArgument, Cat(what, " is nested deeper than ", kMaxDepth, " levels."));
   } catch (const Json::parse_error& error) {
     return Status(StatusCode::kInvalidArgument,
                   Cat(what, " is not valid JSON: the error is at byte ", error.byte, "."));
@@ -79,6 +71,13 @@ Result<Json> ParseJson(std::string_view text, std::string_view what) {
   }
 }
 
-Result<jinja::Value> ToTemplateValue(const Json& json, std::string_view what) { return Convert(json, what, 0); }
+jinja::Value ToTemplateValue(const Json& json) {
+  if (json.is_array()) return ToList(json);
+  if (json.is_object()) return ToDict(json);
+  if (json.is_string()) return jinja::Value::String(json.get_ref<const std::string&>(), false);
+  if (json.is_boolean()) return jinja::Value(json.get<bool>());
+  if (json.is_number()) return ToNumber(json);
+  return jinja::Value();
+}
 
 }  // namespace slm

@@ -14,12 +14,13 @@ namespace slm {
 // Keeps the order of keys, which templates show.
 using Json = nlohmann::ordered_json;
 
-// kInvalidArgument at the byte where `text` is not JSON; messages call it `what`.
+// kInvalidArgument at the byte where `text` is not JSON, or if it nests deeper than templates can follow: whoever walks
+// through the result may recurse. Messages call it `what`.
 Result<Json> ParseJson(std::string_view text, std::string_view what);
 
-// All its strings come from the conversation, but for the names of roles. kInvalidArgument if it nests deeper than
-// templates can follow. Integers beyond 64 bits become floating-point numbers.
-Result<jinja::Value> ToTemplateValue(const Json& json, std::string_view what);
+// All its strings come from the conversation, but for the names of roles. Integers beyond 64 bits become floating-point
+// numbers. `json` comes from ParseJson.
+jinja::Value ToTemplateValue(const Json& json);
 
 }  // namespace slm
 

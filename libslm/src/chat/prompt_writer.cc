@@ -38,10 +38,9 @@ Result<jinja::Value> CallValue(const ToolCall& call) {
   if (!json.is_object()) {
     return Status(StatusCode::kInvalidArgument, Cat(what, " must be a JSON object, but are ", json.type_name(), "."));
   }
-  SLM_ASSIGN_OR_RETURN(jinja::Value arguments, ToTemplateValue(json, what));
   jinja::Dict function;
   function.Set("name", true, Words(call.name));
-  function.Set("arguments", true, std::move(arguments));
+  function.Set("arguments", true, ToTemplateValue(json));
   jinja::Dict value;
   value.Set("type", true, Name("function"));
   if (!call.id.empty()) value.Set("id", true, Words(call.id));
@@ -107,8 +106,7 @@ Status PromptWriter::AddVariables(const Model& model, const ChatOptions& options
       return {StatusCode::kInvalidArgument,
               Cat("ChatOptions::tools must be a JSON array of tool definitions, but is ", tools.type_name(), ".")};
     }
-    SLM_ASSIGN_OR_RETURN(jinja::Value value, ToTemplateValue(tools, "ChatOptions::tools"));
-    variables_.Set("tools", true, std::move(value));
+    variables_.Set("tools", true, ToTemplateValue(tools));
   }
   if (!options.variables.empty()) {
     SLM_ASSIGN_OR_RETURN(const Json variables, ParseJson(options.variables, "ChatOptions::variables"));
@@ -117,8 +115,7 @@ Status PromptWriter::AddVariables(const Model& model, const ChatOptions& options
               Cat("ChatOptions::variables must be a JSON object, but is ", variables.type_name(), ".")};
     }
     for (const auto& [name, item] : variables.items()) {
-      SLM_ASSIGN_OR_RETURN(jinja::Value value, ToTemplateValue(item, "ChatOptions::variables"));
-      variables_.Set(name, true, std::move(value));
+      variables_.Set(name, true, ToTemplateValue(item));
     }
   }
   return {};
