@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
@@ -92,6 +93,14 @@ std::string TemporaryFolder::Write(const std::string& name, std::string_view byt
   file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   if (!file.flush()) throw std::runtime_error("cannot write " + path.string());
   return path.string();
+}
+
+std::string WithContextLength(const std::string& model, const TemporaryFolder& folder, std::uint32_t length) {
+  std::string bytes = ReadFile(model);
+  const std::string key = "llama.context_length";
+  const std::size_t value = bytes.find(key) + key.size() + 4;  // behind the value's type
+  std::memcpy(bytes.data() + value, &length, sizeof(length));
+  return folder.Write("model.gguf", bytes);
 }
 
 }  // namespace slm::test

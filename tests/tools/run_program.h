@@ -3,6 +3,7 @@
 #ifndef SLM_TESTS_TOOLS_RUN_PROGRAM_H_
 #define SLM_TESTS_TOOLS_RUN_PROGRAM_H_
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -35,6 +36,9 @@ class TemporaryFolder {
  private:
   std::filesystem::path path_;
 };
+
+// Writes a copy of a llama model that claims to be trained for `length` tokens, and returns its path.
+std::string WithContextLength(const std::string& model, const TemporaryFolder& folder, std::uint32_t length);
 
 }  // namespace slm::test
 

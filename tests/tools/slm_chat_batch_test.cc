@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -274,17 +273,8 @@ TEST_F(SlmChatBatch, ALongTextIsRefusedOrSplit) {
   }
 }
 
-// A copy of a model that claims to be trained for `length` tokens.
-std::string WithContextLength(const TemporaryFolder& folder, std::uint32_t length) {
-  std::string bytes = ReadFile(ChatMl());
-  const std::string key = "llama.context_length";
-  const std::size_t value = bytes.find(key) + key.size() + 4;
-  std::memcpy(bytes.data() + value, &length, sizeof(length));
-  return folder.Write("model.gguf", bytes);
-}
-
 TEST_F(SlmChatBatch, ALargerContextSaysWhatItTakes) {
-  const std::string model = WithContextLength(files_, 20000);
+  const std::string model = WithContextLength(ChatMl(), files_, 20000);
   const ProgramResult grown = Chat({"-m", model, "-n", "2"}, std::string(6000, 'x'));
   EXPECT_EQ(grown.exit_code, 0) << grown.err;
   EXPECT_TRUE(Contains(grown.err, "context of ")) << grown.err;
@@ -293,7 +283,7 @@ TEST_F(SlmChatBatch, ALargerContextSaysWhatItTakes) {
 }
 
 TEST_F(SlmChatBatch, AContextThatIsMoreThanTheMemoryIsAnError) {
-  const std::string model = WithContextLength(files_, 2'000'000'000);
+  const std::string model = WithContextLength(ChatMl(), files_, 2'000'000'000);
   const ProgramResult result = Chat({"-m", model, "-n", "1900000000", "Hi"});
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_EQ(result.out, "");

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstring>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -201,18 +200,9 @@ TEST(SlmChatContext, AnAnswerThatFillsItIsSaid) {
   EXPECT_TRUE(Contains(result.err, "context of 64 tokens is full")) << result.err;
 }
 
-// A copy of a model that claims to be trained for `length` tokens.
-std::string WithContextLength(const TemporaryFolder& folder, std::uint32_t length) {
-  std::string bytes = ReadFile(ChatMl());
-  const std::string key = "llama.context_length";
-  const std::size_t value = bytes.find(key) + key.size() + 4;
-  std::memcpy(bytes.data() + value, &length, sizeof(length));
-  return folder.Write("model.gguf", bytes);
-}
-
 TEST(SlmChatContext, GrowsForOneLongPrompt) {
   const TemporaryFolder folder;
-  const std::string model = WithContextLength(folder, 20000);
+  const std::string model = WithContextLength(ChatMl(), folder, 20000);
   const std::string text(6000, 'x');
   const ProgramResult grown = Chat({"-m", model, "--temp", "0", "-n", "2", "-v"}, text);
   EXPECT_EQ(grown.exit_code, 0) << grown.err;
