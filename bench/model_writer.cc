@@ -18,7 +18,7 @@
 #include "made_vocabulary.h"
 #include "random.h"
 #include "random_weights.h"
-#include "support/tiny_gguf.h"
+#include "tiny_gguf.h"
 
 namespace slm::bench {
 
@@ -32,7 +32,7 @@ std::uint64_t PaddedBytes(const MadeTensor& tensor) {
   return (tensor.bytes() + kAlignment - 1) / kAlignment * kAlignment;
 }
 
-void AddModelKeys(const ModelRecipe& recipe, test::TinyGguf& file) {
+void AddModelKeys(const ModelRecipe& recipe, TinyGguf& file) {
   const ModelShape& shape = *recipe.shape;
   const bool gemma = shape.family == Family::kGemma3;
   const std::string prefix = gemma ? "gemma3." : "llama.";
@@ -66,7 +66,7 @@ void AddModelKeys(const ModelRecipe& recipe, test::TinyGguf& file) {
 
 // Everything before the data of the first tensor.
 std::string Header(const ModelRecipe& recipe, const std::vector<MadeTensor>& tensors) {
-  test::TinyGguf file;
+  TinyGguf file;
   file.set_alignment(kAlignment);
   AddModelKeys(recipe, file);
   AddVocabulary(recipe.shape->vocabulary, recipe.shape->vocab_size, recipe.seed, file);

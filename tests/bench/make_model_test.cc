@@ -10,7 +10,7 @@
 #include "model_shapes.h"
 #include "slm/model.h"
 #include "slm/session.h"
-#include "tools/run_program.h"
+#include "support/run_program.h"
 
 namespace slm::bench {
 namespace {

@@ -14,9 +14,9 @@
 
 #include "chat/family_templates.h"
 #include "chat/prompt_writer.h"
-#include "model/tiny_model.h"
 #include "slm/chat.h"
 #include "support/test_data.h"
+#include "support/tiny_model.h"
 
 namespace slm::test {
 namespace {

@@ -13,7 +13,7 @@
 #include "chat/family_templates.h"
 #include "slm/chat_template.h"
 #include "support/test_data.h"
-#include "text/tokenizer_test_util.h"
+#include "support/tokenizer_test_util.h"
 
 namespace slm::test {
 namespace {

@@ -15,14 +15,12 @@
 
 #include "file/allocation_meter.h"
 #include "file/gguf.h"
-#include "support/tiny_gguf.h"
+#include "tiny_gguf.h"
 
 namespace slm {
 namespace {
 
 using test::AllocatedBytes;
-using test::RawBytes;
-using test::TinyGguf;
 using std::string_literals::operator""s;
 
 constexpr std::uint64_t kHuge = std::uint64_t{1} << 63;

@@ -12,13 +12,11 @@
 #include <string_view>
 #include <vector>
 
-#include "support/tiny_gguf.h"
+#include "tiny_gguf.h"
 
 namespace slm {
 namespace {
 
-using test::RawBytes;
-using test::TinyGguf;
 using std::string_literals::operator""s;
 
 std::span<const std::byte> AsBytes(std::string_view text) { return std::as_bytes(std::span(text)); }

@@ -22,7 +22,7 @@
 
 #include "file/allocation_meter.h"
 #include "file/model_file_impl.h"
-#include "support/tiny_gguf.h"
+#include "tiny_gguf.h"
 
 namespace slm::test {
 namespace {

@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "slm/model_file.h"
-#include "support/tiny_gguf.h"
+#include "tiny_gguf.h"
 
 namespace slm::test {
 namespace {

@@ -13,9 +13,9 @@
 
 #include "base/format.h"
 #include "dispatch.h"
-#include "model/tiny_architecture.h"
-#include "model/tiny_model.h"
 #include "support/test_data.h"
+#include "support/tiny_architecture.h"
+#include "support/tiny_model.h"
 
 namespace slm::test {
 namespace {

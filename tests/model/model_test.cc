@@ -16,9 +16,9 @@
 #include <vector>
 
 #include "dispatch.h"
-#include "infer/fixture.h"
-#include "model/tiny_model.h"
+#include "support/fixture.h"
 #include "support/test_data.h"
+#include "support/tiny_model.h"
 
 namespace slm::test {
 namespace {

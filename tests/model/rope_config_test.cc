@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "base/format.h"
-#include "model/tiny_architecture.h"
-#include "model/tiny_model.h"
+#include "support/tiny_architecture.h"
+#include "support/tiny_model.h"
 
 namespace slm::test {
 namespace {

@@ -13,10 +13,10 @@
 #include <vector>
 
 #include "base/format.h"
-#include "infer/fixture.h"
 #include "model/model_impl.h"
-#include "model/tiny_architecture.h"
-#include "model/tiny_model.h"
+#include "support/fixture.h"
+#include "support/tiny_architecture.h"
+#include "support/tiny_model.h"
 
 namespace slm::test {
 namespace {

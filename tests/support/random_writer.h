@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "support/random_model.h"
-#include "support/tiny_gguf.h"
+#include "tiny_gguf.h"
 
 namespace slm::test {
 

@@ -61,7 +61,8 @@ NpyArray ReadNpy(const fs::path& path) {
     at += used;
     while (header[at] == ',' || header[at] == ' ') ++at;
   }
-  if (bytes.size() != 10 + header_size + count * sizeof(float)) throw std::runtime_error(path.string() + " has another size than its shape");
+  if (bytes.size() != 10 + header_size + count * sizeof(float))
+    throw std::runtime_error(path.string() + " has another size than its shape");
   array.values.resize(count);
   std::memcpy(array.values.data(), bytes.data() + 10 + header_size, count * sizeof(float));
   return array;

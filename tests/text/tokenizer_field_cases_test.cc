@@ -5,7 +5,7 @@
 #include <ctime>
 
 #include "support/test_data.h"
-#include "text/tokenizer_test_util.h"
+#include "support/tokenizer_test_util.h"
 
 namespace slm::test {
 namespace {

@@ -7,8 +7,8 @@
 #include <set>
 
 #include "support/test_data.h"
+#include "support/tokenizer_test_util.h"
 #include "text/pre_tokenizer.h"
-#include "text/tokenizer_test_util.h"
 
 namespace slm::test {
 namespace {

@@ -9,7 +9,7 @@
 
 #include "file/gguf.h"
 #include "support/test_data.h"
-#include "text/tokenizer_test_util.h"
+#include "support/tokenizer_test_util.h"
 
 namespace slm::test {
 namespace {

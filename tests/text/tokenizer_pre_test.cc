@@ -6,9 +6,9 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "base/unicode.h"
 #include "support/test_data.h"
 #include "text/pre_tokenizer.h"
-#include "text/unicode.h"
 
 namespace slm::test {
 namespace {

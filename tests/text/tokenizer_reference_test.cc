@@ -7,9 +7,9 @@
 #include <map>
 #include <random>
 
+#include "support/tokenizer_test_util.h"
 #include "text/pair_merger.h"
 #include "text/pre_tokenizer.h"
-#include "text/tokenizer_test_util.h"
 
 namespace slm::test {
 namespace {

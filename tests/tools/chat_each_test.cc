@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "support/run_program.h"
 #include "support/test_data.h"
 #include "tools/fake_responder.h"
-#include "tools/run_program.h"
 
 namespace slm::tools {
 

@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "tools/run_program.h"
+#include "support/run_program.h"
 
 namespace slm::tools {
 

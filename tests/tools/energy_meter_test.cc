@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-#include "tools/run_program.h"
+#include "support/run_program.h"
 
 namespace slm::tools {
 namespace {

@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "support/run_program.h"
 #include "support/test_data.h"
-#include "tools/run_program.h"
 
 namespace slm::test {
 

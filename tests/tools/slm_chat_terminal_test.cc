@@ -12,10 +12,10 @@
 #include <utility>
 #include <vector>
 
+#include "support/run_program.h"
+#include "support/run_terminal.h"
+#include "support/run_tmux.h"
 #include "support/test_data.h"
-#include "tools/run_program.h"
-#include "tools/run_terminal.h"
-#include "tools/run_tmux.h"
 
 namespace slm::test {
 

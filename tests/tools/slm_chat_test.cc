@@ -8,9 +8,9 @@
 #include <string_view>
 #include <vector>
 
+#include "support/run_program.h"
+#include "support/run_terminal.h"
 #include "support/test_data.h"
-#include "tools/run_program.h"
-#include "tools/run_terminal.h"
 
 namespace slm::test {
 

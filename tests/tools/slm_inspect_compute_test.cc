@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "support/run_program.h"
 #include "support/test_data.h"
-#include "tools/run_program.h"
 
 namespace slm::test {
 
@@ -51,8 +51,8 @@ double StandardDeviation(const std::vector<float>& values) {
 class SlmInspectCompute : public testing::TestWithParam<const char*> {};
 
 INSTANTIATE_TEST_SUITE_P(Models, SlmInspectCompute,
-                         testing::Values("gemma3", "gemma3_linear", "gemma3n", "gemma4_e", "llama3", "llama_bf16", "llama_f16",
-                                         "llama_linear", "llama_spm", "nemo", "phi3_longrope"));
+                         testing::Values("gemma3", "gemma3_linear", "gemma3n", "gemma4_e", "llama3", "llama_bf16",
+                                         "llama_f16", "llama_linear", "llama_spm", "nemo", "phi3_longrope"));
 
 TEST_P(SlmInspectCompute, LogitsAreThoseOfTheReference) {
   const TemporaryFolder folder;

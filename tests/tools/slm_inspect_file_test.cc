@@ -8,11 +8,11 @@
 #include <string>
 #include <vector>
 
-#include "model/tiny_model.h"
 #include "slm/machine.h"
 #include "slm/session.h"
+#include "support/run_program.h"
 #include "support/test_data.h"
-#include "tools/run_program.h"
+#include "support/tiny_model.h"
 
 namespace slm::test {
 

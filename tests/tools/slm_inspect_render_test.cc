@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "model/tiny_model.h"
+#include "support/run_program.h"
 #include "support/test_data.h"
-#include "support/tiny_gguf.h"
-#include "tools/run_program.h"
+#include "support/tiny_model.h"
+#include "tiny_gguf.h"
 
 namespace slm::test {
 

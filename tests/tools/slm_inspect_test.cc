@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "support/run_program.h"
 #include "support/test_data.h"
-#include "tools/run_program.h"
 
 namespace slm::test {
 
@@ -202,10 +202,11 @@ TEST(SlmInspectCheck, NamesTensorAndBlock) {
     std::string block;
   };
   const Case cases[] = {
-      {Quantized("q4_0"), "blk.0.ffn_up.weight", 3 * 18, 0x7e00, "block 3 "},           // NaN scale
-      {Quantized("q4_0"), "blk.0.ffn_up.weight", 0, 0x7c00, "block 0 "},                // infinite scale
-      {Quantized("q6_k_gemma3"), "blk.0.ffn_down.weight", 2 * 210 + 208, 0xfe00, "block 2 "},  // the scale is at the end
-      {Model("gemma3"), "blk.1.attn_norm.weight", 5 * 4 + 2, 0x7f80, "block 5 "},       // an infinite float
+      {Quantized("q4_0"), "blk.0.ffn_up.weight", 3 * 18, 0x7e00, "block 3 "},  // NaN scale
+      {Quantized("q4_0"), "blk.0.ffn_up.weight", 0, 0x7c00, "block 0 "},       // infinite scale
+      {Quantized("q6_k_gemma3"), "blk.0.ffn_down.weight", 2 * 210 + 208, 0xfe00,
+       "block 2 "},                                                                // the scale is at the end
+      {Model("gemma3"), "blk.1.attn_norm.weight", 5 * 4 + 2, 0x7f80, "block 5 "},  // an infinite float
   };
   for (const Case& c : cases) {
     const TemporaryFolder folder;

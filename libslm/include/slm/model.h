@@ -15,21 +15,17 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "slm/log.h"
 #include "slm/model_file.h"
 #include "slm/status.h"
 #include "slm/tokenizer.h"
 
 namespace slm {
-
-enum class LogLevel { kInfo, kWarning };
-// Called on the thread that called into the library. The library itself never prints.
-using LogCallback = std::function<void(LogLevel, std::string_view message)>;
 
 struct ModelOptions {
   LogCallback log = {};
@@ -52,9 +48,9 @@ class Model {
   const ModelFile& file() const;
   const Tokenizer& tokenizer() const;
 
-  std::string_view name() const;           // as ModelFile::name
-  std::string_view architecture() const;   // "gemma3", "llama", ...
-  std::string_view kernels() const;        // name of the kernel set in use
+  std::string_view name() const;          // as ModelFile::name
+  std::string_view architecture() const;  // "gemma3", "llama", ...
+  std::string_view kernels() const;       // name of the kernel set in use
   std::int32_t vocab_size() const;
   std::int32_t context_length() const;  // tokens the model was trained for
   std::int32_t layer_count() const;

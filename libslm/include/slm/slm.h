@@ -20,6 +20,7 @@
 #include "slm/chat.h"           // IWYU pragma: export
 #include "slm/chat_template.h"  // IWYU pragma: export
 #include "slm/generate.h"       // IWYU pragma: export
+#include "slm/log.h"            // IWYU pragma: export
 #include "slm/machine.h"        // IWYU pragma: export
 #include "slm/message.h"        // IWYU pragma: export
 #include "slm/model.h"          // IWYU pragma: export

@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <utility>
 
-#include "text/template/text.h"
+#include "jinja/text.h"
 
 namespace slm {
 

@@ -11,7 +11,7 @@
 #include "chat/chat_template_program.h"
 #include "chat/family_templates.h"
 #include "chat/json_value.h"
-#include "text/template/template.h"
+#include "jinja/template.h"
 
 namespace slm {
 

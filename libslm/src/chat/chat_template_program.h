@@ -5,9 +5,9 @@
 
 #include <chrono>
 
+#include "jinja/template.h"
 #include "slm/chat_template.h"
 #include "slm/status.h"
-#include "text/template/template.h"
 
 namespace slm {
 

@@ -6,8 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "jinja/value.h"
 #include "slm/status.h"
-#include "text/template/value.h"
 
 namespace slm {
 

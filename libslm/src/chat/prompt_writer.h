@@ -8,12 +8,12 @@
 #include <string>
 #include <vector>
 
+#include "jinja/value.h"
 #include "slm/chat.h"
 #include "slm/chat_template.h"
 #include "slm/message.h"
 #include "slm/model.h"
 #include "slm/status.h"
-#include "text/template/value.h"
 
 namespace slm {
 

@@ -4,8 +4,8 @@
 #include <optional>
 #include <utility>
 
+#include "base/utf8.h"
 #include "text/pair_merger.h"
-#include "text/utf8.h"
 
 namespace slm {
 

@@ -4,7 +4,7 @@
 #define SLM_TEXT_TOKENIZER_LOAD_H_
 
 #include "file/gguf.h"
-#include "slm/model.h"
+#include "slm/log.h"
 #include "slm/tokenizer.h"
 
 namespace slm {

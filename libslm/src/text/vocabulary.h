@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "file/gguf.h"
-#include "slm/model.h"
+#include "slm/log.h"
 #include "slm/tokenizer.h"
 
 namespace slm {

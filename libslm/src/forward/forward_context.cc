@@ -1,0 +1,64 @@
+#include "forward/forward_context.h"
+
+#include <algorithm>
+
+namespace slm {
+
+bool ForwardContext::Allocate(WorkingMemory& memory) {
+  const std::int64_t d = config.embedding_length;
+  for (const LayerConfig& layer : config.layers) {
+    const std::int64_t widest =
+        std::max({d, std::int64_t{layer.heads} * layer.value_length, std::int64_t{layer.feed_forward_length}});
+    scratch_bytes_ = std::max(
+        {scratch_bytes_, MatMulScratchBytes(widest), AttentionScratchBytes(layer.key_length, layer.value_length)});
+  }
+  scratch_bytes_ = (scratch_bytes_ + 63) / 64 * 64;
+  return memory.Allocate(stream, static_cast<std::size_t>(max_rows * d)) && normed.Allocate(memory, max_rows, d) &&
+         memory.Allocate(product, static_cast<std::size_t>(max_rows * d)) &&
+         memory.Allocate(scratch_, scratch_bytes_ * static_cast<std::size_t>(max_threads));
+}
+
+void ForwardContext::NormRow(const float* x, const Vector& weight, Activations& out, std::int64_t row) const {
+  const std::int64_t d = config.embedding_length;
+  if (weight.empty()) {
+    std::copy_n(x, d, out.Row(row));
+  } else {
+    kernels.rms_norm(x, weight.data(), d, config.norm_epsilon, out.Row(row));
+  }
+  out.Quantize(kernels, row, d);
+}
+
+std::int64_t ForwardContext::Chunks(std::int64_t weight_rows) const {
+  return weight_rows == 0 ? 0 : DivideUp(weight_rows, ChunkRows(weight_rows, rows, threads));
+}
+
+Range ForwardContext::ChunkRange(std::int64_t weight_rows, std::int64_t chunk) const {
+  const std::int64_t size = ChunkRows(weight_rows, rows, threads);
+  return {chunk * size, std::min(weight_rows, (chunk + 1) * size)};
+}
+
+void ForwardContext::MatMul(const Worker& worker, const Matrix& matrix, const Vector& bias, const ActivationRows& input,
+                            Range range, std::int64_t tokens, const ProductOutput& output) {
+  Multiply(kernels, matrix, input, range, tokens, output, Scratch(worker));
+  if (bias.empty()) return;
+  for (std::int64_t token = 0; token < tokens; ++token)
+    kernels.add(output.out + token * output.stride, bias.data() + range.begin, range.end - range.begin);
+}
+
+void ForwardContext::Product(Worker& worker, const Matrix& matrix, const Vector& bias, const ActivationRows& input,
+                             std::int64_t tokens, const ProductOutput& output) {
+  worker.ForEach(Chunks(matrix.rows), [&](std::int64_t chunk) {
+    const Range range = ChunkRange(matrix.rows, chunk);
+    MatMul(worker, matrix, bias, input, range, tokens, {output.out + range.begin, output.stride});
+  });
+}
+
+std::byte* ForwardContext::Scratch(const Worker& worker) {
+  return scratch_.data() + scratch_bytes_ * static_cast<std::size_t>(worker.rank());
+}
+
+ProfileScope ForwardContext::Measure(const Worker& worker, Operation operation, std::size_t layer) const {
+  return ProfileScope(worker.rank() == 0 ? profiler : nullptr, operation, layer);
+}
+
+}  // namespace slm

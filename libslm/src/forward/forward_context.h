@@ -1,0 +1,88 @@
+// What the parts of a forward pass share.
+
+#ifndef SLM_FORWARD_FORWARD_CONTEXT_H_
+#define SLM_FORWARD_FORWARD_CONTEXT_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "base/aligned_buffer.h"
+#include "forward/activations.h"
+#include "forward/kv_cache.h"
+#include "forward/parallel.h"
+#include "forward/product.h"
+#include "forward/profiler.h"
+#include "forward/working_memory.h"
+#include "kernels.h"
+#include "model/model_impl.h"
+
+namespace slm {
+
+// Consecutive rows of one cache.
+struct Segment {
+  std::int64_t first_row = 0;
+  std::int64_t rows = 0;
+  std::int64_t position = 0;
+  KvCache* cache = nullptr;
+};
+
+// The model, what is evaluated at the moment, the stream of its rows, and memory of each worker. Functions with a
+// Worker that is not const are a step of the team's work.
+class ForwardContext {
+ public:
+  ForwardContext(const ModelImpl& model, int team_threads, std::int64_t most_rows, Profiler* times)
+      : config(model.config),
+        weights(model.weights),
+        kernels(model.kernels),
+        max_rows(most_rows),
+        max_threads(team_threads),
+        profiler(times) {}
+
+  // False if there is no memory.
+  [[nodiscard]] bool Allocate(WorkingMemory& memory);
+
+  // Row `row` of the input of the next sub-layer: norm(x), or x where there is no weight.
+  void SetInput(const float* x, const Vector& weight, std::int64_t row) { NormRow(x, weight, normed, row); }
+  void NormRow(const float* x, const Vector& weight, Activations& out, std::int64_t row) const;
+
+  // A product of all of a matrix's rows with the first `tokens` rows of the input.
+  void Product(Worker& worker, const Matrix& matrix, const Vector& bias, const ActivationRows& input,
+               std::int64_t tokens, const ProductOutput& output);
+  // Weight rows `range` of one, on this worker.
+  void MatMul(const Worker& worker, const Matrix& matrix, const Vector& bias, const ActivationRows& input, Range range,
+              std::int64_t tokens, const ProductOutput& output);
+  // How a matrix's rows are dealt out.
+  std::int64_t Chunks(std::int64_t weight_rows) const;
+  Range ChunkRange(std::int64_t weight_rows, std::int64_t chunk) const;
+
+  std::byte* Scratch(const Worker& worker);  // for kernels
+  ProfileScope Measure(const Worker& worker, Operation operation, std::size_t layer) const;
+
+  const ModelConfig& config;
+  const Weights& weights;
+  const KernelSet& kernels;
+  const std::int64_t max_rows;
+  const int max_threads;  // of the team
+  Profiler* const profiler;
+
+  // Of the last run.
+  std::int64_t rows = 0;
+  int threads = 1;
+  std::vector<Segment> segments;
+
+  AlignedBuffer<float> stream;   // [max_rows][embedding_length], the residual stream
+  Activations normed;            // [max_rows][embedding_length], what the next sub-layer reads
+  AlignedBuffer<float> product;  // [max_rows][embedding_length], what the last sub-layer computed
+
+  float* StreamRow(std::int64_t row) { return stream.data() + row * config.embedding_length; }
+  float* ProductRow(std::int64_t row) { return product.data() + row * config.embedding_length; }
+
+ private:
+  AlignedBuffer<std::byte> scratch_;  // [max_threads][scratch_bytes_]
+  std::size_t scratch_bytes_ = 0;
+};
+
+}  // namespace slm
+
+#endif  // SLM_FORWARD_FORWARD_CONTEXT_H_

@@ -1,0 +1,315 @@
+#include "slm/session.h"
+
+#include <algorithm>
+#include <bit>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "base/aligned_buffer.h"
+#include "base/format.h"
+#include "base/status_macros.h"
+#include "forward/forward.h"
+#include "forward/kv_cache.h"
+#include "forward/parallel.h"
+#include "forward/profiler.h"
+#include "model/model_impl.h"
+#include "session/session_file.h"
+
+namespace slm {
+
+namespace {
+
+constexpr std::int32_t kDefaultContext = 4096;
+constexpr std::int32_t kMaxThreads = 1024;
+constexpr std::int32_t kMaxBatch = 1 << 16;
+
+CacheFormat ToCacheFormat(KvType type) {
+  switch (type) {
+    case KvType::kF32:
+      return CacheFormat::kF32;
+    case KvType::kQ8_0:
+      return CacheFormat::kQ8_0;
+    case KvType::kF16:
+      break;
+  }
+  return CacheFormat::kF16;
+}
+
+// Options with every default filled in.
+struct Settings {
+  std::int32_t context_length = 0;
+  std::int32_t batch_size = 0;
+  std::int32_t threads = 0;
+  std::int32_t prompt_threads = 0;
+  CacheFormat cache_format = CacheFormat::kF16;
+};
+
+Result<Settings> ToSettings(const Model& model, const SessionOptions& options) {
+  const auto check = [](const char* name, std::int32_t value, std::int32_t low, std::int32_t high) {
+    if (value >= low && value <= high) return Status();
+    return Status(StatusCode::kInvalidArgument,
+                  Cat("SessionOptions::", name, " is ", value, ", expected ", low, " to ", high));
+  };
+  SLM_RETURN_IF_ERROR(check("context_length", options.context_length, 0, std::numeric_limits<std::int32_t>::max()));
+  SLM_RETURN_IF_ERROR(check("threads", options.threads, 0, kMaxThreads));
+  SLM_RETURN_IF_ERROR(check("prompt_threads", options.prompt_threads, 0, kMaxThreads));
+  SLM_RETURN_IF_ERROR(check("batch_size", options.batch_size, 1, kMaxBatch));
+  Settings settings;
+  settings.context_length =
+      options.context_length != 0 ? options.context_length : std::min(kDefaultContext, model.context_length());
+  settings.batch_size = std::min(options.batch_size, settings.context_length);
+  settings.threads = options.threads != 0 ? options.threads : DefaultThreads();
+  settings.prompt_threads = options.prompt_threads != 0 ? options.prompt_threads : settings.threads;
+  settings.cache_format = ToCacheFormat(options.kv_type);
+  return settings;
+}
+
+ForwardOptions ToForwardOptions(const Settings& settings) {
+  return {.max_rows = settings.batch_size, .threads = settings.threads, .prompt_threads = settings.prompt_threads};
+}
+
+std::size_t LogitsFloats(const Settings& settings, const ModelConfig& config) {
+  const std::int64_t rows = std::min<std::int64_t>(settings.batch_size, Forward::kLogitsRows);
+  return static_cast<std::size_t>(rows * config.vocab_size);
+}
+
+// Without branches or float sums, so that compilers vectorize it.
+bool AllFinite(std::span<const float> values) {
+  constexpr std::uint32_t kExponent = 0x7F800000;
+  bool finite = true;
+  for (const float value : values) finite &= (std::bit_cast<std::uint32_t>(value) & kExponent) != kExponent;
+  return finite;
+}
+
+}  // namespace
+
+class SessionImpl {
+ public:
+  SessionImpl(const Model& session_model, const Settings& settings)
+      : model(session_model),
+        team(std::max(settings.threads, settings.prompt_threads)),
+        threads(settings.threads),
+        prompt_threads(settings.prompt_threads),
+        context_length(settings.context_length) {}
+
+  Status Init(const Settings& settings) {
+    const ModelImpl& impl = model.impl();
+    SLM_ASSIGN_OR_RETURN(cache,
+                         KvCache::Create(impl.config, context_length, settings.batch_size, settings.cache_format));
+    ForwardOptions options = ToForwardOptions(settings);
+    options.profiler = profiler ? &*profiler : nullptr;
+    SLM_ASSIGN_OR_RETURN(forward, Forward::Create(impl, team, options));
+    if (!logits.Allocate(LogitsFloats(settings, impl.config))) {
+      return Status(StatusCode::kOutOfMemory, Cat("no memory for the logits of ", impl.config.vocab_size, " tokens"));
+    }
+    return {};
+  }
+
+  Status CheckTokens(std::span<const Token> added) const {
+    if (added.empty()) return Status(StatusCode::kInvalidArgument, "there are no tokens to read");
+    const std::int32_t vocab = model.vocab_size();
+    for (std::size_t i = 0; i < added.size(); ++i) {
+      if (added[i] < 0 || added[i] >= vocab) {
+        return Status(StatusCode::kInvalidArgument,
+                      Cat("token ", added[i], " at index ", i, " is outside the vocabulary of ", vocab, " tokens"));
+      }
+    }
+    const std::size_t free = static_cast<std::size_t>(context_length) - tokens.size();
+    if (added.size() > free) {
+      const std::string held = tokens.empty() ? "" : Cat(" after the ", tokens.size(), " it holds");
+      return Status(StatusCode::kContextFull, Cat("the text has ", added.size(), " tokens, but the context of ",
+                                                  context_length, " tokens has room for ", free, held));
+    }
+    return {};
+  }
+
+  // For a batch of several rows, which may take seconds: to be cancelled between layers, and to tell how far it is.
+  LayerHooks Hooks(const AppendOptions& options, std::size_t done, std::size_t count, std::size_t total) const {
+    LayerHooks hooks;
+    if (count == 1) return hooks;
+    if (options.cancel != nullptr) hooks.cancelled = [&options] { return options.cancel->cancelled(); };
+    const std::size_t layer_count = model.impl().config.layers.size();
+    // The end of the batch is told when its logits are known to be good.
+    if (options.progress) {
+      hooks.progress = [&options, done, count, total, layer_count](std::size_t layers) {
+        if (layers == layer_count) return;
+        options.progress(static_cast<std::int64_t>(done + count * layers / layer_count),
+                         static_cast<std::int64_t>(total));
+      };
+    }
+    return hooks;
+  }
+
+  // Evaluates the tokens batch by batch; after_batch(first row's position, rows) may ask forward for logits.
+  template <typename AfterBatch>
+  Status Evaluate(std::span<const Token> added, const AppendOptions& options, const AfterBatch& after_batch) {
+    SLM_RETURN_IF_ERROR(CheckTokens(added));
+    const std::size_t batch_size = static_cast<std::size_t>(forward->max_rows());
+    for (std::size_t done = 0; done < added.size();) {
+      const std::span<const Token> batch = added.subspan(done, std::min(batch_size, added.size() - done));
+      const auto position = static_cast<std::int32_t>(tokens.size());
+      rows.clear();
+      for (std::size_t i = 0; i < batch.size(); ++i)
+        rows.push_back({batch[i], position + static_cast<std::int32_t>(i), &*cache});
+      const bool cancelled = options.cancel != nullptr && options.cancel->cancelled();
+      if (cancelled || !forward->Run(rows, Hooks(options, done, batch.size(), added.size()))) {
+        return Status(StatusCode::kCancelled, Cat("cancelled after ", done, " of ", added.size(), " tokens"));
+      }
+      tokens.insert(tokens.end(), batch.begin(), batch.end());
+      done += batch.size();
+      SLM_RETURN_IF_ERROR(after_batch(position, static_cast<std::int64_t>(batch.size())));
+      if (options.progress) options.progress(static_cast<std::int64_t>(done), static_cast<std::int64_t>(added.size()));
+    }
+    return {};
+  }
+
+  // Logits after `count` rows of the last batch, checked.
+  Status ComputeLogits(std::int64_t first_row, std::int64_t count, std::int32_t position) {
+    forward->Logits(first_row, count, logits.data());
+    const std::int64_t vocab = model.vocab_size();
+    for (std::int64_t i = 0; i < count; ++i) {
+      if (AllFinite({logits.data() + i * vocab, static_cast<std::size_t>(vocab)})) continue;
+      return Status(StatusCode::kInvalidNumber, Cat("the model computed NaN or infinity after the token at position ",
+                                                    position + i, "; `slm-inspect check` finds damaged weights"));
+    }
+    return {};
+  }
+
+  Model model;
+  Team team;
+  std::int32_t threads;
+  std::int32_t prompt_threads;
+  std::int32_t context_length;
+  std::optional<KvCache> cache;
+  std::optional<Profiler> profiler;
+  std::optional<Forward> forward;
+  AlignedBuffer<float> logits;  // [min(batch_size, Forward::kLogitsRows)][vocab_size]
+  std::vector<Token> tokens;
+  std::vector<Row> rows;
+};
+
+Session::Session(std::unique_ptr<SessionImpl> impl) : impl_(std::move(impl)) {}
+Session::~Session() = default;
+Session::Session(Session&&) noexcept = default;
+Session& Session::operator=(Session&&) noexcept = default;
+
+Result<Session> Session::Create(const Model& model, const SessionOptions& options) {
+  SLM_ASSIGN_OR_RETURN(const Settings settings, ToSettings(model, options));
+  auto impl = std::make_unique<SessionImpl>(model, settings);
+  if (options.profile) impl->profiler.emplace(model.impl().config.layers.size());
+  SLM_RETURN_IF_ERROR(impl->Init(settings));
+  return Session(std::move(impl));
+}
+
+Result<MemoryEstimate> EstimateMemory(const Model& model, const SessionOptions& options) {
+  SLM_ASSIGN_OR_RETURN(const Settings settings, ToSettings(model, options));
+  const ModelImpl& impl = model.impl();
+  MemoryEstimate estimate;
+  estimate.context_length = settings.context_length;
+  estimate.weight_bytes = model.file().size();
+  SLM_ASSIGN_OR_RETURN(estimate.kv_bytes, KvCache::BytesNeeded(impl.config, settings.context_length,
+                                                               settings.batch_size, settings.cache_format));
+  Team team(std::max(settings.threads, settings.prompt_threads));
+  estimate.scratch_bytes = Forward::ScratchBytesNeeded(impl, team, ToForwardOptions(settings)) +
+                           LogitsFloats(settings, impl.config) * sizeof(float);
+  return estimate;
+}
+
+Result<std::span<const float>> Session::Append(std::span<const Token> tokens, const AppendOptions& options) {
+  const std::size_t end = impl_->tokens.size() + tokens.size();
+  SLM_RETURN_IF_ERROR(impl_->Evaluate(tokens, options, [&](std::int32_t, std::int64_t rows) {
+    if (impl_->tokens.size() < end) return Status();
+    return impl_->ComputeLogits(rows - 1, 1, static_cast<std::int32_t>(end) - 1);
+  }));
+  return std::span<const float>(impl_->logits.data(), static_cast<std::size_t>(impl_->model.vocab_size()));
+}
+
+Status Session::AppendVisiting(std::span<const Token> tokens, const LogitsVisitor& visit,
+                               const AppendOptions& options) {
+  const std::int64_t vocab = impl_->model.vocab_size();
+  return impl_->Evaluate(tokens, options, [&](std::int32_t position, std::int64_t rows) -> Status {
+    const std::int64_t chunk = std::min(impl_->forward->max_rows(), Forward::kLogitsRows);
+    for (std::int64_t first = 0; first < rows; first += chunk) {
+      const std::int64_t count = std::min(chunk, rows - first);
+      const auto first_position = static_cast<std::int32_t>(position + first);
+      SLM_RETURN_IF_ERROR(impl_->ComputeLogits(first, count, first_position));
+      for (std::int64_t i = 0; i < count; ++i) {
+        visit(first_position + static_cast<std::int32_t>(i),
+              {impl_->logits.data() + i * vocab, static_cast<std::size_t>(vocab)});
+      }
+    }
+    return {};
+  });
+}
+
+Status Session::Rewind(std::int32_t position) {
+  const std::int32_t end = this->position();
+  if (position < 0 || position > end) {
+    return Status(StatusCode::kInvalidArgument,
+                  Cat("cannot rewind to position ", position, ": the session holds ", end, " tokens"));
+  }
+  const std::int64_t first = impl_->cache->FirstRewindPosition();
+  if (position == 0) {
+    impl_->cache->Clear();
+  } else if (position < std::min<std::int64_t>(first, end)) {
+    return Status(StatusCode::kInvalidArgument,
+                  Cat("cannot rewind to position ", position,
+                      ": sliding-window layers have dropped what came before; the first position possible is ", first,
+                      " (or 0)"));
+  }
+  impl_->tokens.resize(static_cast<std::size_t>(position));
+  return {};
+}
+
+Status Session::Shift(std::int32_t keep, std::int32_t discard) {
+  const std::int32_t end = position();
+  if (keep < 0 || discard < 0 || keep > end || discard > end - keep) {
+    return Status(StatusCode::kInvalidArgument, Cat("cannot forget ", discard, " tokens from position ", keep,
+                                                    ": the session holds ", end, " tokens"));
+  }
+  if (discard == end - keep) return Rewind(keep);
+  if (discard == 0) return {};
+  const ContextShift shift = {.keep = keep, .discard = discard, .end = end};
+  SLM_RETURN_IF_ERROR(impl_->cache->CheckShift(shift));
+  impl_->forward->Shift(*impl_->cache, shift);
+  const auto first = impl_->tokens.begin() + keep;
+  impl_->tokens.erase(first, first + discard);
+  return {};
+}
+
+Status Session::Save(const std::filesystem::path& path, std::string_view note) const {
+  return WriteSessionFile(path, impl_->model.impl(), *impl_->cache, impl_->tokens, note);
+}
+
+Result<RestoredSession> Session::Restore(const Model& model, const std::filesystem::path& path,
+                                         const SessionOptions& options) {
+  SLM_ASSIGN_OR_RETURN(const SessionFile file, SessionFile::Open(path, model.impl()));
+  SessionOptions saved = options;
+  if (options.context_length == 0) saved.context_length = file.context_length();
+  SLM_RETURN_IF_ERROR(file.CheckSession(saved.context_length, ToCacheFormat(options.kv_type)));
+  SLM_ASSIGN_OR_RETURN(Session session, Create(model, saved));
+  SLM_RETURN_IF_ERROR(file.ReadCells(model.impl().config, *session.impl_->cache));
+  session.impl_->tokens = file.tokens();
+  return RestoredSession{.session = std::move(session), .note = std::string(file.note())};
+}
+
+std::span<const Token> Session::tokens() const { return impl_->tokens; }
+std::int32_t Session::position() const { return static_cast<std::int32_t>(impl_->tokens.size()); }
+std::int32_t Session::context_length() const { return impl_->context_length; }
+std::int32_t Session::threads() const { return impl_->threads; }
+std::int32_t Session::prompt_threads() const { return impl_->prompt_threads; }
+std::uint64_t Session::kv_bytes() const { return impl_->cache->bytes(); }
+std::uint64_t Session::scratch_bytes() const { return impl_->forward->scratch_bytes() + impl_->logits.bytes(); }
+const Model& Session::model() const { return impl_->model; }
+
+std::vector<ProfileEntry> Session::Profile() const {
+  return impl_->profiler ? impl_->profiler->Entries() : std::vector<ProfileEntry>();
+}
+void Session::ClearProfile() {
+  if (impl_->profiler) impl_->profiler->Clear();
+}
+
+}  // namespace slm
