@@ -1,7 +1,7 @@
 // Text from a session: the loop of sample, append, decode and stop.
 //
 //   slm::Result<slm::GenerateResult> result = slm::Generate(
-//       session, sampler, prompt_tokens, {.max_tokens = 200}, [](std::string_view piece) {
+//       session, sampler, prompt, {.max_tokens = 200}, [](std::string_view piece) {
 //         std::fwrite(piece.data(), 1, piece.size(), stdout);
 //         return slm::kContinue;
 //       });
@@ -64,11 +64,13 @@ struct GenerateResult {
   double generate_seconds = 0;
 };
 
-// Reads `prompt` (at least one token) into the session, then samples until a finish reason. The session then holds the
-// prompt and every generated token that was evaluated; an end-of-turn token is not appended, nor is the last token of a
-// text that ended for another reason. Fails with kInvalidArgument (no prompt, a stop string that is empty or not UTF-8,
-// shift_keep out of range) and as Session::Append, Session::Shift and Sampler::Sample do; being cancelled is a finish
-// reason, not an error. `on_piece` may be empty.
+// Continues `prompt`, the whole text so far (at least one token): the session follows it (Session::Follow reads only
+// what it does not hold), it becomes the sampler's history, and tokens are sampled until a finish reason. To go on with
+// what the session holds, pass its tokens(). The session then holds the prompt and every generated token that was
+// evaluated; an end-of-turn token is not appended, nor is the last token of a text that ended for another reason. Fails
+// with kInvalidArgument (no prompt, a stop string that is empty or not UTF-8, shift_keep out of range) and as
+// Session::Follow, Session::Shift and Sampler::Sample do; being cancelled is a finish reason, not an error. `on_piece`
+// may be empty.
 Result<GenerateResult> Generate(Session& session, Sampler& sampler, std::span<const Token> prompt,
                                 const GenerateOptions& options, const PieceCallback& on_piece);
 

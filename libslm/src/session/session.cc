@@ -108,7 +108,8 @@ class SessionImpl {
     return {};
   }
 
-  Status CheckTokens(std::span<const Token> added) const {
+  // Whether `added` may follow the first `held` tokens.
+  Status CheckTokens(std::span<const Token> added, std::size_t held) const {
     if (added.empty()) return Status(StatusCode::kInvalidArgument, "there are no tokens to read");
     const std::int32_t vocab = model.vocab_size();
     for (std::size_t i = 0; i < added.size(); ++i) {
@@ -117,11 +118,11 @@ class SessionImpl {
                       Cat("token ", added[i], " at index ", i, " is outside the vocabulary of ", vocab, " tokens"));
       }
     }
-    const std::size_t free = static_cast<std::size_t>(context_length) - tokens.size();
+    const std::size_t free = static_cast<std::size_t>(context_length) - held;
     if (added.size() > free) {
-      const std::string held = tokens.empty() ? "" : Cat(" after the ", tokens.size(), " it holds");
+      const std::string after = held == 0 ? "" : Cat(" after the ", held, " it holds");
       return Status(StatusCode::kContextFull, Cat("the text has ", added.size(), " tokens, but the context of ",
-                                                  context_length, " tokens has room for ", free, held));
+                                                  context_length, " tokens has room for ", free, after));
     }
     return {};
   }
@@ -146,7 +147,7 @@ class SessionImpl {
   // Evaluates the tokens batch by batch; after_batch(first row's position, rows) may ask forward for logits.
   template <typename AfterBatch>
   Status Evaluate(std::span<const Token> added, const AppendOptions& options, const AfterBatch& after_batch) {
-    SLM_RETURN_IF_ERROR(CheckTokens(added));
+    SLM_RETURN_IF_ERROR(CheckTokens(added, tokens.size()));
     const std::size_t batch_size = static_cast<std::size_t>(forward->max_rows());
     for (std::size_t done = 0; done < added.size();) {
       const std::span<const Token> batch = added.subspan(done, std::min(batch_size, added.size() - done));
@@ -243,6 +244,17 @@ Status Session::AppendVisiting(std::span<const Token> tokens, const LogitsVisito
     }
     return {};
   });
+}
+
+Result<std::span<const float>> Session::Follow(std::span<const Token> tokens, const AppendOptions& options,
+                                               Reuse* reuse) {
+  SLM_RETURN_IF_ERROR(impl_->CheckTokens(tokens, 0));
+  const std::vector<Token> text(tokens.begin(), tokens.end());  // `tokens` may be a view of the session's own
+  const auto differ = std::mismatch(text.begin(), text.end() - 1, impl_->tokens.begin(), impl_->tokens.end());
+  const auto shared = static_cast<std::int32_t>(differ.first - text.begin());
+  if (!Rewind(shared).ok()) SLM_RETURN_IF_ERROR(Rewind(0));
+  if (reuse != nullptr) *reuse = {.cached_tokens = position(), .reread_tokens = shared - position()};
+  return Append(std::span(text).subspan(impl_->tokens.size()), options);
 }
 
 Status Session::Rewind(std::int32_t position) {
