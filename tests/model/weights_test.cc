@@ -355,12 +355,12 @@ TEST(WeightsTest, UnsupportedFormatsNameTypeTensorAndWhatIsSupported) {
 
 TEST(WeightsTest, OutputIsTheEmbeddingUnlessTheFileHasOne) {
   const Model tied = TinyModel().Open().value();
-  EXPECT_EQ(tied.impl().weights.output.data, tied.impl().weights.token_embd.data);
+  EXPECT_EQ(Internal::Impl(tied).weights.output.data, Internal::Impl(tied).weights.token_embd.data);
 
   TinyModel copied;
   copied.CopyTensor("token_embd.weight", "output.weight");
   const Model same = copied.Open().value();
-  EXPECT_NE(same.impl().weights.output.data, same.impl().weights.token_embd.data);
+  EXPECT_NE(Internal::Impl(same).weights.output.data, Internal::Impl(same).weights.token_embd.data);
 
   const Model other = TinyModel({.tied = false}).Open().value();
   const std::vector<Token> tokens = {3, 4, 5};
@@ -394,7 +394,7 @@ TEST(WeightsTest, NormsOfHalfPrecision) {
   tiny.SetTensor("output_norm.weight", static_cast<std::uint32_t>(Format::kF16), {32},
                  {reinterpret_cast<const char*>(ones.data()), 64});
   const Model model = tiny.Open().value();
-  EXPECT_EQ(model.impl().weights.output_norm, Vector(32, 1.5f));
+  EXPECT_EQ(Internal::Impl(model).weights.output_norm, Vector(32, 1.5f));
 }
 
 // Nothing says that floats in a file lie at multiples of four.

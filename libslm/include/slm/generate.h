@@ -12,7 +12,6 @@
 #ifndef SLM_GENERATE_H_
 #define SLM_GENERATE_H_
 
-#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -73,34 +72,6 @@ struct GenerateResult {
 // may be empty.
 Result<GenerateResult> Generate(Session& session, Sampler& sampler, std::span<const Token> prompt,
                                 const GenerateOptions& options, const PieceCallback& on_piece);
-
-// Finds stop strings in streamed text. The first to be complete ends the text, the longest if several are complete at
-// the same character; how the text is cut into pieces makes no difference. Not thread-safe.
-class StopMatcher {
- public:
-  // Empty strings are ignored.
-  explicit StopMatcher(const std::vector<std::string>& stops);
-  // Appends text and returns what can be delivered now. Once a stop string is complete, stopped() is true and nothing
-  // more is delivered.
-  std::string Push(std::string_view text);
-  // Returns what was held back; nothing if stopped.
-  std::string Flush();
-  bool stopped() const { return stopped_; }
-
- private:
-  // A stop string and how many of its bytes the text so far ends with.
-  struct Stop {
-    std::string text;
-    // border[n]: the longest proper prefix of text[0, n) that it also ends with.
-    std::vector<std::size_t> border;
-    std::size_t matched = 0;
-  };
-  static void Advance(Stop& stop, char byte);
-
-  std::vector<Stop> stops_;
-  std::string held_;
-  bool stopped_ = false;
-};
 
 }  // namespace slm
 

@@ -93,7 +93,6 @@ struct Reuse {
   std::int32_t reread_tokens = 0;  // had been read, but a sliding window dropped them: read again
 };
 
-class SessionImpl;  // private to the library
 struct RestoredSession;
 
 class Session {
@@ -172,8 +171,9 @@ class Session {
   void ClearProfile();
 
  private:
-  explicit Session(std::unique_ptr<SessionImpl> impl);
-  std::unique_ptr<SessionImpl> impl_;
+  struct Impl;
+  explicit Session(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
 };
 
 struct RestoredSession {

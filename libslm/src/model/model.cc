@@ -31,7 +31,7 @@ Status RefuseOtherFiles(const GgufFile& file) {
 
 Result<std::shared_ptr<const ModelImpl>> Load(const ModelFile& source, const KernelSet& kernels,
                                               const LogCallback& log) {
-  const GgufFile& file = source.impl().gguf;
+  const GgufFile& file = Internal::Impl(source).gguf;
   SLM_RETURN_IF_ERROR(RefuseOtherFiles(file));
   SLM_ASSIGN_OR_RETURN(ModelConfig config, ReadModelConfig(file));
   SLM_ASSIGN_OR_RETURN(Weights weights, BindWeights(file, config));
@@ -54,7 +54,7 @@ Result<Model> Model::Open(const std::filesystem::path& path, const ModelOptions&
 Result<Model> Model::Open(const ModelFile& file, const ModelOptions& options) {
   SLM_ASSIGN_OR_RETURN(const KernelSet* kernels, ChooseKernels(options.kernels));
   Result<std::shared_ptr<const ModelImpl>> impl = Load(file, *kernels, options.log);
-  if (!impl.ok()) return Status(impl.status().code(), Cat(file.impl().source, ": ", impl.status().message()));
+  if (!impl.ok()) return Status(impl.status().code(), Cat(Internal::Impl(file).source, ": ", impl.status().message()));
   return Model(*std::move(impl));
 }
 

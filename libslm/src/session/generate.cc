@@ -14,6 +14,7 @@
 #include "base/format.h"
 #include "base/status_macros.h"
 #include "base/utf8.h"
+#include "session/stop_matcher.h"
 
 namespace slm {
 

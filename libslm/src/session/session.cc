@@ -86,9 +86,8 @@ bool AllFinite(std::span<const float> values) {
 
 }  // namespace
 
-class SessionImpl {
- public:
-  SessionImpl(const Model& session_model, const Settings& settings)
+struct Session::Impl {
+  Impl(const Model& session_model, const Settings& settings)
       : model(session_model),
         team(std::max(settings.threads, settings.prompt_threads)),
         threads(settings.threads),
@@ -96,7 +95,7 @@ class SessionImpl {
         context_length(settings.context_length) {}
 
   Status Init(const Settings& settings) {
-    const ModelImpl& impl = model.impl();
+    const ModelImpl& impl = Internal::Impl(model);
     SLM_ASSIGN_OR_RETURN(cache,
                          KvCache::Create(impl.config, context_length, settings.batch_size, settings.cache_format));
     ForwardOptions options = ToForwardOptions(settings);
@@ -132,7 +131,7 @@ class SessionImpl {
     LayerHooks hooks;
     if (count == 1) return hooks;
     if (options.cancel != nullptr) hooks.cancelled = [&options] { return options.cancel->cancelled(); };
-    const std::size_t layer_count = model.impl().config.layers.size();
+    const std::size_t layer_count = Internal::Impl(model).config.layers.size();
     // The end of the batch is told when its logits are known to be good.
     if (options.progress) {
       hooks.progress = [&options, done, count, total, layer_count](std::size_t layers) {
@@ -192,22 +191,22 @@ class SessionImpl {
   std::vector<Row> rows;
 };
 
-Session::Session(std::unique_ptr<SessionImpl> impl) : impl_(std::move(impl)) {}
+Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Session::~Session() = default;
 Session::Session(Session&&) noexcept = default;
 Session& Session::operator=(Session&&) noexcept = default;
 
 Result<Session> Session::Create(const Model& model, const SessionOptions& options) {
   SLM_ASSIGN_OR_RETURN(const Settings settings, ToSettings(model, options));
-  auto impl = std::make_unique<SessionImpl>(model, settings);
-  if (options.profile) impl->profiler.emplace(model.impl().config.layers.size());
+  auto impl = std::make_unique<Impl>(model, settings);
+  if (options.profile) impl->profiler.emplace(Internal::Impl(model).config.layers.size());
   SLM_RETURN_IF_ERROR(impl->Init(settings));
   return Session(std::move(impl));
 }
 
 Result<MemoryEstimate> EstimateMemory(const Model& model, const SessionOptions& options) {
   SLM_ASSIGN_OR_RETURN(const Settings settings, ToSettings(model, options));
-  const ModelImpl& impl = model.impl();
+  const ModelImpl& impl = Internal::Impl(model);
   MemoryEstimate estimate;
   estimate.context_length = settings.context_length;
   estimate.weight_bytes = model.file().size();
@@ -293,17 +292,17 @@ Status Session::Shift(std::int32_t keep, std::int32_t discard) {
 }
 
 Status Session::Save(const std::filesystem::path& path, std::string_view note) const {
-  return WriteSessionFile(path, impl_->model.impl(), *impl_->cache, impl_->tokens, note);
+  return WriteSessionFile(path, Internal::Impl(impl_->model), *impl_->cache, impl_->tokens, note);
 }
 
 Result<RestoredSession> Session::Restore(const Model& model, const std::filesystem::path& path,
                                          const SessionOptions& options) {
-  SLM_ASSIGN_OR_RETURN(const SessionFile file, SessionFile::Open(path, model.impl()));
+  SLM_ASSIGN_OR_RETURN(const SessionFile file, SessionFile::Open(path, Internal::Impl(model)));
   SessionOptions saved = options;
   if (options.context_length == 0) saved.context_length = file.context_length();
   SLM_RETURN_IF_ERROR(file.CheckSession(saved.context_length, ToCacheFormat(options.kv_type)));
   SLM_ASSIGN_OR_RETURN(Session session, Create(model, saved));
-  SLM_RETURN_IF_ERROR(file.ReadCells(model.impl().config, *session.impl_->cache));
+  SLM_RETURN_IF_ERROR(file.ReadCells(Internal::Impl(model).config, *session.impl_->cache));
   session.impl_->tokens = file.tokens();
   return RestoredSession{.session = std::move(session), .note = std::string(file.note())};
 }

@@ -290,13 +290,13 @@ Result<Tokenizer> LoadTokenizer(const GgufFile& file, std::int64_t vocab_rows, c
   if (!vocabulary.has_texts()) config.encoding = CannotEncode("has no vocabulary (tokenizer.ggml.tokens)");
 
   SLM_ASSIGN_OR_RETURN(Backend backend, kind.load(file, std::move(vocabulary), std::move(config), log));
-  return Tokenizer(std::move(backend));
+  return Internal::Make<Tokenizer>(std::move(backend));
 }
 
 Result<Tokenizer> Tokenizer::Open(const ModelFile& file) {
-  Result<Tokenizer> tokenizer = LoadTokenizer(file.impl().gguf, 0, {});
+  Result<Tokenizer> tokenizer = LoadTokenizer(Internal::Impl(file).gguf, 0, {});
   if (tokenizer.ok()) return tokenizer;
-  return Status(tokenizer.status().code(), Cat(file.impl().source, ": ", tokenizer.status().message()));
+  return Status(tokenizer.status().code(), Cat(Internal::Impl(file).source, ": ", tokenizer.status().message()));
 }
 
 }  // namespace slm
