@@ -30,5 +30,6 @@
 #include "slm/session.h"        // IWYU pragma: export
 #include "slm/status.h"         // IWYU pragma: export
 #include "slm/tokenizer.h"      // IWYU pragma: export
+#include "slm/version.h"        // IWYU pragma: export
 
 #endif  // SLM_SLM_H_
