@@ -13,6 +13,9 @@
 //     });
 //     return answer.ok() ? 0 : 1;
 //   }
+//
+// A program that writes its own prompts needs slm::core only. What chat.h, chat_template.h and message.h declare is in
+// slm::slm.
 
 #ifndef SLM_SLM_H_
 #define SLM_SLM_H_
