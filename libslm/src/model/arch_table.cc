@@ -16,6 +16,7 @@ constexpr std::array kArchitectures = {
         .activation = FfnActivation::kGeluTanh,
         .scales_embedding = true,
         .rope_base = 10000,
+        .tokenizer = {.expects_no_space_prefix = true},
     },
     Architecture{
         .name = "gemma2",
@@ -29,6 +30,7 @@ constexpr std::array kArchitectures = {
         .window = 4096,
         .window_pattern = 2,
         .rope_base = 10000,
+        .tokenizer = {.expects_no_space_prefix = true},
     },
     Architecture{
         .name = "gemma3",
@@ -43,6 +45,7 @@ constexpr std::array kArchitectures = {
         .rope_base = 1000000,
         .rope_base_sliding = 10000,
         .rope_scaling_global_only = true,
+        .tokenizer = {.expects_no_space_prefix = true},
     },
     Architecture{
         .name = "gemma3n",
@@ -61,6 +64,7 @@ constexpr std::array kArchitectures = {
         .window_pattern = 5,
         .rope_base_sliding = 10000,
         .rope_scaling_global_only = true,
+        .tokenizer = {.expects_no_space_prefix = true},
     },
     Architecture{
         .name = "gemma4",
@@ -100,6 +104,7 @@ constexpr std::array kArchitectures = {
         .activation = FfnActivation::kSilu,
         .fused_projections = true,
         .rope_base = 10000,
+        .tokenizer = {.strips_after_special = true},
     },
     Architecture{
         .name = "qwen2",

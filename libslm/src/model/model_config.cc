@@ -29,21 +29,6 @@ std::string Names(std::span<const Architecture> table) {
   return names;
 }
 
-Result<const Architecture*> FindArchitecture(const GgufFile& file, std::span<const Architecture> table) {
-  const GgufValue* value = file.Find("general.architecture");
-  if (value == nullptr)
-    return Status(StatusCode::kCorruptFile,
-                  "general.architecture is missing: the file does not say what model it holds");
-  const std::optional<std::string_view> name = value->AsString();
-  if (!name)
-    return Status(StatusCode::kCorruptFile, Cat("general.architecture: expected a string, found ", value->TypeName()));
-  for (const Architecture& architecture : table) {
-    if (architecture.name == *name) return &architecture;
-  }
-  return Status(StatusCode::kUnsupported,
-                Cat("architecture \"", value->ToString(80), "\" is not supported; known: ", Names(table)));
-}
-
 Status ReadSizes(const ConfigReader& reader, ModelConfig& config) {
   SLM_ASSIGN_OR_RETURN(config.embedding_length, reader.Int("embedding_length", 1, kMaxDimension, std::nullopt));
   SLM_ASSIGN_OR_RETURN(config.context_length,
@@ -266,6 +251,21 @@ Status CheckConfig(const ConfigReader& reader, const ModelConfig& config) {
 }
 
 }  // namespace
+
+Result<const Architecture*> FindArchitecture(const GgufFile& file, std::span<const Architecture> table) {
+  const GgufValue* value = file.Find("general.architecture");
+  if (value == nullptr)
+    return Status(StatusCode::kCorruptFile,
+                  "general.architecture is missing: the file does not say what model it holds");
+  const std::optional<std::string_view> name = value->AsString();
+  if (!name)
+    return Status(StatusCode::kCorruptFile, Cat("general.architecture: expected a string, found ", value->TypeName()));
+  for (const Architecture& architecture : table) {
+    if (architecture.name == *name) return &architecture;
+  }
+  return Status(StatusCode::kUnsupported,
+                Cat("architecture \"", value->ToString(80), "\" is not supported; known: ", Names(table)));
+}
 
 Result<ModelConfig> ReadModelConfig(const GgufFile& file, std::span<const Architecture> table,
                                     std::set<std::string>* absent) {

@@ -17,6 +17,7 @@
 #include "file/gguf.h"
 #include "kernels.h"
 #include "slm/status.h"
+#include "text/tokenizer_load.h"
 
 namespace slm {
 
@@ -85,9 +86,14 @@ struct Architecture {
   bool rope_divisors_in_file = false;     // rope_freqs.weight must be in the file
   bool yarn_queries_grow = false;         // a file with YaRN must have its log multiplier and a query temperature
   std::int32_t no_rope_interval = 0;      // every n-th layer does not rotate; 0: all do
+
+  TokenizerQuirks tokenizer = {};
 };
 
 std::span<const Architecture> AllArchitectures();
+// The row of what the file names; kUnsupported if `table` has none.
+Result<const Architecture*> FindArchitecture(const GgufFile& file,
+                                             std::span<const Architecture> table = AllArchitectures());
 
 // Where YaRN blends scaled and unscaled angles: pairs up to `first` turn fast enough to be left alone, pairs from
 // `last` on are scaled, in between the share of scaling grows.
