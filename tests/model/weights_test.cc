@@ -288,14 +288,17 @@ TEST(WeightsTest, OneRowOfALayerInputTableIsRead) {
 }
 
 TEST(WeightsTest, LongRopeFactorsComeTogether) {
+  const TinyModel tiny = TinyArchitecture("phi3")
+                             .Set("phi3.rope.scaling.attn_factor", 1.25f)
+                             .Set("phi3.rope.scaling.original_context_length", 16u);
   for (const char* name : {"rope_factors_long.weight", "rope_factors_short.weight"}) {
     const std::string other = std::string_view(name).find("long") != std::string_view::npos
                                   ? "rope_factors_short.weight"
                                   : "rope_factors_long.weight";
-    ExpectFails(TinyArchitecture("phi3").AddTensor(name, {8}), StatusCode::kCorruptFile,
+    ExpectFails(TinyModel(tiny).AddTensor(name, {8}), StatusCode::kCorruptFile,
                 AllOf(HasSubstr(other), HasSubstr("missing")));
   }
-  ExpectFails(TinyArchitecture("phi3").Set("phi3.rope.scaling.type", "longrope"), StatusCode::kCorruptFile,
+  ExpectFails(TinyModel(tiny).Set("phi3.rope.scaling.type", "longrope"), StatusCode::kCorruptFile,
               AllOf(HasSubstr("rope_factors_long.weight"), HasSubstr("missing")));
 }
 

@@ -46,6 +46,7 @@ void TinyModel::SetSizes(const TinyShape& shape) {
   Set(arch + ".attention.value_length", shape.head_dim);
   Set(arch + ".attention.layer_norm_rms_epsilon", 1e-5f);
   Set(arch + ".rope.freq_base", 1000.0f);
+  if (arch == "gemma3") Set(arch + ".attention.sliding_window", 0u);
   if (shape.experts == 0) return;
   Set(arch + ".expert_count", shape.experts);
   Set(arch + ".expert_used_count", shape.experts_used);

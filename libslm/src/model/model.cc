@@ -35,7 +35,8 @@ Result<std::shared_ptr<const ModelImpl>> Load(const ModelFile& source, const Ker
   SLM_RETURN_IF_ERROR(RefuseOtherFiles(file));
   SLM_ASSIGN_OR_RETURN(ModelConfig config, ReadModelConfig(file));
   SLM_ASSIGN_OR_RETURN(Weights weights, BindWeights(file, config));
-  SLM_ASSIGN_OR_RETURN(Tokenizer tokenizer, LoadTokenizer(file, config.vocab_size, log));
+  SLM_ASSIGN_OR_RETURN(Tokenizer tokenizer,
+                       LoadTokenizer(file, config.architecture->tokenizer, config.vocab_size, log));
   if (tokenizer.vocab_size() != config.vocab_size) {
     return Status(StatusCode::kCorruptFile, Cat("tokenizer.ggml.tokens has ", tokenizer.vocab_size(),
                                                 " tokens, but token_embd.weight has ", config.vocab_size, " rows"));
@@ -45,6 +46,15 @@ Result<std::shared_ptr<const ModelImpl>> Load(const ModelFile& source, const Ker
 }
 
 }  // namespace
+
+// Vocabularies of models that can't be run have no quirks that are known.
+Result<Tokenizer> Tokenizer::Open(const ModelFile& file) {
+  const GgufFile& gguf = Internal::Impl(file).gguf;
+  const Result<const Architecture*> row = FindArchitecture(gguf);
+  Result<Tokenizer> tokenizer = LoadTokenizer(gguf, row.ok() ? (*row)->tokenizer : TokenizerQuirks(), 0, {});
+  if (tokenizer.ok()) return tokenizer;
+  return Status(tokenizer.status().code(), Cat(Internal::Impl(file).source, ": ", tokenizer.status().message()));
+}
 
 Result<Model> Model::Open(const std::filesystem::path& path, const ModelOptions& options) {
   SLM_ASSIGN_OR_RETURN(const ModelFile file, ModelFile::Open(path));

@@ -393,8 +393,7 @@ Status BindModel(Binder& binder, const ModelConfig& config, Weights& weights) {
   const std::int64_t pairs = config.rope_global.dimensions / 2;
   const std::int64_t inputs = std::int64_t{config.per_layer_width} * static_cast<std::int64_t>(config.layers.size());
   const Need input = RequiredIf(inputs != 0);
-  const bool factors = binder.Find("rope_factors_long.weight") != nullptr ||
-                       binder.Find("rope_factors_short.weight") != nullptr || config.long_rope;
+  const Need factors = RequiredIf(config.long_rope);
   const Need divisors = config.architecture->rope_divisors_in_file ? Need::kRequired : Need::kOptional;
   const MatrixSpec matrices[] = {
       {"token_embd.weight", &weights.token_embd, d, vocab},
@@ -405,8 +404,8 @@ Status BindModel(Binder& binder, const ModelConfig& config, Weights& weights) {
   const VectorSpec vectors[] = {
       {"output_norm.weight", &weights.output_norm, d},
       {"rope_freqs.weight", &weights.rope_freqs, pairs, divisors},
-      {"rope_factors_long.weight", &weights.rope_factors_long, pairs, RequiredIf(factors)},
-      {"rope_factors_short.weight", &weights.rope_factors_short, pairs, RequiredIf(factors)},
+      {"rope_factors_long.weight", &weights.rope_factors_long, pairs, factors},
+      {"rope_factors_short.weight", &weights.rope_factors_short, pairs, factors},
       {"per_layer_proj_norm.weight", &weights.per_layer_proj_norm, config.per_layer_width, input},
   };
   SLM_RETURN_IF_ERROR(binder.BindAll("", matrices));
