@@ -293,10 +293,6 @@ Status BindSingleExperts(Binder& binder, const std::string& prefix, std::span<co
 // What experts beside a dense feed-forward have besides. The router divides its input by sqrt(d), which its norm's
 // weights can do.
 Status BindBesideDense(Binder& binder, const std::string& prefix, std::int64_t d, ExpertWeights& weights) {
-  if (weights.router.format->activation != Activation::kFloat) {
-    return Status(StatusCode::kUnsupported, Cat("tensor ", prefix, "ffn_gate_inp.weight has format ",
-                                                weights.router.format->name, "; supported here: F32, F16, BF16"));
-  }
   Vector scales;
   const VectorSpec vectors[] = {
       {"ffn_gate_inp.scale", &weights.router_norm, d},

@@ -24,6 +24,7 @@ struct Matrix {
 
   bool present() const { return data != nullptr; }
   std::size_t bytes() const { return static_cast<std::size_t>(rows) * row_bytes; }
+  bool multiplies_floats() const { return format->activation == Activation::kFloat; }  // and int8 blocks otherwise
 };
 
 // A small tensor, kept as floats whatever its format. Empty where an optional tensor is absent.
