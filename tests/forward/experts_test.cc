@@ -136,6 +136,7 @@ class Layer {
     config_.layers.resize(1);
     config_.layers[0].expert_feed_forward_length = shape.expert_width;
     weights_.layers.resize(1);
+    weights_.most_columns = std::max(shape.width, shape.expert_width);
     weights().router = Make(shape.router, shape.experts, shape.width);
     std::size_t made = 0;
     const auto next = [&](std::int32_t rows, std::int32_t columns) {

@@ -1,6 +1,7 @@
 #include "forward/forward_context.h"
 
 #include <algorithm>
+#include <cassert>
 
 namespace slm {
 
@@ -17,14 +18,9 @@ ForwardContext::ForwardContext(const ModelConfig& model_config, const Weights& m
 
 bool ForwardContext::Allocate(WorkingMemory& memory) {
   const std::int64_t d = config.embedding_length;
-  for (const LayerConfig& layer : config.layers) {
-    const std::int64_t widest =
-        std::max({d, std::int64_t{layer.heads} * layer.value_length, std::int64_t{layer.feed_forward_length},
-                  std::int64_t{layer.expert_feed_forward_length}});
-    scratch_bytes_ = std::max(
-        {scratch_bytes_, MatMulScratchBytes(widest), AttentionScratchBytes(layer.key_length, layer.value_length)});
-  }
-  scratch_bytes_ = (scratch_bytes_ + 63) / 64 * 64;
+  scratch_bytes_ = MatMulScratchBytes(weights.most_columns);
+  for (const LayerConfig& layer : config.layers)
+    scratch_bytes_ = std::max(scratch_bytes_, AttentionScratchBytes(layer.key_length, layer.value_length));
   return memory.Allocate(stream, static_cast<std::size_t>(max_rows * d)) && normed.Allocate(memory, max_rows, d) &&
          memory.Allocate(product, static_cast<std::size_t>(max_rows * d)) &&
          memory.Allocate(scratch_, scratch_bytes_ * static_cast<std::size_t>(max_threads)) &&
@@ -52,7 +48,7 @@ Range ForwardContext::ChunkRange(std::int64_t weight_rows, std::int64_t chunk) c
 
 void ForwardContext::MatMul(const Worker& worker, const Matrix& matrix, const Vector& bias, const ActivationRows& input,
                             Range range, std::int64_t tokens, const ProductOutput& output) {
-  Multiply(kernels, matrix, input, range, tokens, output, Scratch(worker));
+  Multiply(kernels, matrix, input, range, tokens, output, Scratch(worker, MatMulScratchBytes(matrix.columns)));
   if (bias.empty()) return;
   for (std::int64_t token = 0; token < tokens; ++token)
     kernels.add(output.out + token * output.stride, bias.data() + range.begin, range.end - range.begin);
@@ -81,7 +77,8 @@ void ForwardContext::Product(Worker& worker, const Matrix& matrix, const Vector&
   });
 }
 
-std::byte* ForwardContext::Scratch(const Worker& worker) {
+std::byte* ForwardContext::Scratch(const Worker& worker, [[maybe_unused]] std::size_t bytes) {
+  assert(bytes <= scratch_bytes_);
   return scratch_.data() + scratch_bytes_ * static_cast<std::size_t>(worker.rank());
 }
 

@@ -65,7 +65,7 @@ class ForwardContext {
   std::int64_t Chunks(std::int64_t weight_rows) const;
   Range ChunkRange(std::int64_t weight_rows, std::int64_t chunk) const;
 
-  std::byte* Scratch(const Worker& worker);  // for kernels
+  std::byte* Scratch(const Worker& worker, std::size_t bytes);  // for a kernel that needs so much
   ProfileScope Measure(const Worker& worker, Operation operation, std::size_t layer) const;
 
   const ModelConfig& config;
