@@ -189,15 +189,6 @@ TEST_F(BesideDenseTest, EveryTensorIsNeeded) {
   EXPECT_EQ(Bind(tiny_.AddTensor("blk.0.ffn_gate_exps.weight", {32, 24, 3})).status().code(), StatusCode::kUnsupported);
 }
 
-// The router reads floats.
-TEST_F(BesideDenseTest, AQuantizedRouterIsRefused) {
-  tiny_.SetTensor("blk.0.ffn_gate_inp.weight", static_cast<std::uint32_t>(Format::kQ8_0), {32, 3},
-                  std::string(3 * sizeof(BlockQ8_0), '\0'));
-  const Status status = Bind(tiny_).status();
-  EXPECT_EQ(status.code(), StatusCode::kUnsupported);
-  EXPECT_THAT(status.message(), AllOf(HasSubstr("blk.0.ffn_gate_inp.weight"), HasSubstr("Q8_0")));
-}
-
 std::string Names(const testing::TestParamInfo<Architecture>& info) { return std::string(info.param.name); }
 
 class ArchitectureWeightsTest : public testing::TestWithParam<Architecture> {

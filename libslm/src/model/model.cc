@@ -76,27 +76,6 @@ std::string_view Model::kernels() const { return impl_->kernels.name; }
 std::int32_t Model::vocab_size() const { return impl_->config.vocab_size; }
 std::int32_t Model::context_length() const { return impl_->config.context_length; }
 std::int32_t Model::layer_count() const { return static_cast<std::int32_t>(impl_->config.layers.size()); }
-
-std::uint64_t Model::bytes_per_token() const {
-  std::uint64_t bytes = 0;
-  for (const GgufTensor& tensor : impl_->file.tensors()) bytes += tensor.data.size();
-  // Of the embedding tables one row is read, unless it is the output head too.
-  const Weights& weights = impl_->weights;
-  bytes -= weights.unread_bytes;
-  for (const Matrix* table : {&weights.token_embd, &weights.per_layer_token_embd}) {
-    if (table->present() && table->data != weights.output.data)
-      bytes -= static_cast<std::uint64_t>(table->rows - 1) * table->row_bytes;
-  }
-  // Of a layer's experts only those that are used.
-  const auto count = static_cast<std::uint64_t>(impl_->config.expert_count);
-  const auto used = static_cast<std::uint64_t>(impl_->config.expert_used_count);
-  for (const LayerWeights& layer : weights.layers) {
-    std::uint64_t of_experts = 0;
-    for (const Expert& expert : layer.ffn_experts.experts)
-      of_experts += expert.gate.bytes() + expert.up.bytes() + expert.down.bytes();
-    if (count != 0) bytes -= of_experts / count * (count - used);
-  }
-  return bytes;
-}
+std::uint64_t Model::bytes_per_token() const { return impl_->weights.bytes_per_token; }
 
 }  // namespace slm
