@@ -360,7 +360,7 @@ TEST(OptionalKeysTest, FixturesWithoutAKeyAreRefusedOrRight) {
         if (!FindValue(bytes, key)) continue;
         SCOPED_TRACE(fixture.name + " without " + name);
         const Result<Model> without = Open(Without(bytes, key));
-        const Row* row = FindKeyRow(name, architecture, KindOf(whole.impl().config));
+        const Row* row = FindKeyRow(name, architecture, KindOf(Internal::Impl(whole).config));
         ASSERT_NE(row, nullptr);
         if (!without.ok()) {
           ++refused;
