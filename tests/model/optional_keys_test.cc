@@ -367,7 +367,7 @@ TEST(OptionalKeysTest, FixturesWithoutAKeyAreRefusedOrRight) {
           continue;
         }
         ASSERT_NE(row->absent, kRequired);
-        const Result<Model> with = Open(With(bytes, key, row->absent(without->impl().config)));
+        const Result<Model> with = Open(With(bytes, key, row->absent(Internal::Impl(*without).config)));
         ASSERT_TRUE(with.ok()) << with.status().message();
         const SessionOptions options = {.kv_type = KvType::kF32, .threads = 1};
         const std::vector<Token> prompt = fixture.Prompt();
