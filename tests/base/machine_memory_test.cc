@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "slm/machine.h"
+#include "base/machine_query.h"
 
 namespace slm {
 namespace {

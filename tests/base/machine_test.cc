@@ -1,7 +1,5 @@
 // Machines as /proc and /sys of Linux describe them.
 
-#include "slm/machine.h"
-
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -18,6 +16,7 @@
 #include <vector>
 
 #include "base/format.h"
+#include "base/machine_query.h"
 
 namespace slm {
 namespace {

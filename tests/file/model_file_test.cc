@@ -103,7 +103,7 @@ void ExpectTiny(const ModelFile& file) {
   EXPECT_EQ(tensor.part, 0u);
   EXPECT_EQ(tensor.size, sizeof(kData));
   EXPECT_EQ(tensor.file_offset, file.size() - 32);
-  EXPECT_EQ(std::memcmp(file.impl().gguf.FindTensor("a")->data.data(), kData, sizeof(kData)), 0);
+  EXPECT_EQ(std::memcmp(Internal::Impl(file).gguf.FindTensor("a")->data.data(), kData, sizeof(kData)), 0);
 }
 
 TEST(ModelFileTest, FromAPath) {
@@ -122,7 +122,7 @@ TEST(ModelFileTest, FromMemoryIsNotCopied) {
   EXPECT_LT(AllocatedBytes() - before, 1u << 16);
   EXPECT_EQ(file.size(), text.size());
   EXPECT_EQ(file.parts()[0].path, "block");
-  const std::span<const std::byte> data = file.impl().gguf.FindTensor("big")->data;
+  const std::span<const std::byte> data = Internal::Impl(file).gguf.FindTensor("big")->data;
   EXPECT_GE(data.data(), memory.bytes().data());
   EXPECT_LE(data.data() + data.size(), memory.bytes().data() + memory.bytes().size());
 }
@@ -185,7 +185,7 @@ TEST(ModelFileTest, CopiesShareTheMapping) {
   std::optional<Descriptor> on_disk(Tiny().Build());
   std::optional<ModelFile> first(ModelFile::Open(on_disk->path()).value());
   const ModelFile second = *first;
-  EXPECT_EQ(&second.impl(), &first->impl());
+  EXPECT_EQ(&Internal::Impl(second), &Internal::Impl(*first));
   first.reset();
   on_disk.reset();
   ExpectTiny(second);

@@ -100,7 +100,7 @@ TEST_P(DeterminismTest, InterleavedSessionsDoNotMeet) {
 
 // Rows of several sequences in one run, of several lengths and at several positions, as a server would batch them.
 TEST_P(DeterminismTest, RowsOfSeveralCaches) {
-  const ModelImpl& impl = model_.impl();
+  const ModelImpl& impl = Internal::Impl(model_);
   const auto vocab = static_cast<std::size_t>(model_.vocab_size());
   const std::vector<std::vector<Token>> texts = {
       prompt_, {prompt_.rbegin(), prompt_.rend()}, {prompt_.begin() + 9, prompt_.end()}};

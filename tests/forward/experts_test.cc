@@ -121,6 +121,7 @@ struct LayerShape {
   std::int32_t width = 64;
   std::int32_t expert_width = 96;
   std::vector<Format> formats = {Format::kQ8_0};  // of the experts' matrices in turn
+  Format router = Format::kF32;
 };
 
 // A layer of experts with its weights.
@@ -134,8 +135,9 @@ class Layer {
     config_.expert_used_count = shape.used;
     config_.layers.resize(1);
     config_.layers[0].expert_feed_forward_length = shape.expert_width;
-    layers_.resize(1);
-    weights().router = Make(Format::kF32, shape.experts, shape.width);
+    weights_.layers.resize(1);
+    weights_.most_columns = std::max(shape.width, shape.expert_width);
+    weights().router = Make(shape.router, shape.experts, shape.width);
     std::size_t made = 0;
     const auto next = [&](std::int32_t rows, std::int32_t columns) {
       return Make(shape.formats[made++ % shape.formats.size()], rows, columns);
@@ -148,7 +150,7 @@ class Layer {
   }
 
   std::int64_t width() const { return config_.embedding_length; }
-  ExpertWeights& weights() { return layers_[0].ffn_experts; }
+  ExpertWeights& weights() { return weights_.layers[0].ffn_experts; }
 
   std::vector<float> Inputs(std::int64_t rows) {
     std::normal_distribution<float> normal;
@@ -182,9 +184,13 @@ class Layer {
     std::vector<ActivationBlock> blocks(static_cast<std::size_t>(rows * stride));
     for (std::int64_t row = 0; row < rows && width() % kActivationBlock == 0; ++row)
       kernels.quantize(inputs.data() + row * width(), width(), blocks.data() + row * stride);
-    MixtureOfExperts mixture(config_, kernels, {.max_rows = std::max(rows, max_rows), .threads = threads});
+    ForwardContext context(config_, weights_, kernels, threads, std::max(rows, max_rows), nullptr);
+    MixtureOfExperts mixture(context);
     WorkingMemory memory(WorkingMemory::Purpose::kAllocate);
-    if (!mixture.Allocate(layers_, memory)) throw std::bad_alloc();
+    if (!context.Allocate(memory) || !mixture.Allocate(memory)) throw std::bad_alloc();
+    context.rows = rows;
+    context.threads = threads;
+    std::ranges::copy(inputs, context.stream.data());
     std::vector<float> out;
     Team team(threads);
     // More than once, as a model's layers do.
@@ -192,8 +198,7 @@ class Layer {
       out.assign(inputs.size(), std::nanf(""));
       std::ranges::copy(dense, out.begin());
       team.Run([&](Worker& worker) {
-        mixture.Run(worker, 0, layers_[0].ffn_experts, {inputs.data(), width(), blocks.data(), stride}, rows, threads,
-                    out.data());
+        mixture.Run(worker, 0, {inputs.data(), width(), blocks.data(), stride}, out.data());
       });
     }
     return out;
@@ -201,7 +206,7 @@ class Layer {
 
   // The formula.
   std::vector<float> Reference(std::span<const float> inputs, std::span<const float> dense = {}) const {
-    const ExpertWeights& layer = layers_[0].ffn_experts;
+    const ExpertWeights& layer = weights_.layers[0].ffn_experts;
     const auto d = static_cast<std::size_t>(width());
     std::vector<float> out;
     for (std::size_t at = 0; at < inputs.size(); at += d) {
@@ -252,7 +257,7 @@ class Layer {
   }
 
   std::vector<double> ReferenceRow(const std::vector<double>& router_input, const std::vector<double>& x) const {
-    const ExpertWeights& weights = layers_[0].ffn_experts;
+    const ExpertWeights& weights = weights_.layers[0].ffn_experts;
     const std::vector<double> scores = Times(weights.router, router_input);
     std::vector<std::size_t> order(scores.size());
     for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
@@ -275,7 +280,7 @@ class Layer {
   Architecture architecture_ = {};
   std::mt19937 random_;
   ModelConfig config_;
-  std::vector<LayerWeights> layers_;
+  Weights weights_;
   std::vector<std::vector<std::byte>> storage_;
 };
 
@@ -366,7 +371,7 @@ TEST_P(MixtureOfExpertsTest, UnevenGroups) {
 
 TEST_P(MixtureOfExpertsTest, BesideADenseFeedForward) {
   for (const Format format : {Format::kF32, Format::kQ8_0}) {
-    Layer layer({.experts = 6, .used = 2, .formats = {format}});
+    Layer layer({.experts = 6, .used = 2, .formats = {format}, .router = format});
     layer.PutBesideDense();
     for (const std::int64_t rows : kRows) {
       const std::vector<float> stream = layer.Inputs(rows);

@@ -40,12 +40,12 @@ std::vector<Token> Text(std::size_t length) {
 TEST(KvCacheTest, SlidingLayersHaveCellsForTheWindowAndABatch) {
   const Model model = SlidingModel();
   for (const std::int64_t batch : {1, 3, 16}) {
-    const KvCache cache = KvCache::Create(model.impl().config, 40, batch, CacheFormat::kF16).value();
+    const KvCache cache = KvCache::Create(Internal::Impl(model).config, 40, batch, CacheFormat::kF16).value();
     EXPECT_EQ(cache.layer(0).cells, kWindow + batch - 1);
     EXPECT_EQ(cache.layer(1).cells, 40);
   }
   // Never more than the context.
-  const KvCache small = KvCache::Create(model.impl().config, 5, 4, CacheFormat::kF16).value();
+  const KvCache small = KvCache::Create(Internal::Impl(model).config, 5, 4, CacheFormat::kF16).value();
   EXPECT_EQ(small.layer(0).cells, 5);
 }
 
@@ -61,7 +61,7 @@ TEST(KvCacheTest, BytesAreTheCellsOfAllLayers) {
                              {CacheFormat::kF16, KvType::kF16, 64},
                              {CacheFormat::kQ8_0, KvType::kQ8_0, 34}};
   for (const Case& c : kCases) {
-    const KvCache cache = KvCache::Create(model.impl().config, 40, 3, c.format).value();
+    const KvCache cache = KvCache::Create(Internal::Impl(model).config, 40, 3, c.format).value();
     const std::uint64_t expected = (kWindow + 3 - 1 + 40) * 2 * 2 * c.head_bytes;
     EXPECT_GE(cache.bytes(), expected);
     EXPECT_LE(cache.bytes(), expected + 4 * 64);  // each part may be padded to 64 bytes
@@ -74,7 +74,7 @@ TEST(KvCacheTest, BytesAreTheCellsOfAllLayers) {
 TEST(KvCacheTest, CellsOfAHeadAreNextToEachOther) {
   const Model model = SlidingModel(32);
   for (const CacheFormat format : {CacheFormat::kF32, CacheFormat::kF16, CacheFormat::kQ8_0}) {
-    const KvCache cache = KvCache::Create(model.impl().config, 40, 3, format).value();
+    const KvCache cache = KvCache::Create(Internal::Impl(model).config, 40, 3, format).value();
     const KvCache::Layer& layer = cache.layer(1);
     const auto bytes = static_cast<std::ptrdiff_t>(CacheBytes(format, 32));
     EXPECT_EQ(layer.Key(0, 1) - layer.Key(0, 0), bytes);
@@ -88,7 +88,7 @@ TEST(KvCacheTest, CellsOfAHeadAreNextToEachOther) {
 TEST(KvCacheTest, SharedLayersTakeNoMemory) {
   TinyModel tiny = TinyArchitecture("gemma4");
   const auto create = [](const Model& model) {
-    return KvCache::Create(model.impl().config, 40, 3, CacheFormat::kF16).value();
+    return KvCache::Create(Internal::Impl(model).config, 40, 3, CacheFormat::kF16).value();
   };
   const Model own = tiny.Open().value();
   const Model shared = tiny.Set("gemma4.attention.shared_kv_layers", 2u).Open().value();
@@ -126,7 +126,7 @@ TEST(KvCacheTest, Q8NeedsHeadsOfWholeBlocks) {
 
 TEST(KvCacheTest, FirstRewindPositionFollowsTheOldestCell) {
   const Model model = SlidingModel();
-  KvCache cache = KvCache::Create(model.impl().config, 40, 3, CacheFormat::kF16).value();  // 6 cells
+  KvCache cache = KvCache::Create(Internal::Impl(model).config, 40, 3, CacheFormat::kF16).value();  // 6 cells
   for (const std::int64_t end : {0, 1, 6}) {
     cache.Wrote(end);
     EXPECT_EQ(cache.FirstRewindPosition(), 0) << end;
@@ -145,7 +145,7 @@ TEST(KvCacheTest, FirstRewindPositionFollowsTheOldestCell) {
 
 TEST(KvCacheTest, WithoutSlidingLayersNothingIsLost) {
   const Model model = TinyModel().Open().value();
-  KvCache cache = KvCache::Create(model.impl().config, 64, 3, CacheFormat::kF16).value();
+  KvCache cache = KvCache::Create(Internal::Impl(model).config, 64, 3, CacheFormat::kF16).value();
   cache.Wrote(64);
   EXPECT_EQ(cache.FirstRewindPosition(), 0);
 }

@@ -34,7 +34,7 @@ class MappedWeightsTest : public testing::Test {
 
   // Gives the pages back to the system, as it takes them itself when memory is short.
   static void Drop(const Model& model) {
-    for (const MappedFile& mapping : model.file().impl().mappings) {
+    for (const MappedFile& mapping : Internal::Impl(model.file()).mappings) {
       void* const begin = const_cast<std::byte*>(mapping.bytes().data());
       ASSERT_EQ(::madvise(begin, mapping.bytes().size(), MADV_DONTNEED), 0);
     }

@@ -28,7 +28,7 @@ constexpr double kMaxTimesLlamaCpp = 1.25;
 // larger, and so is what rounding does to them.
 constexpr double kMaxHalfCacheDeviation = 1e-2;
 double MaxHalfCacheDeviation(const Model& model) {
-  const ModelConfig& config = model.impl().config;
+  const ModelConfig& config = Internal::Impl(model).config;
   const double longer = std::max(config.rope_global.magnitude, config.rope_sliding.magnitude);
   double factor = 1;
   for (const LayerConfig& layer : config.layers) {

@@ -84,6 +84,12 @@ INSTANTIATE_TEST_SUITE_P(Json, AppendixBTest, testing::ValuesIn(kJson));
 constexpr Line kSubset[] = {
     {"{{ strftime_now('%d %b %Y') }}", "06 Jul 2024"},
     {"{{ strftime_now('%B %-d, %Y, %A %H:%M:%S %j') }}", "July 6, 2024, Saturday 00:00:00 188"},
+    {"{{ strftime_now('%a %A %b %B %c %C %d %D %e %f') }}",
+     "Sat Saturday Jul July Sat Jul  6 00:00:00 2024 20 06 07/06/24  6 000000"},
+    {"{{ strftime_now('%F %g %G %h %H %I %j %m %M %p %R %S') }}", "2024-07-06 24 2024 Jul 00 12 188 07 00 AM 00:00 00"},
+    {"{{ strftime_now('%T %u %U %V %w %W %x %X %y %Y %-d %-e %%') }}",
+     "00:00:00 6 26 27 6 27 07/06/24 00:00:00 24 2024 6 6 %"},
+    {"{{ strftime_now('%k %') }}", "%k %"},
     {"a{% generation %}b{% endgeneration %}c", "abc"},
     {"{% if strftime_now is defined %}y{% endif %}", "y"},
     {"{{ '}' ~ \"}}\" ~ '%}' }}", "}}}%}"},

@@ -18,6 +18,7 @@
 #include "dispatch.h"
 #include "support/fixture.h"
 #include "support/test_data.h"
+#include "support/tiny_architecture.h"
 #include "support/tiny_model.h"
 
 namespace slm::test {
@@ -76,6 +77,31 @@ TEST(ModelTest, VocabularyAndEmbeddingMustHaveOneSize) {
   for (const std::uint64_t rows : {39, 41}) {
     ExpectFails(TinyModel().AddTensor("token_embd.weight", {32, rows}).Open(), StatusCode::kCorruptFile,
                 AllOf(HasSubstr("tokenizer.ggml.tokens"), HasSubstr("40"), HasSubstr(std::to_string(rows))));
+  }
+}
+
+// What a vocabulary's architecture says about it, opened with the model or alone, also where nothing can run the model.
+TEST(ModelTest, VocabulariesHaveTheQuirksOfTheirArchitecture) {
+  const auto path = std::filesystem::path(testing::TempDir()) / "model_test_quirks.gguf";
+  const auto stripped = [&](TinyModel tiny) {
+    std::ofstream(path, std::ios::binary) << tiny.Set("tokenizer.ggml.add_space_prefix", false).Build();
+    const ModelFile file = ModelFile::Open(path).value();
+    const auto with_space = Tokenizer::Open(file)->Encode("</s> 7", {.parse_special = true}).value();
+    if (const Result<Model> model = Model::Open(file); model.ok()) {
+      EXPECT_EQ(model->tokenizer().Encode("</s> 7", {.parse_special = true}).value(), with_space);
+    }
+    return with_space == Tokenizer::Open(file)->Encode("</s>7", {.parse_special = true}).value();
+  };
+  EXPECT_TRUE(stripped(TinyArchitecture("phi3")));
+  EXPECT_FALSE(stripped(TinyModel()));
+  EXPECT_FALSE(stripped(TinyModel().Set("general.architecture", "mamba")));
+  std::filesystem::remove(path);
+  for (const Architecture& row : AllArchitectures()) {
+    std::string warnings;
+    const auto log = [&](LogLevel, std::string_view message) { warnings.append(message); };
+    ASSERT_TRUE(TinyArchitecture(row).Open({.log = log}).ok());
+    const bool gemma = row.name.starts_with("gemma") && row.name != "gemma4";
+    EXPECT_EQ(warnings.find("add_space_prefix") != std::string::npos, gemma) << row.name;
   }
 }
 

@@ -51,9 +51,10 @@ TEST(RopeConfigTest, RopeScalingKeys) {
   const auto scale = [](TinyModel model) { return Config(model).value().rope_global.position_scale; };
   EXPECT_EQ(scale(TinyModel().Set("llama.rope.scaling.factor", 4.0f)), 0.25);  // linear without saying so
   EXPECT_EQ(scale(TinyModel().Set("llama.rope.scale_linear", 4.0f)), 0.25);    // the key of old files
-  EXPECT_EQ(scale(TinyModel().Set("llama.rope.scaling.type", "linear")), 1);
   EXPECT_EQ(scale(TinyModel().Set("llama.rope.scaling.factor", 0.0f)), 1);
   EXPECT_EQ(scale(TinyModel().Set("llama.rope.scaling.type", "none").Set("llama.rope.scaling.factor", 4.0f)), 1);
+  ExpectFails(TinyModel().Set("llama.rope.scaling.type", "linear"), StatusCode::kCorruptFile,
+              AllOf(HasSubstr("llama.rope.scaling.factor"), HasSubstr("missing")));
   ExpectFails(TinyModel().Set("llama.rope.scaling.factor", -4.0f), StatusCode::kCorruptFile,
               HasSubstr("llama.rope.scaling.factor"));
   ExpectFails(TinyModel().Set("llama.rope.scaling.type", "dynamic"), StatusCode::kUnsupported,
@@ -98,7 +99,9 @@ TEST(RopeConfigTest, YarnRampAndMagnitude) {
   EXPECT_EQ(Config(Yarn().Erase("qwen2.rope.scaling.original_context_length"))->original_context_length, 32768);
 }
 
-TEST(RopeConfigTest, YarnNeedsAFactorAndABase) {
+TEST(RopeConfigTest, YarnNeedsATypeAFactorAndABase) {
+  ExpectFails(Yarn().Erase("qwen2.rope.scaling.type"), StatusCode::kCorruptFile,
+              AllOf(HasSubstr("qwen2.rope.scaling.type"), HasSubstr("missing")));
   ExpectFails(Yarn().Erase("qwen2.rope.scaling.factor"), StatusCode::kCorruptFile,
               AllOf(HasSubstr("qwen2.rope.scaling.factor"), HasSubstr("missing")));
   ExpectFails(Yarn().Set("qwen2.rope.scaling.factor", 0.0f), StatusCode::kCorruptFile,

@@ -77,15 +77,23 @@ TEST_F(GenerateTest, GreedyContinuationAndCounts) {
   EXPECT_TRUE(std::ranges::equal(session.tokens(), read)) << "the last token need not be evaluated";
 }
 
-TEST_F(GenerateTest, ContinuesWhereTheSessionIs) {
+TEST_F(GenerateTest, ReadsOnlyWhatTheSessionDoesNotHold) {
   Session session = MakeSession();
   Sampler sampler(kGreedy);
   const std::span<const Token> prompt = prompt_;
   ASSERT_TRUE(Generate(session, sampler, prompt.first(20), {.max_tokens = 0}, {}).ok());
-  const Result<GenerateResult> result = Generate(session, sampler, prompt.subspan(20), {.max_tokens = 5}, {});
-  ASSERT_TRUE(result.ok());
-  EXPECT_EQ(result->prompt_tokens, std::ssize(prompt_) - 20);
-  EXPECT_EQ(result->text, GreedyText(5));
+  const GenerateResult first = Generate(session, sampler, prompt, {.max_tokens = 5}, {}).value();
+  EXPECT_EQ(first.cached_tokens, 20);
+  EXPECT_EQ(first.prompt_tokens, std::ssize(prompt_) - 20);
+  EXPECT_EQ(first.reread_tokens, 0);
+  EXPECT_EQ(first.text, GreedyText(5));
+
+  const GenerateResult again = Generate(session, sampler, prompt, {.max_tokens = 5}, {}).value();
+  EXPECT_EQ(again.prompt_tokens, 1) << "the last token, for its logits";
+  EXPECT_EQ(again.text, first.text);
+  const GenerateResult next = Generate(session, sampler, session.tokens(), {.max_tokens = 20}, {}).value();
+  EXPECT_EQ(next.cached_tokens, std::ssize(prompt_) + 3);
+  EXPECT_EQ(GreedyText(4) + next.text, GreedyText(24));
 }
 
 TEST_F(GenerateTest, NoTokensWanted) {
@@ -213,10 +221,15 @@ TEST_F(GenerateTest, Cancellation) {
   EXPECT_EQ(in_prompt.position(), 16);
   EXPECT_EQ(result->generated_tokens, 0);
 
-  // The session remains usable.
-  cancel.Reset();
-  result = Generate(in_prompt, sampler, std::span(prompt_).subspan(16), {.max_tokens = 24, .cancel = &cancel}, {});
+  // The session remains usable, also by a call that is cancelled at once.
+  result = Generate(in_prompt, sampler, prompt_, {.cancel = &cancel}, {});
   ASSERT_TRUE(result.ok());
+  EXPECT_EQ(result->prompt_tokens, 0);
+  EXPECT_EQ(result->cached_tokens, 16);
+  cancel.Reset();
+  result = Generate(in_prompt, sampler, prompt_, {.max_tokens = 24, .cancel = &cancel}, {});
+  ASSERT_TRUE(result.ok());
+  EXPECT_EQ(result->cached_tokens, 16);
   EXPECT_EQ(result->text, GreedyText(24));
 
   Session in_text = MakeSession();
@@ -248,6 +261,9 @@ TEST_F(GenerateTest, TheSamplerSeesThePromptAndTheText) {
   for (const Token token : session.tokens().subspan(prompt_.size())) {
     EXPECT_TRUE(seen.insert(token).second) << "token " << token << " came again";
   }
+  // Also what the session had read before; what the sampler had seen elsewhere is forgotten.
+  const std::string text = result->text;
+  EXPECT_EQ(Generate(session, sampler, prompt_, {.max_tokens = 30}, {}).value().text, text);
 }
 
 TEST_F(GenerateTest, ArgumentsAreChecked) {

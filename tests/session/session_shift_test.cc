@@ -20,6 +20,7 @@
 #include "file/gguf.h"
 #include "forward/cache_cell.h"
 #include "forward/forward.h"
+#include "model/model_impl.h"
 #include "support/fixture.h"
 #include "support/random_model.h"
 #include "support/tiny_architecture.h"
@@ -81,8 +82,8 @@ class Reader {
  public:
   Reader(const Model& model, std::int64_t context, CacheFormat format)
       : team_(1),
-        cache_(KvCache::Create(model.impl().config, context, kBatch, format).value()),
-        forward_(Forward::Create(model.impl(), team_, {.max_rows = kBatch}).value()) {}
+        cache_(KvCache::Create(Internal::Impl(model).config, context, kBatch, format).value()),
+        forward_(Forward::Create(Internal::Impl(model), team_, {.max_rows = kBatch}).value()) {}
 
   void Read(std::span<const Token> tokens) {
     for (const Token token : tokens) forward_.Run(std::vector<Row>{{token, position_++, &cache_}});
@@ -155,7 +156,7 @@ void ExpectCellsOfTheRemainingText(std::string gguf, std::int64_t context, std::
       text = Without(text, keep, discard);
       Reader fresh(model, context, c.format);
       fresh.Read(text);
-      ExpectSameCells(model.impl().config, shifted, fresh, shifts * c.key_bound);
+      ExpectSameCells(Internal::Impl(model).config, shifted, fresh, shifts * c.key_bound);
     }
     EXPECT_GE(shifts, 2);
   }

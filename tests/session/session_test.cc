@@ -123,6 +123,66 @@ TEST_F(SessionTest, ContextOfOneToken) {
   EXPECT_TRUE(session.Append(First(1)).ok());
 }
 
+// From any text to any other that shares a beginning with it, within the windows of 16 and beyond.
+TEST_F(SessionTest, FollowsATextThatChanges) {
+  const auto vocab = static_cast<std::size_t>(model_.vocab_size());
+  const std::vector<float> expected = AllLogits(model_, {.threads = 1}, prompt_);
+  int reread = 0;
+  for (const std::size_t read : {1u, 20u, 56u}) {
+    for (const std::size_t shared : {0u, 1u, 10u, 19u, 40u, 55u, 56u}) {
+      if (shared > read) continue;
+      for (const std::size_t wanted : {1u, 20u, 41u, 56u}) {
+        SCOPED_TRACE(Cat(read, " tokens, ", shared, " shared, ", wanted, " wanted"));
+        Session session = Make({.threads = 1, .batch_size = 8});
+        std::vector<Token> before(prompt_.begin(), prompt_.begin() + static_cast<std::ptrdiff_t>(read));
+        for (std::size_t i = shared; i < read; ++i) before[i] = (before[i] + 1) % model_.vocab_size();
+        ASSERT_TRUE(session.Append(before).ok());
+        Reuse reuse;
+        std::int64_t last_done = 0;
+        const auto logits = session.Follow(
+            First(wanted), {.progress = [&](std::int64_t done, std::int64_t) { last_done = done; }}, &reuse);
+        ASSERT_TRUE(logits.ok()) << logits.status().message();
+        EXPECT_TRUE(SameBits(*logits, std::span(expected).subspan((wanted - 1) * vocab, vocab)));
+        EXPECT_TRUE(std::ranges::equal(session.tokens(), First(wanted)));
+        const auto same = static_cast<std::int32_t>(std::min(shared, wanted - 1));
+        EXPECT_EQ(reuse.cached_tokens + reuse.reread_tokens, same);
+        EXPECT_EQ(last_done, static_cast<std::int64_t>(wanted) - reuse.cached_tokens);
+        if (read - static_cast<std::size_t>(same) <= 8) {
+          EXPECT_EQ(reuse.reread_tokens, 0);
+        }
+        reread += reuse.reread_tokens > 0;
+      }
+    }
+  }
+  EXPECT_GT(reread, 0);
+}
+
+TEST_F(SessionTest, FollowsItsOwnTokens) {
+  Session session = Make({.threads = 1});
+  const auto logits = session.Append(prompt_);
+  ASSERT_TRUE(logits.ok());
+  const std::vector<float> expected(logits->begin(), logits->end());
+  Reuse reuse;
+  const auto again = session.Follow(session.tokens(), {}, &reuse);
+  ASSERT_TRUE(again.ok());
+  EXPECT_TRUE(SameBits(*again, expected));
+  EXPECT_TRUE(std::ranges::equal(session.tokens(), prompt_));
+  EXPECT_EQ(reuse.cached_tokens, 55);
+  // A text that begins in the middle of what is read: it is overwritten while it is read.
+  ASSERT_TRUE(session.Follow(session.tokens().subspan(10)).ok());
+  EXPECT_TRUE(std::ranges::equal(session.tokens(), std::span(prompt_).subspan(10)));
+}
+
+TEST_F(SessionTest, ATextThatCannotBeFollowedChangesNothing) {
+  Session session = Make({.context_length = 20, .threads = 1});
+  ASSERT_TRUE(session.Append(First(20)).ok());
+  ExpectFails(session.Follow({}).status(), StatusCode::kInvalidArgument, HasSubstr("no tokens"));
+  ExpectFails(session.Follow(std::vector<Token>{3, -1}).status(), StatusCode::kInvalidArgument, HasSubstr("index 1"));
+  ExpectFails(session.Follow(First(21)).status(), StatusCode::kContextFull,
+              AllOf(HasSubstr("21"), HasSubstr("room for 20")));
+  EXPECT_TRUE(std::ranges::equal(session.tokens(), First(20)));
+}
+
 TEST_F(SessionTest, ProgressIsToldLayerByLayer) {
   Session session = Make({.threads = 2, .batch_size = 10});
   std::vector<std::int64_t> calls;

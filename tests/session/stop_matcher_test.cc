@@ -1,3 +1,5 @@
+#include "session/stop_matcher.h"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -6,8 +8,6 @@
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "slm/generate.h"
 
 namespace slm {
 namespace {

@@ -59,7 +59,7 @@ Model OpenOrThrow(const std::filesystem::path& path, const std::string& kernels)
 }
 
 bool HeadsFitQ8(const Model& model) {
-  return std::ranges::all_of(model.impl().config.layers, [](const LayerConfig& layer) {
+  return std::ranges::all_of(Internal::Impl(model).config.layers, [](const LayerConfig& layer) {
     return layer.key_length % 32 == 0 && layer.value_length % 32 == 0;
   });
 }

@@ -135,14 +135,14 @@ GemmaRules ReadGemmaRules(const OracleFile& file) {
   }
   return {.version = 3,
           .final_softcap = file.Number("final_logit_softcapping", 0),
-          .window = file.Count("attention.sliding_window", 0),
+          .window = file.Count("attention.sliding_window"),
           .window_group = 6,
           .layers_scaled_by_width = 62};
 }
 
 // Gemma 3's scaling is for its global layers; the sliding ones have a base of their own.
 Rope GemmaRope(const OracleFile& file, const GemmaRules& rules, Index key_length, bool slides, Index context_length) {
-  const double base = file.Number("rope.freq_base", 10000);
+  const double base = file.Number("rope.freq_base", rules.version < 3 ? 10000 : 1e6);
   const Index dimensions = file.Count("rope.dimension_count", key_length);
   if (rules.version < 3 || !slides) return ScaledRope(file, Rope::kHalves, base, dimensions, context_length);
   return {.pairs = Rope::kHalves, .angles = RopeAngles(file.Number("rope.freq_base_swa", 10000), dimensions)};

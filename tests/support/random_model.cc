@@ -14,8 +14,8 @@ namespace {
 constexpr double kOften = 0.5;
 constexpr double kNowAndThen = 0.3;
 
-void WriteRopeBase(RandomWriter& out) {
-  if (out.random().Chance(0.8)) out.Number("rope.freq_base", out.random().LogReal(30, 1e6));
+void WriteRopeBase(RandomWriter& out, bool may_be_absent) {
+  if (!may_be_absent || out.random().Chance(0.8)) out.Number("rope.freq_base", out.random().LogReal(30, 1e6));
 }
 
 struct Experts {
@@ -121,7 +121,7 @@ void WriteYarn(RandomWriter& out) {
     out.Number("rope.scaling.yarn_beta_slow", random.Real(0.01, 0.08));
   }
   if (random.Chance(kNowAndThen)) out.Number("rope.scaling.attn_factor", random.Real(0.7, 1.4));
-  if (out.architecture() == "mistral3" && random.Chance(0.8)) {
+  if (out.architecture() == "mistral3") {
     out.Number("rope.scaling.yarn_log_multiplier", random.Real(0.3, 1.5));
   }
 }
@@ -130,11 +130,11 @@ void WriteYarn(RandomWriter& out) {
 void WriteRopeScaling(RandomWriter& out, std::uint32_t rope_dimensions) {
   Random& random = out.random();
   const std::uint32_t kind = random.Int(0, 4);
-  const bool tempered = out.architecture() == "mistral3" && random.Chance(0.7);
+  const bool tempered = out.architecture() == "mistral3" && (kind == 0 || random.Chance(0.7));
   if (kind == 0) {
     WriteYarn(out);
   } else if (kind == 1) {
-    if (random.Chance(kOften)) out.Key("rope.scaling.type", "linear");
+    if (tempered || random.Chance(kOften)) out.Key("rope.scaling.type", "linear");
     out.Number("rope.scaling.factor", random.Real(1.5, 8));
   } else if (kind == 2) {
     out.Number("rope.scale_linear", random.Real(1.5, 4));
@@ -184,7 +184,7 @@ RandomModel RandomLlamaFamily(RandomWriter& out) {
   RandomShape shape = out.DrawShape(layers, !is_phi);
   const Experts experts = DrawExperts(out, shape);
   out.WriteShape(shape);
-  WriteRopeBase(out);
+  WriteRopeBase(out, is_phi || (name == "llama" && experts.count == 0));
   out.WriteTables(shape, 2, true);
 
   std::uint32_t rope_dimensions = shape.key_length;
@@ -238,8 +238,8 @@ void WriteGemma3Keys(RandomWriter& out, std::uint32_t layers) {
   }
   if (random.Chance(kOften)) {
     WriteWindow(out, layers);
-  } else if (random.Chance(0.8)) {
-    out.Key("attention.sliding_window", random.Int(3, 12));
+  } else {
+    out.Key("attention.sliding_window", random.Chance(0.8) ? random.Int(3, 12) : 0);
   }
 }
 
@@ -269,7 +269,7 @@ RandomModel RandomGemma(RandomWriter& out) {
   const std::string& name = out.architecture();
   const RandomShape shape = DrawGemmaShape(out);
   out.WriteShape(shape);
-  WriteRopeBase(out);
+  WriteRopeBase(out, true);
   if (name == "gemma2") WriteGemma2Keys(out, shape.layers);
   if (name == "gemma3") WriteGemma3Keys(out, shape.layers);
   if (name != "gemma" && random.Chance(0.2)) out.Number("attention.scale", random.Real(0.2, 1));

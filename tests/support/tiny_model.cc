@@ -11,6 +11,8 @@
 #include <random>
 #include <stdexcept>
 
+#include "dispatch.h"
+
 namespace slm::test {
 
 namespace {
@@ -43,13 +45,14 @@ void TinyModel::SetSizes(const TinyShape& shape) {
   Set(arch + ".attention.head_count", shape.heads);
   Set(arch + ".attention.head_count_kv", shape.kv_heads);
   Set(arch + ".attention.key_length", shape.head_dim);
-  Set(arch + ".attention.value_length", shape.head_dim);
+  Set(arch + ".attention.value_length", shape.value_length());
   Set(arch + ".attention.layer_norm_rms_epsilon", 1e-5f);
   Set(arch + ".rope.freq_base", 1000.0f);
+  if (arch == "gemma3") Set(arch + ".attention.sliding_window", 0u);
   if (shape.experts == 0) return;
   Set(arch + ".expert_count", shape.experts);
   Set(arch + ".expert_used_count", shape.experts_used);
-  Set(arch + ".expert_feed_forward_length", shape.ffn_width);
+  Set(arch + ".expert_feed_forward_length", shape.expert_length());
 }
 
 void TinyModel::SetVocabulary(std::uint32_t size) {
@@ -70,13 +73,11 @@ void TinyModel::SetVocabulary(std::uint32_t size) {
 void TinyModel::AddLayer(const TinyShape& shape, std::uint32_t index) {
   const std::string prefix = "blk." + std::to_string(index) + ".";
   const std::uint64_t d = shape.width;
-  const std::uint64_t q = std::uint64_t{shape.heads} * shape.head_dim;
-  const std::uint64_t kv = std::uint64_t{shape.kv_heads} * shape.head_dim;
   AddTensor(prefix + "attn_norm.weight", {d});
-  AddTensor(prefix + "attn_q.weight", {d, q});
-  AddTensor(prefix + "attn_k.weight", {d, kv});
-  AddTensor(prefix + "attn_v.weight", {d, kv});
-  AddTensor(prefix + "attn_output.weight", {q, d});
+  AddTensor(prefix + "attn_q.weight", {d, shape.queries()});
+  AddTensor(prefix + "attn_k.weight", {d, shape.keys()});
+  AddTensor(prefix + "attn_v.weight", {d, shape.values()});
+  AddTensor(prefix + "attn_output.weight", {shape.attended(), d});
   AddTensor(prefix + "ffn_norm.weight", {d});
   AddFeedForward(shape, prefix);
   if (shape.architecture == "gemma3" || shape.architecture == "qwen3moe") {
@@ -89,8 +90,10 @@ void TinyModel::AddLayer(const TinyShape& shape, std::uint32_t index) {
 }
 
 void TinyModel::AddFeedForward(const TinyShape& shape, const std::string& prefix) {
-  const std::uint64_t d = shape.width, ff = shape.ffn_width, experts = shape.experts;
-  if (experts == 0) {
+  const std::uint64_t d = shape.width, experts = shape.experts;
+  const bool dense = experts == 0 || shape.architecture == "gemma4";  // which has experts beside it
+  const std::uint64_t ff = dense ? shape.ffn_width : shape.expert_length();
+  if (dense) {
     AddTensor(prefix + "ffn_gate.weight", {d, ff});
     AddTensor(prefix + "ffn_up.weight", {d, ff});
     AddTensor(prefix + "ffn_down.weight", {ff, d});
@@ -174,6 +177,18 @@ TinyModel& TinyModel::SplitExperts(std::string_view name) {
   for (std::size_t i = 0; i < stacked.shape[2]; ++i) {
     SetTensor(part + "." + std::to_string(i) + ".weight", stacked.type, {stacked.shape[0], stacked.shape[1]},
               stacked.data.substr(i * size, size));
+  }
+  return *this;
+}
+
+TinyModel& TinyModel::Quantize() {
+  for (Tensor& tensor : tensors_) {
+    if (tensor.shape.size() == 1 || tensor.shape[0] % 32 != 0) continue;
+    const std::vector<float> values = Values(tensor.name);
+    tensor.type = static_cast<std::uint32_t>(Format::kQ8_0);
+    tensor.data.resize(values.size() / 32 * sizeof(BlockQ8_0));
+    FindKernelSet("scalar")->to_q8_0(values.data(), std::ssize(values),
+                                     reinterpret_cast<BlockQ8_0*>(tensor.data.data()));
   }
   return *this;
 }

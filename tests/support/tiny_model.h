@@ -29,12 +29,25 @@ struct TinyShape {
   std::uint32_t layers = 2;
   std::uint32_t heads = 4;
   std::uint32_t kv_heads = 2;
-  std::uint32_t head_dim = 16;   // not width / heads
-  std::uint32_t ffn_width = 64;  // of each expert, where there are experts
-  std::uint32_t experts = 0;     // 0: a dense feed-forward
+  std::uint32_t head_dim = 16;  // not width / heads
+  std::uint32_t ffn_width = 64;
+  std::uint32_t experts = 0;  // 0: a dense feed-forward
   std::uint32_t experts_used = 2;
   std::uint32_t context = 64;
-  bool tied = true;  // no output.weight
+  bool tied = true;                // no output.weight
+  std::uint32_t value_dim = 0;     // 0: head_dim
+  std::uint32_t expert_width = 0;  // 0: ffn_width
+  // Of a TinyArchitecture that has them: inputs of layers, streams, and the low-rank path beside attention.
+  std::uint32_t input_width = 8;
+  std::uint32_t streams = 3;
+  std::uint32_t rank = 4;
+
+  std::uint64_t queries() const { return std::uint64_t{heads} * head_dim; }
+  std::uint64_t keys() const { return std::uint64_t{kv_heads} * head_dim; }
+  std::uint64_t values() const { return std::uint64_t{kv_heads} * value_length(); }
+  std::uint64_t attended() const { return std::uint64_t{heads} * value_length(); }
+  std::uint32_t value_length() const { return value_dim != 0 ? value_dim : head_dim; }
+  std::uint32_t expert_length() const { return expert_width != 0 ? expert_width : ffn_width; }
 };
 
 class TinyModel {
@@ -60,6 +73,8 @@ class TinyModel {
   TinyModel& CopyTensor(std::string_view from, std::string_view to);
   // Turns a tensor of stacked experts ("blk.0.ffn_up_exps.weight") into one tensor for each ("blk.0.ffn_up.0.weight").
   TinyModel& SplitExperts(std::string_view name);
+  // Makes Q8_0 of all matrices whose rows have a length for it.
+  TinyModel& Quantize();
 
   // Of an F32 tensor.
   std::vector<float> Values(std::string_view name) const;

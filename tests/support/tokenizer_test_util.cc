@@ -10,7 +10,6 @@
 
 #include "file/gguf.h"
 #include "support/test_data.h"
-#include "text/tokenizer_load.h"
 
 namespace slm::test {
 
@@ -18,17 +17,18 @@ LoadedTokenizer::LoadedTokenizer(const std::filesystem::path& path) {
   Result<MappedFile> mapping = MappedFile::Open(path);
   if (!mapping.ok()) throw std::runtime_error(mapping.status().message());
   mapping_ = *std::move(mapping);
-  Load(mapping_->bytes(), 0);
+  Load(mapping_->bytes(), 0, {});
 }
 
-LoadedTokenizer::LoadedTokenizer(const TinyGguf& file, std::int64_t rows) : bytes_(file.Build()) {
-  Load(std::as_bytes(std::span(bytes_)), rows);
+LoadedTokenizer::LoadedTokenizer(const TinyGguf& file, std::int64_t rows, const TokenizerQuirks& quirks)
+    : bytes_(file.Build()) {
+  Load(std::as_bytes(std::span(bytes_)), rows, quirks);
 }
 
-void LoadedTokenizer::Load(std::span<const std::byte> bytes, std::int64_t rows) {
+void LoadedTokenizer::Load(std::span<const std::byte> bytes, std::int64_t rows, const TokenizerQuirks& quirks) {
   const Result<GgufFile> file = GgufFile::Parse(bytes, "test");
   if (!file.ok()) throw std::runtime_error(file.status().message());
-  Result<Tokenizer> tokenizer = LoadTokenizer(*file, rows, [this](LogLevel level, std::string_view message) {
+  Result<Tokenizer> tokenizer = LoadTokenizer(*file, quirks, rows, [this](LogLevel level, std::string_view message) {
     (level == LogLevel::kWarning ? warnings_ : infos_).append(message).append("\n");
   });
   status_ = tokenizer.status();

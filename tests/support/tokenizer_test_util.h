@@ -14,6 +14,7 @@
 
 #include "file/mapped_file.h"
 #include "slm/tokenizer.h"
+#include "text/tokenizer_load.h"
 #include "tiny_gguf.h"
 
 namespace slm::test {
@@ -25,7 +26,7 @@ class LoadedTokenizer {
  public:
   // As many tokens as the file has, unless `rows` says otherwise.
   explicit LoadedTokenizer(const std::filesystem::path& path);
-  explicit LoadedTokenizer(const TinyGguf& file, std::int64_t rows = 0);
+  explicit LoadedTokenizer(const TinyGguf& file, std::int64_t rows = 0, const TokenizerQuirks& quirks = {});
   LoadedTokenizer(const LoadedTokenizer&) = delete;
   LoadedTokenizer& operator=(const LoadedTokenizer&) = delete;
 
@@ -41,7 +42,7 @@ class LoadedTokenizer {
   Tokens Encode(std::string_view text, bool parse_special = false) const;
 
  private:
-  void Load(std::span<const std::byte> bytes, std::int64_t rows);
+  void Load(std::span<const std::byte> bytes, std::int64_t rows, const TokenizerQuirks& quirks);
 
   std::optional<MappedFile> mapping_;
   std::string bytes_;

@@ -259,24 +259,19 @@ TEST(Gemma4Test, NeedsMerges) {
 }
 
 // White space after a special token is left out, as Phi-3 was trained; not after the tokens that begin a text.
-TEST(TokenizerLoadTest, Phi3LeavesOutTheSpaceAfterSpecialTokens) {
-  const auto file = [](const char* architecture) {
-    TinyGguf gguf;
-    gguf.Set("general.architecture", architecture);
-    gguf.Set("tokenizer.ggml.model", "llama");
-    gguf.Set("tokenizer.ggml.tokens",
-             std::vector<std::string>{"<unk>", "<s>", "<|user|>", "<|end|>", "▁", "\n", "a", "▁a"});
-    gguf.Set("tokenizer.ggml.scores", std::vector<float>{0, 0, 0, 0, -1, -2, -3, -4});
-    gguf.Set("tokenizer.ggml.token_type", std::vector<std::int32_t>{2, 3, 3, 3, 1, 1, 1, 1});
-    gguf.Set("tokenizer.ggml.add_space_prefix", false);
-    return gguf;
-  };
+TEST(TokenizerLoadTest, LeavesOutTheSpaceAfterSpecialTokens) {
+  TinyGguf file;
+  file.Set("tokenizer.ggml.model", "llama");
+  file.Set("tokenizer.ggml.tokens",
+           std::vector<std::string>{"<unk>", "<s>", "<|user|>", "<|end|>", "▁", "\n", "a", "▁a"});
+  file.Set("tokenizer.ggml.scores", std::vector<float>{0, 0, 0, 0, -1, -2, -3, -4});
+  file.Set("tokenizer.ggml.token_type", std::vector<std::int32_t>{2, 3, 3, 3, 1, 1, 1, 1});
+  file.Set("tokenizer.ggml.add_space_prefix", false);
   const char* text = "<s> a<|user|>\n a\n<|end|>\n";
-  const LoadedTokenizer phi3(file("phi3"));
-  EXPECT_EQ(phi3.Encode(text, /*parse_special=*/true), (Tokens{1, 7, 2, 6, 5, 3}));
-  EXPECT_EQ(phi3.Encode(" \n a"), (Tokens{4, 5, 7}));
-  const LoadedTokenizer llama(file("llama"));
-  EXPECT_EQ(llama.Encode(text, /*parse_special=*/true), (Tokens{1, 7, 2, 5, 7, 5, 3, 5}));
+  const LoadedTokenizer strips(file, 0, {.strips_after_special = true});
+  EXPECT_EQ(strips.Encode(text, /*parse_special=*/true), (Tokens{1, 7, 2, 6, 5, 3}));
+  EXPECT_EQ(strips.Encode(" \n a"), (Tokens{4, 5, 7}));
+  EXPECT_EQ(LoadedTokenizer(file).Encode(text, /*parse_special=*/true), (Tokens{1, 7, 2, 5, 7, 5, 3, 5}));
 }
 
 TEST(TokenizerLoadTest, FilesWithoutTokensHaveAsManyAsRows) {
@@ -337,10 +332,10 @@ TEST(TokenizerLoadTest, WarnsOfFilesKnownToEncodeBadly) {
   EXPECT_TRUE(Mentions(LoadedTokenizer(equal).warnings(), {"tokenizer.ggml.scores are equal"}));
 
   TinyGguf gemma = ThreeTokens();
-  gemma.Set("general.architecture", "gemma2");
   gemma.Set("tokenizer.ggml.scores", std::vector<float>{1, 2, 3});
-  EXPECT_TRUE(Mentions(LoadedTokenizer(gemma).warnings(), {"add_space_prefix"}));
-  EXPECT_EQ(LoadedTokenizer(gemma.Set("tokenizer.ggml.add_space_prefix", false)).warnings(), "");
+  const TokenizerQuirks quirks = {.expects_no_space_prefix = true};
+  EXPECT_TRUE(Mentions(LoadedTokenizer(gemma, 0, quirks).warnings(), {"add_space_prefix"}));
+  EXPECT_EQ(LoadedTokenizer(gemma.Set("tokenizer.ggml.add_space_prefix", false), 0, quirks).warnings(), "");
   EXPECT_EQ(LoadedTokenizer(SpmFile({"a"})).warnings(), "");
 }
 
@@ -380,7 +375,7 @@ TEST(TokenizerLoadTest, SurvivesDamagedMetadata) {
       for (int i = round % 4; i >= 0; --i) bytes[random() % bytes.size()] = static_cast<char>(random());
       const Result<GgufFile> file = GgufFile::Parse(std::as_bytes(std::span(bytes)), "damaged");
       if (!file.ok()) continue;
-      const Result<Tokenizer> tokenizer = LoadTokenizer(*file, 448, {});
+      const Result<Tokenizer> tokenizer = LoadTokenizer(*file, {}, 448, {});
       if (!tokenizer.ok()) {
         EXPECT_FALSE(tokenizer.status().message().empty());
         continue;

@@ -112,7 +112,10 @@ TEST_F(BenchSpeed, MeasuresTheWorkThatAChatReports) {
     session.ClearProfile();
     const tools::ProfiledRun prompt = TakeProfile(session, Chat(session, prompt_, 0).prompt_seconds);
     // One token of prompt and all generated ones but the last are evaluated: as many as slm-bench evaluates.
-    const GenerateResult answer = Chat(session, std::span(prompt_).first(1), kGenerateTokens);
+    std::vector<Token> longer = prompt_;
+    longer.push_back(prompt_.front());
+    const GenerateResult answer = Chat(session, longer, kGenerateTokens);
+    ASSERT_EQ(answer.prompt_tokens, 1);
     ASSERT_EQ(answer.generated_tokens, kGenerateTokens);
     const tools::ProfiledRun generate = TakeProfile(session, answer.prompt_seconds + answer.generate_seconds);
 

@@ -95,17 +95,9 @@ Result<MachinePeaks> MeasurePeaksApart(std::string_view kernels, std::int32_t th
                 "cannot measure what the machine can do; it takes 256 MiB of memory. --no-peaks does without");
 }
 
-// Puts the session at the depth where a run begins. Layers with a sliding window can't always go back that far: then
-// the text before it is read again.
+// Puts the session at the depth where a run begins.
 Status GoToDepth(Session& session, std::span<const Token> context) {
-  const std::span<const Token> read = session.tokens();
-  const auto shared = std::mismatch(read.begin(), read.end(), context.begin(), context.end()).second - context.begin();
-  std::size_t kept = static_cast<std::size_t>(shared);
-  if (!session.Rewind(static_cast<std::int32_t>(kept)).ok()) {
-    if (Status status = session.Rewind(0); !status.ok()) return status;
-    kept = 0;
-  }
-  return kept == context.size() ? Status() : session.Append(context.subspan(kept)).status();
+  return context.empty() ? session.Rewind(0) : session.Follow(context).status();
 }
 
 // One run of one test, from the depth where the session is.

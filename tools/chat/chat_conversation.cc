@@ -181,8 +181,6 @@ Result<Conversation::End> Conversation::AnswerInstead(std::vector<Message> messa
 
 Result<GenerateResult> Conversation::ContinueText(std::string_view text, const PieceCallback& on_piece,
                                                   const GenerateOptions& options) {
-  if (Status status = session_->Rewind(0); !status.ok()) return status;
-  sampler_->SetHistory({});
   const Result<std::vector<Token>> tokens = model_.tokenizer().Encode(text, {.add_special = true});
   if (!tokens.ok()) return tokens.status();
   return Generate(*session_, *sampler_, *tokens, options, on_piece);

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "sampling_options.h"
+#include "slm/version.h"
 
 namespace slm::tools {
 
@@ -111,7 +112,7 @@ void AddChatOptions(CLI::App& app, ChatToolOptions* options) {
       ->check(CLI::IsMember({"auto", "always", "never"}))
       ->option_text("auto|always|never (auto)");
   app.add_flag("--print-prompt", options->print_prompt, "Print the prompt as it is put together, and end");
-  app.set_version_flag("--version", std::string(kChat) + " " + SLM_VERSION)->group(kOutput);
+  app.set_version_flag("--version", std::string(kChat) + " " + Version())->group(kOutput);
 
   app.footer(
       "The prompt is put together in this order, with blank lines between: the files, each after a line with its "

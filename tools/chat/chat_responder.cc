@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <limits>
-#include <span>
 
 namespace slm::tools {
 
@@ -42,23 +41,10 @@ Result<GenerateResult> RawResponder::Answer(const std::vector<Message>& messages
   const Result<std::vector<Token>> tokens =
       session_.model().tokenizer().Encode(messages.back().content, {.add_special = true});
   if (!tokens.ok()) return tokens.status();
-  // What the session has read already, except that the last token's logits are needed.
-  const std::span<const Token> known = session_.tokens();
-  const auto differ = std::mismatch(known.begin(), known.end(), tokens->begin(), tokens->end());
-  std::ptrdiff_t same = differ.first - known.begin();
-  if (same == std::ssize(*tokens) && same > 0) --same;
-  if (!session_.Rewind(static_cast<std::int32_t>(same)).ok()) {  // beyond a sliding window
-    same = 0;
-    if (Status status = session_.Rewind(0); !status.ok()) return status;
-  }
   Sampler sampler(sampler_, &session_.model().tokenizer());
-  sampler.SetHistory(session_.tokens());
   GenerateOptions generate = generate_;
   generate.max_tokens = max_tokens;
-  Result<GenerateResult> result =
-      Generate(session_, sampler, std::span(*tokens).subspan(static_cast<std::size_t>(same)), generate, on_piece);
-  if (result.ok()) result->cached_tokens = static_cast<std::int32_t>(same);
-  return result;
+  return Generate(session_, sampler, *tokens, generate, on_piece);
 }
 
 Result<std::int32_t> CountTokens(const Model& model, const std::vector<Message>& messages, const ChatOptions& options,

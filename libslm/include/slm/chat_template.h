@@ -26,10 +26,6 @@
 
 namespace slm {
 
-namespace jinja {
-class Template;
-}
-
 // A rendered conversation, cut where its author changes.
 struct Prompt {
   std::vector<TextPart> parts;  // markup: written by the template
@@ -59,13 +55,12 @@ class ChatTemplate {
   const std::string& source() const;
   // "the model's file", "built in for Gemma", ...
   const std::string& origin() const;
-  // The engine's view of it, private to the library.
-  const jinja::Template& program() const;
 
  private:
-  struct State;
-  explicit ChatTemplate(std::shared_ptr<const State> state) : state_(std::move(state)) {}
-  std::shared_ptr<const State> state_;
+  friend struct Internal;
+  struct Impl;
+  explicit ChatTemplate(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
+  std::shared_ptr<const Impl> impl_;
 };
 
 // Token ids of a whole prompt, with exactly one BOS if the template writes one or the model's file asks for it.

@@ -1,7 +1,7 @@
 // Text from a session: the loop of sample, append, decode and stop.
 //
 //   slm::Result<slm::GenerateResult> result = slm::Generate(
-//       session, sampler, prompt_tokens, {.max_tokens = 200}, [](std::string_view piece) {
+//       session, sampler, prompt, {.max_tokens = 200}, [](std::string_view piece) {
 //         std::fwrite(piece.data(), 1, piece.size(), stdout);
 //         return slm::kContinue;
 //       });
@@ -12,7 +12,6 @@
 #ifndef SLM_GENERATE_H_
 #define SLM_GENERATE_H_
 
-#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -64,41 +63,15 @@ struct GenerateResult {
   double generate_seconds = 0;
 };
 
-// Reads `prompt` (at least one token) into the session, then samples until a finish reason. The session then holds the
-// prompt and every generated token that was evaluated; an end-of-turn token is not appended, nor is the last token of a
-// text that ended for another reason. Fails with kInvalidArgument (no prompt, a stop string that is empty or not UTF-8,
-// shift_keep out of range) and as Session::Append, Session::Shift and Sampler::Sample do; being cancelled is a finish
-// reason, not an error. `on_piece` may be empty.
+// Continues `prompt`, the whole text so far (at least one token): the session follows it (Session::Follow reads only
+// what it does not hold), it becomes the sampler's history, and tokens are sampled until a finish reason. To go on with
+// what the session holds, pass its tokens(). The session then holds the prompt and every generated token that was
+// evaluated; an end-of-turn token is not appended, nor is the last token of a text that ended for another reason. Fails
+// with kInvalidArgument (no prompt, a stop string that is empty or not UTF-8, shift_keep out of range) and as
+// Session::Follow, Session::Shift and Sampler::Sample do; being cancelled is a finish reason, not an error. `on_piece`
+// may be empty.
 Result<GenerateResult> Generate(Session& session, Sampler& sampler, std::span<const Token> prompt,
                                 const GenerateOptions& options, const PieceCallback& on_piece);
-
-// Finds stop strings in streamed text. The first to be complete ends the text, the longest if several are complete at
-// the same character; how the text is cut into pieces makes no difference. Not thread-safe.
-class StopMatcher {
- public:
-  // Empty strings are ignored.
-  explicit StopMatcher(const std::vector<std::string>& stops);
-  // Appends text and returns what can be delivered now. Once a stop string is complete, stopped() is true and nothing
-  // more is delivered.
-  std::string Push(std::string_view text);
-  // Returns what was held back; nothing if stopped.
-  std::string Flush();
-  bool stopped() const { return stopped_; }
-
- private:
-  // A stop string and how many of its bytes the text so far ends with.
-  struct Stop {
-    std::string text;
-    // border[n]: the longest proper prefix of text[0, n) that it also ends with.
-    std::vector<std::size_t> border;
-    std::size_t matched = 0;
-  };
-  static void Advance(Stop& stop, char byte);
-
-  std::vector<Stop> stops_;
-  std::string held_;
-  bool stopped_ = false;
-};
 
 }  // namespace slm
 

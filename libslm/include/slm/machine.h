@@ -4,10 +4,8 @@
 #define SLM_MACHINE_H_
 
 #include <cstdint>
-#include <filesystem>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "slm/status.h"
 
@@ -29,15 +27,8 @@ struct Machine {
   std::uint64_t available_bytes = 0;
 };
 
-struct MachineQuery {
-  // Where /proc and /sys are found, for tests.
-  std::filesystem::path root = "/";
-  // Numbers of the processors this process may run on. Empty: ask the operating system.
-  std::vector<std::int32_t> allowed = {};
-};
-
 // Never fails: see Machine. Thread-safe.
-Machine DescribeMachine(const MachineQuery& query = {});
+Machine DescribeMachine();
 
 // What the machine reaches in loops that do nothing else, to hold rates against.
 struct MachinePeaks {

@@ -34,8 +34,6 @@ struct ModelOptions {
   std::string kernels = {};
 };
 
-class ModelImpl;  // private to the library
-
 class Model {
  public:
   // Fails as ModelFile::Open does, and as below.
@@ -57,12 +55,11 @@ class Model {
   // Bytes of weights read to generate one token; the bound of generation speed is memory bandwidth over this.
   std::uint64_t bytes_per_token() const;
 
-  // The library's own view of the model.
-  const ModelImpl& impl() const { return *impl_; }
-
  private:
-  explicit Model(std::shared_ptr<const ModelImpl> impl) : impl_(std::move(impl)) {}
-  std::shared_ptr<const ModelImpl> impl_;
+  friend struct Internal;
+  struct Impl;
+  explicit Model(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
+  std::shared_ptr<const Impl> impl_;
 };
 
 }  // namespace slm

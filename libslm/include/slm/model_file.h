@@ -64,8 +64,6 @@ struct FilePart {
   std::uint64_t size = 0;
 };
 
-class ModelFileImpl;  // private to the library
-
 class ModelFile {
  public:
   // Fails with kNotFound (also if a part of a split model is missing: says which) or kIoError (the file can't be
@@ -96,12 +94,11 @@ class ModelFile {
   // Reads every weight of a format this library knows and reports NaN and infinity; empty means they are sound.
   std::vector<BadNumber> FindBadNumbers() const;
 
-  // The library's own view of the file.
-  const ModelFileImpl& impl() const { return *impl_; }
-
  private:
-  explicit ModelFile(std::shared_ptr<const ModelFileImpl> impl) : impl_(std::move(impl)) {}
-  std::shared_ptr<const ModelFileImpl> impl_;
+  friend struct Internal;
+  struct Impl;
+  explicit ModelFile(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
+  std::shared_ptr<const Impl> impl_;
 };
 
 }  // namespace slm

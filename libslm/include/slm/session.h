@@ -87,7 +87,12 @@ struct AppendOptions {
   ProgressCallback progress = {};
 };
 
-class SessionImpl;  // private to the library
+// How much of a text Session::Follow found read.
+struct Reuse {
+  std::int32_t cached_tokens = 0;  // kept
+  std::int32_t reread_tokens = 0;  // had been read, but a sliding window dropped them: read again
+};
+
 struct RestoredSession;
 
 class Session {
@@ -108,6 +113,13 @@ class Session {
   // Reads tokens and hands out the logits after every one of them, in order: visit(position, [vocab_size]).
   using LogitsVisitor = std::function<void(std::int32_t position, std::span<const float> logits)>;
   Status AppendVisiting(std::span<const Token> tokens, const LogitsVisitor& visit, const AppendOptions& options = {});
+
+  // Reads what it takes to hold exactly `tokens`, the whole of a text that may have changed anywhere, and returns the
+  // logits as Append does. What the session has of its beginning is kept as far as Rewind can go back, else all is read
+  // anew; the last token is read in any case. `reuse`, if given, tells how much was kept, of a cancelled call too.
+  // Fails as Append does; where it is kInvalidArgument or kContextFull, the session is as before.
+  Result<std::span<const float>> Follow(std::span<const Token> tokens, const AppendOptions& options = {},
+                                        Reuse* reuse = nullptr);
 
   // Forgets everything from `position` on. Layers with a sliding window keep only their last window of keys and values;
   // going back further than that is kInvalidArgument, with the first position that is possible. Position 0 always is.
@@ -159,8 +171,9 @@ class Session {
   void ClearProfile();
 
  private:
-  explicit Session(std::unique_ptr<SessionImpl> impl);
-  std::unique_ptr<SessionImpl> impl_;
+  struct Impl;
+  explicit Session(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
 };
 
 struct RestoredSession {

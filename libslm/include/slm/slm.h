@@ -13,6 +13,9 @@
 //     });
 //     return answer.ok() ? 0 : 1;
 //   }
+//
+// A program that writes its own prompts needs slm::core only. What chat.h, chat_template.h and message.h declare is in
+// slm::slm.
 
 #ifndef SLM_SLM_H_
 #define SLM_SLM_H_
@@ -30,5 +33,6 @@
 #include "slm/session.h"        // IWYU pragma: export
 #include "slm/status.h"         // IWYU pragma: export
 #include "slm/tokenizer.h"      // IWYU pragma: export
+#include "slm/version.h"        // IWYU pragma: export
 
 #endif  // SLM_SLM_H_

@@ -59,8 +59,6 @@ struct TextPart {
 };
 
 class ModelFile;
-class Vocabulary;        // private to the library
-class TokenizerBackend;  // private to the library
 
 class Tokenizer {
  public:
@@ -68,7 +66,6 @@ class Tokenizer {
   // does where the vocabulary is damaged.
   static Result<Tokenizer> Open(const ModelFile& file);
 
-  explicit Tokenizer(std::unique_ptr<const TokenizerBackend> backend);
   ~Tokenizer();
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
@@ -115,7 +112,10 @@ class Tokenizer {
   std::string_view pre_tokenizer() const;
 
  private:
-  std::unique_ptr<const TokenizerBackend> backend_;
+  friend struct Internal;
+  class Impl;
+  explicit Tokenizer(std::unique_ptr<const Impl> impl);
+  std::unique_ptr<const Impl> impl_;
 };
 
 // Joins streamed pieces into whole UTF-8 characters: holds back at most three bytes until the rest of a character

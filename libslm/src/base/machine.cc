@@ -1,7 +1,7 @@
 // What /proc and /sys of Linux say about processors and memory. Where they are missing or make no sense, the plain
 // assumptions of Machine hold.
 
-#include "slm/machine.h"
+#include "base/machine_query.h"
 
 #ifdef __linux__
 #include <sched.h>
@@ -348,6 +348,8 @@ std::string ProcessorName(const fs::path& root) {
 std::int32_t Count(const ProcessorSet& set) { return std::max(static_cast<std::int32_t>(set.count()), 1); }
 
 }  // namespace
+
+Machine DescribeMachine() { return DescribeMachine(MachineQuery()); }
 
 Machine DescribeMachine(const MachineQuery& query) {
   const ProcessorSet allowed = AllowedProcessors(query.allowed);

@@ -19,12 +19,6 @@ namespace slm {
 
 namespace {
 
-// Takes the session back to `position`, or to the start where a sliding window does not reach back so far.
-Status RewindTo(Session& session, std::int32_t position) {
-  if (session.position() <= position || session.Rewind(position).ok()) return {};
-  return session.Rewind(0);
-}
-
 // The callback of a caller who does not want the space that SentencePiece puts before a text.
 PieceCallback WithoutFirstSpace(const PieceCallback& on_piece, bool adds_space) {
   if (!adds_space || !on_piece) return on_piece;
@@ -56,8 +50,6 @@ struct Chat::State {
   // The tokens of the conversation up to where the next answer begins, which fit the context. Where the oldest messages
   // may be forgotten there is room for the answer, too.
   Result<std::vector<Token>> Fit(std::int32_t max_tokens);
-  // Keeps of the session what `prompt` begins with, and sets the counts. Returns the tokens left to read, at least one.
-  Result<std::span<const Token>> Synchronize(std::span<const Token> prompt, GenerateResult& counts);
   ChatNote Note() const;
 
   ChatOptions options;
@@ -112,18 +104,6 @@ Result<std::vector<Token>> Chat::State::Fit(std::int32_t max_tokens) {
                                               " tokens, and the context holds ", capacity, "."));
 }
 
-Result<std::span<const Token>> Chat::State::Synchronize(std::span<const Token> prompt, GenerateResult& counts) {
-  const std::span<const Token> read = session.tokens();
-  // The logits of the last token are wanted, so that it is read even if the session has it.
-  const std::size_t limit = std::min(read.size(), prompt.size() - 1);
-  const auto differ = std::mismatch(prompt.begin(), prompt.begin() + static_cast<std::ptrdiff_t>(limit), read.begin());
-  const auto shared = static_cast<std::int32_t>(differ.first - prompt.begin());
-  SLM_RETURN_IF_ERROR(options.reuse ? RewindTo(session, shared) : session.Rewind(0));
-  counts.cached_tokens = session.position();
-  counts.reread_tokens = shared - session.position();
-  return prompt.subspan(static_cast<std::size_t>(session.position()));
-}
-
 ChatNote Chat::State::Note() const {
   ChatNote note = {.messages = messages,
                    .chat_template = options.chat_template,
@@ -159,20 +139,14 @@ Result<GenerateResult> Chat::Answer(const PieceCallback& on_piece, const Generat
   }
   const std::size_t forgotten_before = state.forgotten;
   SLM_ASSIGN_OR_RETURN(const std::vector<Token> prompt, state.Fit(generate.max_tokens));
-  GenerateResult counts;
-  counts.forgotten_messages = static_cast<std::int32_t>(state.forgotten - forgotten_before);
-  SLM_ASSIGN_OR_RETURN(const std::span<const Token> unread, state.Synchronize(prompt, counts));
+  if (!state.options.reuse) SLM_RETURN_IF_ERROR(state.session.Rewind(0));
   SamplerOptions sampling = state.options.sampler;
   sampling.seed += state.answer_count;
   Sampler sampler(sampling, &state.model().tokenizer());
-  sampler.SetHistory(state.session.tokens());
-
   const bool adds_space = state.model().tokenizer().adds_space();
   SLM_ASSIGN_OR_RETURN(GenerateResult result,
-                       Generate(state.session, sampler, unread, generate, WithoutFirstSpace(on_piece, adds_space)));
-  result.cached_tokens = counts.cached_tokens;
-  result.reread_tokens = counts.reread_tokens;
-  result.forgotten_messages = counts.forgotten_messages;
+                       Generate(state.session, sampler, prompt, generate, WithoutFirstSpace(on_piece, adds_space)));
+  result.forgotten_messages = static_cast<std::int32_t>(state.forgotten - forgotten_before);
   if (adds_space && result.text.starts_with(' ')) result.text.erase(0, 1);
   if (result.finish_reason == FinishReason::kCancelled && result.text.empty()) return result;
 

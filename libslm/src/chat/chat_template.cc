@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/format.h"
+#include "base/internal.h"
 #include "base/status_macros.h"
 #include "chat/chat_template_program.h"
 #include "chat/family_templates.h"
@@ -31,7 +32,7 @@ std::chrono::sys_seconds ToLocal(std::chrono::system_clock::time_point time) {
 
 }  // namespace
 
-struct ChatTemplate::State {
+struct ChatTemplate::Impl {
   std::string source;
   std::string origin;
   jinja::Template program;
@@ -45,7 +46,7 @@ std::string Prompt::text() const {
 
 Result<ChatTemplate> ChatTemplate::Parse(std::string_view source, std::string origin) {
   SLM_ASSIGN_OR_RETURN(jinja::Template program, jinja::Template::Parse(source));
-  return ChatTemplate(std::make_shared<const State>(State{std::string(source), std::move(origin), std::move(program)}));
+  return ChatTemplate(std::make_shared<const Impl>(Impl{std::string(source), std::move(origin), std::move(program)}));
 }
 
 Result<ChatTemplate> ChatTemplate::ForModel(const Model& model) { return ForModel(model.file(), model.tokenizer()); }
@@ -78,14 +79,14 @@ Result<Prompt> ChatTemplate::Render(std::string_view context, std::chrono::syste
   return RenderTemplate(*this, std::move(variables), now);
 }
 
-const std::string& ChatTemplate::source() const { return state_->source; }
-const std::string& ChatTemplate::origin() const { return state_->origin; }
-const jinja::Template& ChatTemplate::program() const { return state_->program; }
+const std::string& ChatTemplate::source() const { return impl_->source; }
+const std::string& ChatTemplate::origin() const { return impl_->origin; }
 
 Result<Prompt> RenderTemplate(const ChatTemplate& chat_template, jinja::Dict variables,
                               std::chrono::system_clock::time_point now) {
-  SLM_ASSIGN_OR_RETURN(const jinja::Text text,
-                       chat_template.program().Render(jinja::Value(std::move(variables)), {.now = ToLocal(now)}));
+  SLM_ASSIGN_OR_RETURN(
+      const jinja::Text text,
+      Internal::Impl(chat_template).program.Render(jinja::Value(std::move(variables)), {.now = ToLocal(now)}));
   Prompt prompt;
   for (const jinja::Text::Piece& piece : text.Pieces()) {
     prompt.parts.push_back({.text = std::string(piece.text), .markup = piece.from_template});

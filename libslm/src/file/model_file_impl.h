@@ -7,16 +7,15 @@
 #include <utility>
 #include <vector>
 
+#include "base/internal.h"  // IWYU pragma: export
 #include "file/gguf.h"
 #include "file/mapped_file.h"
 #include "slm/model_file.h"
 
 namespace slm {
 
-class ModelFileImpl {
- public:
-  ModelFileImpl(std::string source_name, std::vector<FilePart> file_parts, std::vector<MappedFile> maps,
-                GgufFile contents)
+struct ModelFile::Impl {
+  Impl(std::string source_name, std::vector<FilePart> file_parts, std::vector<MappedFile> maps, GgufFile contents)
       : source(std::move(source_name)),
         parts(std::move(file_parts)),
         mappings(std::move(maps)),
@@ -27,6 +26,7 @@ class ModelFileImpl {
   const std::vector<MappedFile> mappings;  // one for each part; none if the bytes are the caller's
   const GgufFile gguf;                     // of all parts; views into their bytes
 };
+using ModelFileImpl = ImplOf<ModelFile>;
 
 }  // namespace slm
 

@@ -3,6 +3,7 @@
 #ifndef SLM_FORWARD_ACTIVATIONS_H_
 #define SLM_FORWARD_ACTIVATIONS_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -27,6 +28,12 @@ class Activations {
   std::int64_t stride() const { return stride_; }
   float* Row(std::int64_t row) { return values_.data() + row * stride_; }
   ActivationRows rows() const { return {values_.data(), stride_, blocks_.data(), block_stride_}; }
+
+  // The first row of others, of which products may need the blocks alone.
+  void CopyRow(std::int64_t row, const ActivationRows& from, bool values) {
+    if (values) std::copy_n(from.values, stride_, Row(row));
+    std::copy_n(from.blocks, block_stride_, blocks_.data() + row * block_stride_);
+  }
 
   // Makes the blocks of a row of `columns` values.
   void Quantize(const KernelSet& kernels, std::int64_t row, std::int64_t columns) {

@@ -230,7 +230,7 @@ AttentionTask Attention::TaskOf(const Worker& worker, std::size_t index, const S
           .cache_format = segment.cache->format(),
           .scale = shape.attention_scale,
           .softcap = context_->config.attention_softcap,
-          .scratch = context_->Scratch(worker)};
+          .scratch = context_->Scratch(worker, AttentionScratchBytes(shape.key_length, shape.value_length))};
 }
 
 // Every cell that some row of a segment looks at is counted once in bytes.

@@ -53,7 +53,7 @@ void Attention::TurnKeys(const Worker& worker, std::size_t index, const KvCache&
                          const ContextShift& shift) {
   const std::int64_t length = context_->config.layers[index].key_length;
   const KvCache::Layer& cells = cache.layer(index);
-  float* key = reinterpret_cast<float*>(context_->Scratch(worker));
+  float* key = reinterpret_cast<float*>(context_->Scratch(worker, static_cast<std::size_t>(length) * sizeof(float)));
   const std::int64_t first = std::max(shift.keep, cache.FirstHeld(index) - shift.discard);
   for (std::int64_t position = first; position < shift.new_end(); ++position) {
     std::byte* cell = cells.Key(head, position % cells.cells);

@@ -9,12 +9,11 @@
 #include <vector>
 
 #include "base/aligned_buffer.h"
+#include "forward/activations.h"
+#include "forward/forward_context.h"
 #include "forward/parallel.h"
 #include "forward/product.h"
-#include "forward/profiler.h"
 #include "forward/working_memory.h"
-#include "kernels.h"
-#include "model/model_config.h"
 #include "model/weights.h"
 
 namespace slm {
@@ -35,31 +34,25 @@ void ChooseExperts(std::span<float> scores, std::span<Choice> chosen);
 // in ascending order of the experts. Rows are grouped by expert, so that an expert's weights are read and unpacked once
 // for all of its rows; experts no row goes to are not read.
 //
-// Owns the working memory for up to `max_rows` rows. Like Forward's, a row's result depends on that row alone.
+// Experts beside a dense feed-forward read the residual stream through norms of their own. Then `out` holds the dense
+// one's output and becomes norm(out) + norm(that of the experts).
+//
+// Owns its working memory, none for a model without experts. `context` must outlive it.
 class MixtureOfExperts {
  public:
-  struct Options {
-    std::int64_t max_rows = 1;
-    int threads = 1;  // of the team
-    Profiler* profiler = nullptr;
-  };
-  // `config` and `kernels` must outlive it.
-  MixtureOfExperts(const ModelConfig& config, const KernelSet& kernels, const Options& options);
+  explicit MixtureOfExperts(ForwardContext& context) : context_(&context) {}
 
-  // False if there is not enough memory. Takes none for a model without experts.
-  [[nodiscard]] bool Allocate(std::span<const LayerWeights> layers, WorkingMemory& memory);
+  // False if there is no memory.
+  [[nodiscard]] bool Allocate(WorkingMemory& memory);
 
-  // Several steps of the team's work: `input` is [rows][d], `out` too. `threads` are at work.
-  //
-  // Experts beside a dense feed-forward read the residual stream, which is their `input`, through norms of their own.
-  // Then `out` holds the dense one's output and becomes norm(out) + norm(that of the experts).
-  void Run(Worker& worker, std::size_t layer, const ExpertWeights& weights, const ActivationRows& input,
-           std::int64_t rows, int threads, float* out);
+  // Of all rows, for a layer that has experts: [rows][embedding_length]. Several steps.
+  void Run(Worker& worker, std::size_t index, const ActivationRows& input, float* out);
 
  private:
   // A row at one of its experts. There are rows * expert_used_count of them, grouped by expert.
   struct Visit {
     std::int32_t row = 0;
+    std::int32_t expert = 0;
     float weight = 0;
   };
   // The visits first..first + count - 1 are those of one expert.
@@ -68,39 +61,25 @@ class MixtureOfExperts {
     std::int64_t first = 0;
     std::int64_t count = 0;
   };
-  // What does not change during a step.
-  struct Step {
-    Worker& worker;
-    const ExpertWeights& weights;
-    std::int64_t rows;
-    int threads;
-    ActivationRows router_input;
-    ActivationRows input;  // of the experts
 
-    bool beside_dense() const { return !weights.input_norm.empty(); }
-  };
+  // Steps.
+  void NormInputs(Worker& worker, std::size_t index);
+  void Route(Worker& worker, std::size_t index, const ActivationRows& input);
+  ActivationRows Gather(Worker& worker, std::size_t index, const ActivationRows& input);
+  void GateAndUp(Worker& worker, std::size_t index, const ActivationRows& input);
+  void Down(Worker& worker, std::size_t index, float* out);
+  void JoinDense(Worker& worker, std::size_t index, float* dense);
 
-  void Route(const Step& step, std::size_t layer, const float* input);
-  void GateAndUp(const Step& step, std::size_t layer);
-  void Down(const Step& step, std::size_t layer, float* out);
+  // Parts of steps.
+  void GroupRows(std::size_t index);
+  void DownOfGroup(const Worker& worker, std::size_t index, const Group& group, Range range, float* out);
 
-  void NormInputs(const Step& step, const float* stream);
-  void JoinDense(const Step& step, float* dense);
-  void GroupRows(const Step& step, std::size_t layer);
-  void Gather(const Step& step, std::int64_t visit);
-  void GateAndUpOfGroup(const Step& step, const ActivationRows& input, const Group& group, Range range);
-  void DownOfGroup(const Step& step, const Group& group, Range range, float* out);
+  std::int64_t Visits() const { return context_->rows * context_->config.expert_used_count; }
+  const Expert& ExpertOf(std::size_t index, std::int32_t expert) const {
+    return context_->weights.layers[index].ffn_experts.experts[static_cast<std::size_t>(expert)];
+  }
 
-  ProfileScope Measure(const Worker& worker, Operation operation, std::size_t layer) const;
-  std::int64_t TileRows(std::int64_t tokens) const;
-  float* Tile(const Worker& worker, int which);
-  std::byte* Scratch(const Worker& worker);
-
-  const ModelConfig* config_;
-  const KernelSet* kernels_;
-  Options options_;
-  std::int64_t width_ = 0;  // largest of the layers' experts
-
+  ForwardContext* context_;
   AlignedBuffer<float> scores_;           // [max_rows][expert_count]
   std::vector<Choice> choices_;           // [max_rows][expert_used_count]
   std::vector<Visit> visits_;             // [max_rows * expert_used_count]
@@ -114,22 +93,13 @@ class MixtureOfExperts {
   };
   std::vector<BytesRead> bytes_read_;
 
-  // [max_rows * expert_used_count] rows: inputs by visit (of a single row there is no need), and what gate and up give.
-  AlignedBuffer<float> gathered_values_;
-  AlignedBuffer<ActivationBlock> gathered_blocks_;
-  AlignedBuffer<float> activated_values_;
-  AlignedBuffer<ActivationBlock> activated_blocks_;
+  Activations gathered_;   // [max_rows * expert_used_count][embedding_length], inputs by visit
+  Activations activated_;  // [max_rows * expert_used_count][expert_feed_forward_length], likewise
 
-  // Beside a dense feed-forward: what the router and the experts read, and what the experts give, [max_rows][d].
-  AlignedBuffer<float> router_input_;
-  AlignedBuffer<float> input_values_;
-  AlignedBuffer<ActivationBlock> input_blocks_;
-  AlignedBuffer<float> out_;
-
-  AlignedBuffer<float> tiles_;  // [threads][2][tile_floats_]
-  std::size_t tile_floats_ = 0;
-  AlignedBuffer<std::byte> scratch_;  // [threads][scratch_bytes_]
-  std::size_t scratch_bytes_ = 0;
+  // Beside a dense feed-forward: what the router and the experts read, and what the experts give.
+  Activations router_input_;  // [max_rows][embedding_length]
+  Activations input_;         // [max_rows][embedding_length]
+  AlignedBuffer<float> out_;  // [max_rows][embedding_length]
 };
 
 }  // namespace slm

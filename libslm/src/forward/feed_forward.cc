@@ -6,28 +6,17 @@
 
 namespace slm {
 
-GatedFn GatedActivation(const KernelSet& kernels, FfnActivation activation) {
-  return activation == FfnActivation::kSilu ? kernels.silu_mul : kernels.gelu_mul;
-}
-
 bool FeedForward::Allocate(WorkingMemory& memory) {
   std::int64_t width = 0;
   for (const LayerConfig& layer : context_->config.layers)
     width = std::max(width, std::int64_t{layer.feed_forward_length});
-  tile_floats_ = static_cast<std::size_t>(std::max(context_->max_rows * kRowGranule, kMaxChunkRows));
-  return activated_.Allocate(memory, context_->max_rows, width) &&
-         memory.Allocate(tiles_, 2 * tile_floats_ * static_cast<std::size_t>(context_->max_threads)) &&
-         experts_.Allocate(context_->weights.layers, memory);
+  return activated_.Allocate(memory, context_->max_rows, width) && experts_.Allocate(memory);
 }
 
 void FeedForward::Run(Worker& worker, std::size_t index, const ActivationRows& input, float* out) {
   const LayerWeights& layer = context_->weights.layers[index];
-  const ExpertWeights& experts = layer.ffn_experts;
-  const bool dense = layer.ffn_gate.present();
-  if (dense) RunDense(worker, index, input, out);
-  if (experts.experts.empty()) return;
-  const ActivationRows stream = {context_->stream.data(), context_->config.embedding_length};
-  experts_.Run(worker, index, experts, dense ? stream : input, context_->rows, context_->threads, out);
+  if (layer.ffn_gate.present()) RunDense(worker, index, input, out);
+  if (!layer.ffn_experts.experts.empty()) experts_.Run(worker, index, input, out);
 }
 
 void FeedForward::RunDense(Worker& worker, std::size_t index, const ActivationRows& input, float* out) {
@@ -39,31 +28,19 @@ void FeedForward::RunDense(Worker& worker, std::size_t index, const ActivationRo
   context_->Product(worker, down, {}, activated_.rows(), context_->rows, {out, context_->config.embedding_length});
 }
 
-// activated = act(Wgate x) * (Wup x). Both products of a few weight rows at a time, so that they are still in the cache
-// when they meet.
+// activated = act(Wgate x) * (Wup x)
 void FeedForward::GateAndUp(Worker& worker, std::size_t index, const ActivationRows& input) {
   const LayerWeights& layer = context_->weights.layers[index];
   ProfileScope scope = context_->Measure(worker, Operation::kGateUp, index);
   const bool gate_is_there = context_->config.layers[index].gate_sparsity > 0;
-  if (!gate_is_there) scope.AddCost(CostOf(layer.ffn_gate, context_->rows));
+  const Matrix gate = gate_is_there ? Matrix() : layer.ffn_gate;
+  scope.AddCost(CostOf(gate, context_->rows));
   scope.AddCost(CostOf(layer.ffn_up, context_->rows));
   const std::int64_t width = layer.ffn_up.rows;
-  const GatedFn activate = GatedActivation(context_->kernels, context_->config.architecture->activation);
-  float* gate = tiles_.data() + 2 * tile_floats_ * static_cast<std::size_t>(worker.rank());
-  float* up = gate + tile_floats_;
-  const std::int64_t tile = static_cast<std::int64_t>(tile_floats_) / context_->rows / kRowGranule * kRowGranule;
   worker.ForEach(context_->Chunks(width), [&](std::int64_t chunk) {
     const Range range = context_->ChunkRange(width, chunk);
-    for (std::int64_t begin = range.begin; begin < range.end; begin += tile) {
-      const Range piece = {begin, std::min(begin + tile, range.end)};
-      const std::int64_t count = piece.end - piece.begin;
-      if (!gate_is_there) context_->MatMul(worker, layer.ffn_gate, {}, input, piece, context_->rows, {gate, count});
-      context_->MatMul(worker, layer.ffn_up, {}, input, piece, context_->rows, {up, count});
-      for (std::int64_t row = 0; row < context_->rows; ++row) {
-        float* out = activated_.Row(row) + begin;
-        activate(gate_is_there ? out : gate + row * count, up + row * count, count, out);
-      }
-    }
+    context_->GatedMatMul(worker, gate, layer.ffn_up, input, range, context_->rows,
+                          {activated_.Row(0) + range.begin, activated_.stride()});
   });
   ForEachRow(worker, context_->rows, [&](std::int64_t row) { activated_.Quantize(context_->kernels, row, width); });
 }

@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "base/aligned_buffer.h"
 #include "forward/activations.h"
 #include "forward/experts.h"
 #include "forward/forward_context.h"
@@ -15,17 +14,10 @@
 
 namespace slm {
 
-// KernelSet's function for out = activation(gate) * up.
-using GatedFn = void (*)(const float* gate, const float* up, std::int64_t n, float* out);
-GatedFn GatedActivation(const KernelSet& kernels, FfnActivation activation);
-
 // Owns its working memory. `context` must outlive it.
 class FeedForward {
  public:
-  explicit FeedForward(ForwardContext& context)
-      : context_(&context),
-        experts_(context.config, context.kernels,
-                 {.max_rows = context.max_rows, .threads = context.max_threads, .profiler = context.profiler}) {}
+  explicit FeedForward(ForwardContext& context) : context_(&context), experts_(context) {}
 
   // False if there is no memory.
   [[nodiscard]] bool Allocate(WorkingMemory& memory);
@@ -40,9 +32,7 @@ class FeedForward {
   void GateAndUp(Worker& worker, std::size_t index, const ActivationRows& input);
 
   ForwardContext* context_;
-  Activations activated_;       // [max_rows][feed_forward_length]
-  AlignedBuffer<float> tiles_;  // [max_threads][2][tile_floats_], of gate and of up
-  std::size_t tile_floats_ = 0;
+  Activations activated_;  // [max_rows][feed_forward_length]
   MixtureOfExperts experts_;
 };
 

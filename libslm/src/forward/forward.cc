@@ -12,7 +12,8 @@ Forward::Forward(const ModelImpl& model, Team& team, const ForwardOptions& optio
     : team_(&team),
       governor_(options.threads > 0 ? options.threads : team.threads()),
       prompt_threads_(options.prompt_threads > 0 ? options.prompt_threads : team.threads()),
-      context_(std::make_unique<ForwardContext>(model, team.threads(), options.max_rows, options.profiler)),
+      context_(std::make_unique<ForwardContext>(model.config, model.weights, model.kernels, team.threads(),
+                                                options.max_rows, options.profiler)),
       parts_{Attention(*context_), FeedForward(*context_), LayerInputs(*context_)},
       altup_layers_(*context_) {}
 

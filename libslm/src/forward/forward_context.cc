@@ -1,21 +1,30 @@
 #include "forward/forward_context.h"
 
 #include <algorithm>
+#include <cassert>
 
 namespace slm {
 
+ForwardContext::ForwardContext(const ModelConfig& model_config, const Weights& model_weights,
+                               const KernelSet& kernel_set, int team_threads, std::int64_t most_rows, Profiler* times)
+    : config(model_config),
+      weights(model_weights),
+      kernels(kernel_set),
+      max_rows(most_rows),
+      max_threads(team_threads),
+      profiler(times),
+      activate(config.architecture->activation == FfnActivation::kSilu ? kernels.silu_mul : kernels.gelu_mul),
+      tile_floats_(std::max(max_rows * kRowGranule, kMaxChunkRows)) {}
+
 bool ForwardContext::Allocate(WorkingMemory& memory) {
   const std::int64_t d = config.embedding_length;
-  for (const LayerConfig& layer : config.layers) {
-    const std::int64_t widest =
-        std::max({d, std::int64_t{layer.heads} * layer.value_length, std::int64_t{layer.feed_forward_length}});
-    scratch_bytes_ = std::max(
-        {scratch_bytes_, MatMulScratchBytes(widest), AttentionScratchBytes(layer.key_length, layer.value_length)});
-  }
-  scratch_bytes_ = (scratch_bytes_ + 63) / 64 * 64;
+  scratch_bytes_ = MatMulScratchBytes(weights.most_columns);
+  for (const LayerConfig& layer : config.layers)
+    scratch_bytes_ = std::max(scratch_bytes_, AttentionScratchBytes(layer.key_length, layer.value_length));
   return memory.Allocate(stream, static_cast<std::size_t>(max_rows * d)) && normed.Allocate(memory, max_rows, d) &&
          memory.Allocate(product, static_cast<std::size_t>(max_rows * d)) &&
-         memory.Allocate(scratch_, scratch_bytes_ * static_cast<std::size_t>(max_threads));
+         memory.Allocate(scratch_, scratch_bytes_ * static_cast<std::size_t>(max_threads)) &&
+         memory.Allocate(tiles_, static_cast<std::size_t>(2 * tile_floats_ * max_threads));
 }
 
 void ForwardContext::NormRow(const float* x, const Vector& weight, Activations& out, std::int64_t row) const {
@@ -39,10 +48,25 @@ Range ForwardContext::ChunkRange(std::int64_t weight_rows, std::int64_t chunk) c
 
 void ForwardContext::MatMul(const Worker& worker, const Matrix& matrix, const Vector& bias, const ActivationRows& input,
                             Range range, std::int64_t tokens, const ProductOutput& output) {
-  Multiply(kernels, matrix, input, range, tokens, output, Scratch(worker));
+  Multiply(kernels, matrix, input, range, tokens, output, Scratch(worker, MatMulScratchBytes(matrix.columns)));
   if (bias.empty()) return;
   for (std::int64_t token = 0; token < tokens; ++token)
     kernels.add(output.out + token * output.stride, bias.data() + range.begin, range.end - range.begin);
+}
+
+void ForwardContext::GatedMatMul(const Worker& worker, const Matrix& gate, const Matrix& up,
+                                 const ActivationRows& input, Range range, std::int64_t tokens,
+                                 const ProductOutput& output) {
+  ForEachPiece(worker, range, tokens, [&](Range piece, float* gates) {
+    const std::int64_t count = piece.end - piece.begin;
+    float* ups = gates + tile_floats_;
+    if (gate.present()) MatMul(worker, gate, {}, input, piece, tokens, {gates, count});
+    MatMul(worker, up, {}, input, piece, tokens, {ups, count});
+    for (std::int64_t token = 0; token < tokens; ++token) {
+      float* out = output.out + token * output.stride + piece.begin - range.begin;
+      activate(gate.present() ? gates + token * count : out, ups + token * count, count, out);
+    }
+  });
 }
 
 void ForwardContext::Product(Worker& worker, const Matrix& matrix, const Vector& bias, const ActivationRows& input,
@@ -53,7 +77,8 @@ void ForwardContext::Product(Worker& worker, const Matrix& matrix, const Vector&
   });
 }
 
-std::byte* ForwardContext::Scratch(const Worker& worker) {
+std::byte* ForwardContext::Scratch(const Worker& worker, [[maybe_unused]] std::size_t bytes) {
+  assert(bytes <= scratch_bytes_);
   return scratch_.data() + scratch_bytes_ * static_cast<std::size_t>(worker.rank());
 }
 

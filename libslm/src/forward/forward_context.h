@@ -3,6 +3,7 @@
 #ifndef SLM_FORWARD_FORWARD_CONTEXT_H_
 #define SLM_FORWARD_FORWARD_CONTEXT_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -15,9 +16,13 @@
 #include "forward/profiler.h"
 #include "forward/working_memory.h"
 #include "kernels.h"
-#include "model/model_impl.h"
+#include "model/model_config.h"
+#include "model/weights.h"
 
 namespace slm {
+
+// KernelSet's function for out = activation(gate) * up.
+using GatedFn = decltype(KernelSet::silu_mul);
 
 // Consecutive rows of one cache.
 struct Segment {
@@ -31,13 +36,9 @@ struct Segment {
 // Worker that is not const are a step of the team's work.
 class ForwardContext {
  public:
-  ForwardContext(const ModelImpl& model, int team_threads, std::int64_t most_rows, Profiler* times)
-      : config(model.config),
-        weights(model.weights),
-        kernels(model.kernels),
-        max_rows(most_rows),
-        max_threads(team_threads),
-        profiler(times) {}
+  // `model_config`, `model_weights` and `kernel_set` must outlive it.
+  ForwardContext(const ModelConfig& model_config, const Weights& model_weights, const KernelSet& kernel_set,
+                 int team_threads, std::int64_t most_rows, Profiler* times);
 
   // False if there is no memory.
   [[nodiscard]] bool Allocate(WorkingMemory& memory);
@@ -52,11 +53,19 @@ class ForwardContext {
   // Weight rows `range` of one, on this worker.
   void MatMul(const Worker& worker, const Matrix& matrix, const Vector& bias, const ActivationRows& input, Range range,
               std::int64_t tokens, const ProductOutput& output);
+  // The same rows of gate and up, and what joins them: out = activation(gate x) * (up x). An absent gate is what the
+  // output holds already.
+  void GatedMatMul(const Worker& worker, const Matrix& gate, const Matrix& up, const ActivationRows& input, Range range,
+                   std::int64_t tokens, const ProductOutput& output);
+  // Cuts weight rows into pieces that are still in the cache when something is done with their products: f(piece,
+  // tile), where the worker's tile has room for those with `tokens` rows, twice.
+  template <class F>
+  void ForEachPiece(const Worker& worker, Range range, std::int64_t tokens, const F& f);
   // How a matrix's rows are dealt out.
   std::int64_t Chunks(std::int64_t weight_rows) const;
   Range ChunkRange(std::int64_t weight_rows, std::int64_t chunk) const;
 
-  std::byte* Scratch(const Worker& worker);  // for kernels
+  std::byte* Scratch(const Worker& worker, std::size_t bytes);  // for a kernel that needs so much
   ProfileScope Measure(const Worker& worker, Operation operation, std::size_t layer) const;
 
   const ModelConfig& config;
@@ -65,6 +74,7 @@ class ForwardContext {
   const std::int64_t max_rows;
   const int max_threads;  // of the team
   Profiler* const profiler;
+  const GatedFn activate;
 
   // Of the last run.
   std::int64_t rows = 0;
@@ -81,7 +91,17 @@ class ForwardContext {
  private:
   AlignedBuffer<std::byte> scratch_;  // [max_threads][scratch_bytes_]
   std::size_t scratch_bytes_ = 0;
+  AlignedBuffer<float> tiles_;  // [max_threads][2][tile_floats_]
+  std::int64_t tile_floats_;
 };
+
+template <class F>
+void ForwardContext::ForEachPiece(const Worker& worker, Range range, std::int64_t tokens, const F& f) {
+  float* tile = tiles_.data() + 2 * tile_floats_ * worker.rank();
+  const std::int64_t size = tile_floats_ / tokens / kRowGranule * kRowGranule;
+  for (std::int64_t begin = range.begin; begin < range.end; begin += size)
+    f(Range{begin, std::min(begin + size, range.end)}, tile);
+}
 
 }  // namespace slm
 

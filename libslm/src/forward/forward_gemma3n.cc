@@ -81,17 +81,12 @@ void AltUpLayers::Route(const Worker& worker, const AltUpWeights& altup, const f
   float* routed = routed_.data() + worker.rank() * d;
   context_->kernels.rms_norm(x, altup.router_norm.data(), d, context_->config.norm_epsilon, routed);
   context_->kernels.scale(routed, 1 / static_cast<float>(d), d);
-  context_->kernels.matmul[static_cast<std::size_t>(Format::kF32)](
-      {.weights = reinterpret_cast<const std::byte*>(altup.router.data()),
-       .row_bytes = static_cast<std::size_t>(d) * sizeof(float),
-       .columns = d,
-       .row_end = streams,
-       .activations = routed,
-       .activation_stride = d,
-       .tokens = 1,
-       .out = modes,
-       .out_stride = streams,
-       .scratch = context_->Scratch(worker)});
+  const Matrix router = {.format = FindFormat(static_cast<std::uint32_t>(Format::kF32)),
+                         .data = reinterpret_cast<const std::byte*>(altup.router.data()),
+                         .columns = d,
+                         .rows = streams,
+                         .row_bytes = static_cast<std::size_t>(d) * sizeof(float)};
+  context_->MatMul(worker, router, {}, {routed, d}, {0, streams}, 1, {modes, streams});
   for (std::int64_t i = 0; i < streams; ++i) modes[i] = std::tanh(modes[i]);
 }
 

@@ -2,8 +2,6 @@
 
 #include <cmath>
 
-#include "forward/feed_forward.h"
-
 namespace slm {
 
 std::int64_t LayerInputs::Width() const {
@@ -47,11 +45,10 @@ void LayerInputs::Run(Worker& worker, std::size_t index, const ActivationRows& i
   ProfileScope scope = context_->Measure(worker, Operation::kLayerInput, index);
   for (const Matrix* matrix : {&layer.inp_gate, &layer.proj}) scope.AddCost(CostOf(*matrix, context_->rows));
   const std::int64_t width = context_->config.per_layer_width;
-  const GatedFn activate = GatedActivation(context_->kernels, context_->config.architecture->activation);
   context_->Product(worker, layer.inp_gate, {}, input, context_->rows, {gate_.data(), width});
   ForEachRow(worker, context_->rows, [&](std::int64_t row) {
     const float* of_layer = inputs_.data() + row * Width() + static_cast<std::int64_t>(index) * width;
-    activate(gate_.data() + row * width, of_layer, width, gated_.Row(row));
+    context_->activate(gate_.data() + row * width, of_layer, width, gated_.Row(row));
     gated_.Quantize(context_->kernels, row, width);
   });
   context_->Product(worker, layer.proj, {}, gated_.rows(), context_->rows, {out, context_->config.embedding_length});

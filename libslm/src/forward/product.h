@@ -75,7 +75,7 @@ struct ProductOutput {
 // Weight rows `rows` times the first `tokens` rows of the input. `scratch` as in MatMulTask.
 inline void Multiply(const KernelSet& kernels, const Matrix& matrix, const ActivationRows& input, Range rows,
                      std::int64_t tokens, const ProductOutput& output, std::byte* scratch) {
-  const bool as_float = matrix.format->activation == Activation::kFloat;
+  const bool as_float = matrix.multiplies_floats();
   kernels.matmul[static_cast<std::size_t>(matrix.format->format)](
       {.weights = matrix.data + static_cast<std::size_t>(rows.begin) * matrix.row_bytes,
        .row_bytes = matrix.row_bytes,

@@ -15,6 +15,8 @@ constexpr std::array kArchitectures = {
         .rope_pairs = RopePairs::kHalves,
         .activation = FfnActivation::kGeluTanh,
         .scales_embedding = true,
+        .rope_base = 10000,
+        .tokenizer = {.expects_no_space_prefix = true},
     },
     Architecture{
         .name = "gemma2",
@@ -27,6 +29,8 @@ constexpr std::array kArchitectures = {
         .layers_scaling_by_width = 46,  // 27B
         .window = 4096,
         .window_pattern = 2,
+        .rope_base = 10000,
+        .tokenizer = {.expects_no_space_prefix = true},
     },
     Architecture{
         .name = "gemma3",
@@ -36,9 +40,12 @@ constexpr std::array kArchitectures = {
         .post_norms = true,
         .query_key_norm = true,
         .layers_scaling_by_width = 62,  // 27B
+        .window = kInFile,
         .window_pattern = 6,
+        .rope_base = 1000000,
         .rope_base_sliding = 10000,
         .rope_scaling_global_only = true,
+        .tokenizer = {.expects_no_space_prefix = true},
     },
     Architecture{
         .name = "gemma3n",
@@ -57,6 +64,7 @@ constexpr std::array kArchitectures = {
         .window_pattern = 5,
         .rope_base_sliding = 10000,
         .rope_scaling_global_only = true,
+        .tokenizer = {.expects_no_space_prefix = true},
     },
     Architecture{
         .name = "gemma4",
@@ -82,29 +90,35 @@ constexpr std::array kArchitectures = {
         .rope_pairs = RopePairs::kInterleaved,
         .activation = FfnActivation::kSilu,
         .experts = Experts::kOptional,  // Mixtral
+        .rope_base = 10000,
     },
     Architecture{
         .name = "mistral3",
         .rope_pairs = RopePairs::kInterleaved,
         .activation = FfnActivation::kSilu,
+        .yarn_queries_grow = true,
     },
     Architecture{
         .name = "phi3",
         .rope_pairs = RopePairs::kHalves,
         .activation = FfnActivation::kSilu,
         .fused_projections = true,
+        .rope_base = 10000,
+        .tokenizer = {.strips_after_special = true},
     },
     Architecture{
         .name = "qwen2",
         .rope_pairs = RopePairs::kHalves,
         .activation = FfnActivation::kSilu,
         .query_key_value_bias = true,
+        .window_pattern = kInFile,
     },
     Architecture{
         .name = "qwen3",
         .rope_pairs = RopePairs::kHalves,
         .activation = FfnActivation::kSilu,
         .query_key_norm = true,
+        .window_pattern = kInFile,
     },
     Architecture{
         .name = "qwen3moe",
@@ -117,6 +131,7 @@ constexpr std::array kArchitectures = {
         .name = "smollm3",
         .rope_pairs = RopePairs::kInterleaved,
         .activation = FfnActivation::kSilu,
+        .window_pattern = kInFile,
         .no_rope_interval = 4,
     },
 };

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,14 +17,18 @@ namespace slm {
 
 class ConfigReader {
  public:
-  // `prefix` must outlive the reader.
-  ConfigReader(const GgufFile& file, std::string_view prefix) : file_(file), prefix_(prefix) {}
+  // All must outlive the reader. `absent`, if given, gets the keys that were asked for and are not in the file.
+  ConfigReader(const GgufFile& file, std::string_view prefix, std::set<std::string>* absent = nullptr)
+      : file_(file), prefix_(prefix), absent_(absent) {}
 
+  const GgufFile& file() const { return file_; }
   std::string Key(std::string_view name) const;
-  const GgufValue* Find(std::string_view name) const { return file_.Find(Key(name)); }
+  const GgufValue* Find(std::string_view name) const;
   bool Has(std::string_view name) const { return Find(name) != nullptr; }
 
-  // An integer in [low, high]; `fallback` if the key is absent, an error if there is none.
+  // What stands for an absent key is checked like a value of the file; without it, an absent key is an error.
+
+  // An integer in [low, high].
   Result<std::int32_t> Int(std::string_view name, std::int32_t low, std::int32_t high,
                            std::optional<std::int32_t> fallback) const;
   // A finite number above 0, or also 0 itself.
@@ -35,11 +40,14 @@ class ConfigReader {
   Result<std::vector<float>> FloatPerLayer(std::string_view name, std::size_t layers) const;
 
   Status Missing(std::string_view name) const;
-  Status Bad(std::string_view name, const GgufValue& value, std::string_view expected) const;
+  // `fallback` is what stands for an absent value.
+  Status Bad(std::string_view name, const GgufValue* value, std::string_view expected,
+             std::string_view fallback = "nothing") const;
 
  private:
   const GgufFile& file_;
   std::string_view prefix_;
+  std::set<std::string>* absent_;
 };
 
 }  // namespace slm

@@ -31,11 +31,12 @@ Status RefuseOtherFiles(const GgufFile& file) {
 
 Result<std::shared_ptr<const ModelImpl>> Load(const ModelFile& source, const KernelSet& kernels,
                                               const LogCallback& log) {
-  const GgufFile& file = source.impl().gguf;
+  const GgufFile& file = Internal::Impl(source).gguf;
   SLM_RETURN_IF_ERROR(RefuseOtherFiles(file));
   SLM_ASSIGN_OR_RETURN(ModelConfig config, ReadModelConfig(file));
   SLM_ASSIGN_OR_RETURN(Weights weights, BindWeights(file, config));
-  SLM_ASSIGN_OR_RETURN(Tokenizer tokenizer, LoadTokenizer(file, config.vocab_size, log));
+  SLM_ASSIGN_OR_RETURN(Tokenizer tokenizer,
+                       LoadTokenizer(file, config.architecture->tokenizer, config.vocab_size, log));
   if (tokenizer.vocab_size() != config.vocab_size) {
     return Status(StatusCode::kCorruptFile, Cat("tokenizer.ggml.tokens has ", tokenizer.vocab_size(),
                                                 " tokens, but token_embd.weight has ", config.vocab_size, " rows"));
@@ -46,6 +47,15 @@ Result<std::shared_ptr<const ModelImpl>> Load(const ModelFile& source, const Ker
 
 }  // namespace
 
+// Vocabularies of models that can't be run have no quirks that are known.
+Result<Tokenizer> Tokenizer::Open(const ModelFile& file) {
+  const GgufFile& gguf = Internal::Impl(file).gguf;
+  const Result<const Architecture*> row = FindArchitecture(gguf);
+  Result<Tokenizer> tokenizer = LoadTokenizer(gguf, row.ok() ? (*row)->tokenizer : TokenizerQuirks(), 0, {});
+  if (tokenizer.ok()) return tokenizer;
+  return Status(tokenizer.status().code(), Cat(Internal::Impl(file).source, ": ", tokenizer.status().message()));
+}
+
 Result<Model> Model::Open(const std::filesystem::path& path, const ModelOptions& options) {
   SLM_ASSIGN_OR_RETURN(const ModelFile file, ModelFile::Open(path));
   return Open(file, options);
@@ -54,7 +64,7 @@ Result<Model> Model::Open(const std::filesystem::path& path, const ModelOptions&
 Result<Model> Model::Open(const ModelFile& file, const ModelOptions& options) {
   SLM_ASSIGN_OR_RETURN(const KernelSet* kernels, ChooseKernels(options.kernels));
   Result<std::shared_ptr<const ModelImpl>> impl = Load(file, *kernels, options.log);
-  if (!impl.ok()) return Status(impl.status().code(), Cat(file.impl().source, ": ", impl.status().message()));
+  if (!impl.ok()) return Status(impl.status().code(), Cat(Internal::Impl(file).source, ": ", impl.status().message()));
   return Model(*std::move(impl));
 }
 
@@ -66,27 +76,6 @@ std::string_view Model::kernels() const { return impl_->kernels.name; }
 std::int32_t Model::vocab_size() const { return impl_->config.vocab_size; }
 std::int32_t Model::context_length() const { return impl_->config.context_length; }
 std::int32_t Model::layer_count() const { return static_cast<std::int32_t>(impl_->config.layers.size()); }
-
-std::uint64_t Model::bytes_per_token() const {
-  std::uint64_t bytes = 0;
-  for (const GgufTensor& tensor : impl_->file.tensors()) bytes += tensor.data.size();
-  // Of the embedding tables one row is read, unless it is the output head too.
-  const Weights& weights = impl_->weights;
-  bytes -= weights.unread_bytes;
-  for (const Matrix* table : {&weights.token_embd, &weights.per_layer_token_embd}) {
-    if (table->present() && table->data != weights.output.data)
-      bytes -= static_cast<std::uint64_t>(table->rows - 1) * table->row_bytes;
-  }
-  // Of a layer's experts only those that are used.
-  const auto count = static_cast<std::uint64_t>(impl_->config.expert_count);
-  const auto used = static_cast<std::uint64_t>(impl_->config.expert_used_count);
-  for (const LayerWeights& layer : weights.layers) {
-    std::uint64_t of_experts = 0;
-    for (const Expert& expert : layer.ffn_experts.experts)
-      of_experts += expert.gate.bytes() + expert.up.bytes() + expert.down.bytes();
-    if (count != 0) bytes -= of_experts / count * (count - used);
-  }
-  return bytes;
-}
+std::uint64_t Model::bytes_per_token() const { return impl_->weights.bytes_per_token; }
 
 }  // namespace slm

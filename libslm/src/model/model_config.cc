@@ -20,37 +20,22 @@ constexpr std::int32_t kMaxDimension = 1 << 20;
 constexpr std::int32_t kMaxHeadLength = 4096;
 constexpr std::int32_t kMaxExperts = 1024;
 
-std::string Known() {
+std::string Names(std::span<const Architecture> table) {
   std::string names;
-  for (const Architecture& architecture : AllArchitectures()) {
+  for (const Architecture& architecture : table) {
     if (!names.empty()) names += ", ";
     names += architecture.name;
   }
   return names;
 }
 
-Result<const Architecture*> FindArchitecture(const GgufFile& file) {
-  const GgufValue* value = file.Find("general.architecture");
-  if (value == nullptr)
-    return Status(StatusCode::kCorruptFile,
-                  "general.architecture is missing: the file does not say what model it holds");
-  const std::optional<std::string_view> name = value->AsString();
-  if (!name)
-    return Status(StatusCode::kCorruptFile, Cat("general.architecture: expected a string, found ", value->TypeName()));
-  for (const Architecture& architecture : AllArchitectures()) {
-    if (architecture.name == *name) return &architecture;
-  }
-  return Status(StatusCode::kUnsupported,
-                Cat("architecture \"", value->ToString(80), "\" is not supported; known: ", Known()));
-}
-
-Status ReadSizes(const GgufFile& file, const ConfigReader& reader, ModelConfig& config) {
+Status ReadSizes(const ConfigReader& reader, ModelConfig& config) {
   SLM_ASSIGN_OR_RETURN(config.embedding_length, reader.Int("embedding_length", 1, kMaxDimension, std::nullopt));
   SLM_ASSIGN_OR_RETURN(config.context_length,
                        reader.Int("context_length", 1, std::numeric_limits<std::int32_t>::max(), std::nullopt));
   SLM_ASSIGN_OR_RETURN(const double epsilon, reader.Number("attention.layer_norm_rms_epsilon", std::nullopt));
   config.norm_epsilon = static_cast<float>(epsilon);
-  const GgufTensor* embedding = file.FindTensor("token_embd.weight");
+  const GgufTensor* embedding = reader.file().FindTensor("token_embd.weight");
   if (embedding == nullptr) return Status(StatusCode::kCorruptFile, "tensor token_embd.weight is missing");
   if (embedding->shape[1] > static_cast<std::uint64_t>(std::numeric_limits<std::int32_t>::max())) {
     return Status(StatusCode::kCorruptFile,
@@ -70,10 +55,6 @@ Status ReadLayers(const ConfigReader& reader, ModelConfig& config) {
                        reader.PerLayer("feed_forward_length", count, 1, kMaxDimension, nullptr));
   config.layers.resize(static_cast<std::size_t>(count));
   for (std::size_t i = 0; i < config.layers.size(); ++i) {
-    if (heads[i] % kv_heads[i] != 0) {
-      return Status(StatusCode::kCorruptFile, Cat(reader.Key("attention.head_count"), " of layer ", i, " is ", heads[i],
-                                                  ", not a multiple of its ", kv_heads[i], " key/value heads"));
-    }
     LayerConfig& layer = config.layers[i];
     layer.heads = heads[i];
     layer.kv_heads = kv_heads[i];
@@ -101,7 +82,7 @@ Status ReadWindow(const ConfigReader& reader, ModelConfig& config) {
   if (pattern != nullptr && pattern->type() == GgufType::kArray) {
     const std::optional<std::vector<std::int64_t>> sliding = pattern->AsInts();
     if (!sliding || sliding->size() != config.layers.size()) {
-      return reader.Bad("attention.sliding_window_pattern", *pattern, Cat(count, " booleans, one for each layer"));
+      return reader.Bad("attention.sliding_window_pattern", pattern, Cat(count, " booleans, one for each layer"));
     }
     for (std::size_t i = 0; i < config.layers.size(); ++i) config.layers[i].sliding = (*sliding)[i] != 0;
     return {};
@@ -117,11 +98,9 @@ Status ReadWindow(const ConfigReader& reader, ModelConfig& config) {
 Status ReadHeads(const ConfigReader& reader, ModelConfig& config) {
   const std::int32_t heads = config.layers.front().heads;
   const std::int32_t share = config.embedding_length / heads;
-  for (const char* name : {"attention.key_length", "attention.value_length"}) {
-    if (config.embedding_length % heads != 0 && !reader.Has(name)) return reader.Missing(name);
-  }
-  SLM_ASSIGN_OR_RETURN(const std::int32_t key, reader.Int("attention.key_length", 2, kMaxHeadLength, share));
-  SLM_ASSIGN_OR_RETURN(const std::int32_t value, reader.Int("attention.value_length", 1, kMaxHeadLength, share));
+  const auto fallback = config.embedding_length % heads == 0 ? std::optional(share) : std::nullopt;
+  SLM_ASSIGN_OR_RETURN(const std::int32_t key, reader.Int("attention.key_length", 2, kMaxHeadLength, fallback));
+  SLM_ASSIGN_OR_RETURN(const std::int32_t value, reader.Int("attention.value_length", 1, kMaxHeadLength, fallback));
   SLM_ASSIGN_OR_RETURN(const std::int32_t key_sliding, reader.Int("attention.key_length_swa", 2, kMaxHeadLength, key));
   SLM_ASSIGN_OR_RETURN(const std::int32_t value_sliding,
                        reader.Int("attention.value_length_swa", 1, kMaxHeadLength, value));
@@ -132,8 +111,8 @@ Status ReadHeads(const ConfigReader& reader, ModelConfig& config) {
     layer.key_length = layer.sliding ? key_sliding : key;
     layer.value_length = layer.sliding ? value_sliding : value;
     const double by_length = 1 / std::sqrt(static_cast<double>(by_width ? share : layer.key_length));
-    const double fallback = architecture.attention_scale != 0 ? architecture.attention_scale : by_length;
-    SLM_ASSIGN_OR_RETURN(const double scale, reader.Number("attention.scale", fallback));
+    const double of_row = architecture.attention_scale != 0 ? architecture.attention_scale : by_length;
+    SLM_ASSIGN_OR_RETURN(const double scale, reader.Number("attention.scale", of_row));
     layer.attention_scale = static_cast<float>(scale);
   }
   return {};
@@ -164,13 +143,12 @@ Status ReadSharing(const ConfigReader& reader, ModelConfig& config) {
 Status ReadStream(const ConfigReader& reader, ModelConfig& config) {
   const Architecture& architecture = *config.architecture;
   if (architecture.scales_embedding) config.embedding_scale = std::sqrt(static_cast<float>(config.embedding_length));
-  const auto cap = [&](std::string_view name, double of_row) -> Result<float> {
-    if (!reader.Has(name)) return static_cast<float>(of_row);
-    SLM_ASSIGN_OR_RETURN(const double value, reader.Number(name, std::nullopt));
-    return static_cast<float>(value);
-  };
-  SLM_ASSIGN_OR_RETURN(config.attention_softcap, cap("attn_logit_softcapping", architecture.attention_softcap));
-  SLM_ASSIGN_OR_RETURN(config.final_softcap, cap("final_logit_softcapping", architecture.final_softcap));
+  SLM_ASSIGN_OR_RETURN(const double attention, reader.Number("attn_logit_softcapping", architecture.attention_softcap,
+                                                             /*zero_allowed=*/true));
+  SLM_ASSIGN_OR_RETURN(const double logits, reader.Number("final_logit_softcapping", architecture.final_softcap,
+                                                          /*zero_allowed=*/true));
+  config.attention_softcap = static_cast<float>(attention);
+  config.final_softcap = static_cast<float>(logits);
   SLM_ASSIGN_OR_RETURN(config.per_layer_width, reader.Int("embedding_length_per_layer_input", 0, kMaxDimension,
                                                           Fallback(architecture.per_layer_width)));
   return {};
@@ -232,8 +210,7 @@ Status ReadExperts(const ConfigReader& reader, ModelConfig& config) {
   for (LayerConfig& layer : config.layers) {
     std::optional<std::int32_t> width;  // where the file says nothing
     if (experts == Experts::kOptional) width = layer.feed_forward_length;
-    if (experts == Experts::kAlways && layer.feed_forward_length >= config.expert_used_count)
-      width = layer.feed_forward_length / config.expert_used_count;
+    if (experts == Experts::kAlways) width = layer.feed_forward_length / config.expert_used_count;
     SLM_ASSIGN_OR_RETURN(layer.expert_feed_forward_length,
                          reader.Int("expert_feed_forward_length", 1, kMaxDimension, width));
     if (experts != Experts::kBesideDense) layer.feed_forward_length = 0;
@@ -241,13 +218,61 @@ Status ReadExperts(const ConfigReader& reader, ModelConfig& config) {
   return {};
 }
 
+// What the code behind this fence relies on, however the numbers came about.
+Status CheckConfig(const ConfigReader& reader, const ModelConfig& config) {
+  for (std::size_t i = 0; i < config.layers.size(); ++i) {
+    const auto wrong = [&](std::string_view name, const auto&... found) {
+      return Status(StatusCode::kCorruptFile, Cat("layer ", i, " (", reader.Key(name), "): ", found...));
+    };
+    const LayerConfig& layer = config.layers[i];
+    const LayerConfig& owner = config.layers[static_cast<std::size_t>(layer.kv_layer)];
+    const RopeConfig& rope = layer.sliding ? config.rope_sliding : config.rope_global;
+    if (layer.heads % layer.kv_heads != 0)
+      return wrong("attention.head_count", layer.heads, " heads are no multiple of ", layer.kv_heads,
+                   " key/value heads");
+    if (rope.dimensions % 2 != 0 || rope.dimensions > layer.key_length)
+      return wrong("rope.dimension_count", "RoPE rotates pairs within a head of ", layer.key_length,
+                   " dimensions, which ", rope.dimensions, " dimensions are not");
+    if (owner.kv_layer != layer.kv_layer || owner.sliding != layer.sliding || owner.kv_heads != layer.kv_heads ||
+        owner.key_length != layer.key_length || owner.value_length != layer.value_length)
+      return wrong("attention.shared_kv_layers", "the keys and values of layer ", layer.kv_layer,
+                   " are of another kind");
+    if (layer.sliding && config.window == 0) return wrong("attention.sliding_window", "slides without a window");
+    // As floats, or after a division, numbers of a file may be 0 or infinite.
+    for (const double number :
+         {rope.base, rope.position_scale, rope.magnitude, double{layer.attention_scale}, double{config.norm_epsilon}}) {
+      if (number > 0 && std::isfinite(number)) continue;
+      return wrong("*", "RoPE's base ", rope.base, ", scale ", rope.position_scale, " and magnitude ", rope.magnitude,
+                   ", the scale of scores ", layer.attention_scale, " and the norms' epsilon ", config.norm_epsilon,
+                   " must be finite and above 0");
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
-Result<ModelConfig> ReadModelConfig(const GgufFile& file) {
+Result<const Architecture*> FindArchitecture(const GgufFile& file, std::span<const Architecture> table) {
+  const GgufValue* value = file.Find("general.architecture");
+  if (value == nullptr)
+    return Status(StatusCode::kCorruptFile,
+                  "general.architecture is missing: the file does not say what model it holds");
+  const std::optional<std::string_view> name = value->AsString();
+  if (!name)
+    return Status(StatusCode::kCorruptFile, Cat("general.architecture: expected a string, found ", value->TypeName()));
+  for (const Architecture& architecture : table) {
+    if (architecture.name == *name) return &architecture;
+  }
+  return Status(StatusCode::kUnsupported,
+                Cat("architecture \"", value->ToString(80), "\" is not supported; known: ", Names(table)));
+}
+
+Result<ModelConfig> ReadModelConfig(const GgufFile& file, std::span<const Architecture> table,
+                                    std::set<std::string>* absent) {
   ModelConfig config;
-  SLM_ASSIGN_OR_RETURN(config.architecture, FindArchitecture(file));
-  const ConfigReader reader(file, config.architecture->name);
-  SLM_RETURN_IF_ERROR(ReadSizes(file, reader, config));
+  SLM_ASSIGN_OR_RETURN(config.architecture, FindArchitecture(file, table));
+  const ConfigReader reader(file, config.architecture->name, absent);
+  SLM_RETURN_IF_ERROR(ReadSizes(reader, config));
   SLM_RETURN_IF_ERROR(ReadLayers(reader, config));
   SLM_RETURN_IF_ERROR(ReadExperts(reader, config));
   SLM_RETURN_IF_ERROR(ReadWindow(reader, config));
@@ -256,6 +281,7 @@ Result<ModelConfig> ReadModelConfig(const GgufFile& file) {
   SLM_RETURN_IF_ERROR(ReadRope(reader, config));
   SLM_RETURN_IF_ERROR(ReadStream(reader, config));
   SLM_RETURN_IF_ERROR(ReadAltUp(reader, config));
+  SLM_RETURN_IF_ERROR(CheckConfig(reader, config));
   return config;
 }
 

@@ -8,13 +8,16 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "file/gguf.h"
 #include "kernels.h"
 #include "slm/status.h"
+#include "text/tokenizer_load.h"
 
 namespace slm {
 
@@ -34,13 +37,13 @@ enum class Experts : std::uint8_t {
   kBesideDense,  // where the file counts some, beside a dense feed-forward
 };
 
-// In a row of the architecture table: files have no default for this number, they must hold it.
+// In a row of the architecture table: nothing stands for this number, files must hold it.
 inline constexpr std::int32_t kInFile = -1;
 
 inline constexpr std::int32_t kMaxAltUpStreams = 8;
 
-// One row of the architecture table: the shape of the graph, and the values files of this architecture leave out. A row
-// says what differs from the plain case.
+// One row of the architecture table: the shape of the graph, and the values files of this architecture leave out, which
+// are those of its configuration class in HF transformers. A row says what differs from the plain case.
 struct Architecture {
   std::string_view name;  // general.architecture
   RopePairs rope_pairs;
@@ -72,18 +75,25 @@ struct Architecture {
   Experts experts = Experts::kNone;
 
   // Windows. Sliding layers come in groups of window_pattern layers of which the last is global, unless the file says
-  // otherwise; 0: every layer slides. kInFile is possible in both.
+  // otherwise; 0: every layer slides. kInFile is possible in both; the pattern counts only where there is a window.
   std::int32_t window = 0;  // positions a sliding layer sees; 0: none slides unless the file has a window
   std::int32_t window_pattern = 0;
 
   // RoPE.
+  double rope_base = kInFile;             // base if a file without experts has none (Mixtral's is not Llama's)
   double rope_base_sliding = 0;           // base on sliding layers if the file has none; 0: as on global layers
   bool rope_scaling_global_only = false;  // scaling and divisors do not apply to sliding layers
   bool rope_divisors_in_file = false;     // rope_freqs.weight must be in the file
+  bool yarn_queries_grow = false;         // a file with YaRN must have its log multiplier and a query temperature
   std::int32_t no_rope_interval = 0;      // every n-th layer does not rotate; 0: all do
+
+  TokenizerQuirks tokenizer = {};
 };
 
 std::span<const Architecture> AllArchitectures();
+// The row of what the file names; kUnsupported if `table` has none.
+Result<const Architecture*> FindArchitecture(const GgufFile& file,
+                                             std::span<const Architecture> table = AllArchitectures());
 
 // Where YaRN blends scaled and unscaled angles: pairs up to `first` turn fast enough to be left alone, pairs from
 // `last` on are scaled, in between the share of scaling grows.
@@ -132,7 +142,7 @@ struct ModelConfig {
   // Tokens trained for before RoPE was scaled: the long factors of LongRoPE are those of longer contexts, and query
   // temperature begins there.
   std::int32_t original_context_length = 0;
-  bool long_rope = false;   // the file says that it has LongRoPE's factors
+  bool long_rope = false;   // the file has LongRoPE's factors, or says so
   std::int32_t window = 0;  // positions a sliding layer sees, the current one included; 0: no layer slides
 
   float embedding_scale = 1;
@@ -148,7 +158,11 @@ struct ModelConfig {
 // Second fence: reads <arch>.* of the file and checks the numbers against each other. kUnsupported for an architecture
 // or feature that is not known (names it and what is), kCorruptFile for numbers that are missing or make no sense
 // (names the key, wanted and found).
-Result<ModelConfig> ReadModelConfig(const GgufFile& file);
+//
+// `table` has the architectures known. `absent`, if given, gets the keys that were asked for and are not in the file,
+// without the architecture's name.
+Result<ModelConfig> ReadModelConfig(const GgufFile& file, std::span<const Architecture> table = AllArchitectures(),
+                                    std::set<std::string>* absent = nullptr);
 
 }  // namespace slm
 

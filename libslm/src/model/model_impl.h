@@ -5,22 +5,23 @@
 
 #include <utility>
 
+#include "base/internal.h"  // IWYU pragma: export
 #include "file/gguf.h"
 #include "file/model_file_impl.h"
 #include "kernels.h"
 #include "model/model_config.h"
 #include "model/weights.h"
+#include "slm/model.h"
 #include "slm/model_file.h"
 #include "slm/tokenizer.h"
 
 namespace slm {
 
-class ModelImpl {
- public:
-  ModelImpl(ModelFile opened, ModelConfig model_config, Weights model_weights, Tokenizer vocabulary,
-            const KernelSet& kernel_set)
+struct Model::Impl {
+  Impl(ModelFile opened, ModelConfig model_config, Weights model_weights, Tokenizer vocabulary,
+       const KernelSet& kernel_set)
       : source(std::move(opened)),
-        file(source.impl().gguf),
+        file(Internal::Impl(source).gguf),
         config(std::move(model_config)),
         weights(std::move(model_weights)),
         tokenizer(std::move(vocabulary)),
@@ -34,6 +35,7 @@ class ModelImpl {
   const Tokenizer tokenizer;
   const KernelSet& kernels;
 };
+using ModelImpl = ImplOf<Model>;
 
 }  // namespace slm
 

@@ -1,5 +1,6 @@
 #include "model/weights.h"
 
+#include <algorithm>
 #include <cmath>
 #include <iterator>
 #include <span>
@@ -51,10 +52,21 @@ std::string ShapeOf(const GgufTensor& tensor) {
   return text + "]";
 }
 
-// Takes tensors out of the file, each once, and remembers which.
+// Matrix `index` of those that a tensor holds one after the other.
+Matrix MatrixOf(const GgufTensor& tensor, std::int64_t columns, std::int64_t rows, std::int64_t index = 0) {
+  const std::size_t row_bytes = RowBytes(*tensor.format, columns);
+  return {.format = tensor.format,
+          .data = tensor.data.data() + static_cast<std::size_t>(index * rows) * row_bytes,
+          .columns = columns,
+          .rows = rows,
+          .row_bytes = row_bytes};
+}
+
+// Takes tensors out of the file, each once, and remembers which. Nothing else makes a Matrix or a Vector, so that what
+// is counted here counts all of them.
 class Binder {
  public:
-  explicit Binder(const GgufFile& file) : file_(file) {}
+  Binder(const GgufFile& file, Weights& weights) : file_(file), weights_(weights) {}
 
   // The tensor, or nullptr if it is absent and not required, or not to be read.
   Result<const GgufTensor*> Take(const std::string& name, Need need, std::int64_t columns, std::int64_t rows,
@@ -83,10 +95,9 @@ class Binder {
       return Status(StatusCode::kCorruptFile,
                     Cat("tensor ", name, " has shape ", ShapeOf(*tensor), ", expected [", wanted, "]"));
     }
-    if (need == Need::kUnread) {
-      unread_bytes_ += tensor->data.size();
-      return nullptr;
-    }
+    if (need == Need::kUnread) return nullptr;
+    weights_.most_columns = std::max(weights_.most_columns, columns);
+    weights_.bytes_per_token += tensor->data.size();
     return tensor;
   }
 
@@ -94,14 +105,7 @@ class Binder {
   Status BindStack(const std::string& name, std::int64_t columns, std::int64_t rows, std::int64_t depth,
                    std::vector<Matrix>& matrices) {
     SLM_ASSIGN_OR_RETURN(const GgufTensor* tensor, Take(name, Need::kRequired, columns, rows, depth));
-    const std::size_t row_bytes = RowBytes(*tensor->format, columns);
-    for (std::int64_t i = 0; i < depth; ++i) {
-      matrices.push_back({.format = tensor->format,
-                          .data = tensor->data.data() + static_cast<std::size_t>(i * rows) * row_bytes,
-                          .columns = columns,
-                          .rows = rows,
-                          .row_bytes = row_bytes});
-    }
+    for (std::int64_t i = 0; i < depth; ++i) matrices.push_back(MatrixOf(*tensor, columns, rows, i));
     return {};
   }
 
@@ -110,26 +114,15 @@ class Binder {
                      std::vector<Expert>& experts) {
     const auto count = static_cast<std::int64_t>(experts.size());
     SLM_ASSIGN_OR_RETURN(const GgufTensor* tensor, Take(name, Need::kRequired, columns, rows, count));
-    Matrix matrix = {.format = tensor->format,
-                     .data = tensor->data.data(),
-                     .columns = columns,
-                     .rows = rows,
-                     .row_bytes = RowBytes(*tensor->format, columns)};
-    for (Expert& expert : experts) {
-      expert.*member = matrix;
-      matrix.data += static_cast<std::size_t>(rows) * matrix.row_bytes;
-    }
+    for (std::int64_t i = 0; i < count; ++i)
+      experts[static_cast<std::size_t>(i)].*member = MatrixOf(*tensor, columns, rows, i);
     return {};
   }
 
   Status Bind(const std::string& prefix, const MatrixSpec& spec) {
     SLM_ASSIGN_OR_RETURN(const GgufTensor* tensor, Take(prefix + spec.name, spec.need, spec.columns, spec.rows));
     if (tensor == nullptr) return {};
-    *spec.matrix = {.format = tensor->format,
-                    .data = tensor->data.data(),
-                    .columns = spec.columns,
-                    .rows = spec.rows,
-                    .row_bytes = RowBytes(*tensor->format, spec.columns)};
+    *spec.matrix = MatrixOf(*tensor, spec.columns, spec.rows);
     return {};
   }
 
@@ -151,7 +144,8 @@ class Binder {
 
   const GgufTensor* Find(const std::string& name) const { return file_.FindTensor(name); }
   bool Has(const std::string& name) const { return Find(name) != nullptr; }
-  std::uint64_t unread_bytes() const { return unread_bytes_; }
+  // Of a tensor that was taken, a token reads less.
+  void Spare(std::uint64_t bytes) { weights_.bytes_per_token -= bytes; }
 
   // A tensor nobody took belongs to a graph this library doesn't compute: running without it would give wrong numbers.
   Status RefuseRest(std::string_view architecture) const {
@@ -165,8 +159,8 @@ class Binder {
 
  private:
   const GgufFile& file_;
+  Weights& weights_;
   std::unordered_set<std::string_view> taken_;
-  std::uint64_t unread_bytes_ = 0;
 };
 
 // Rows begin..begin + count - 1 of a matrix that stands for several.
@@ -293,10 +287,6 @@ Status BindSingleExperts(Binder& binder, const std::string& prefix, std::span<co
 // What experts beside a dense feed-forward have besides. The router divides its input by sqrt(d), which its norm's
 // weights can do.
 Status BindBesideDense(Binder& binder, const std::string& prefix, std::int64_t d, ExpertWeights& weights) {
-  if (weights.router.format->activation != Activation::kFloat) {
-    return Status(StatusCode::kUnsupported, Cat("tensor ", prefix, "ffn_gate_inp.weight has format ",
-                                                weights.router.format->name, "; supported here: F32, F16, BF16"));
-  }
   Vector scales;
   const VectorSpec vectors[] = {
       {"ffn_gate_inp.scale", &weights.router_norm, d},
@@ -336,8 +326,13 @@ Status BindExperts(Binder& binder, const ModelConfig& config, std::size_t index,
                   Cat("layer ", index, " mixes two layouts of experts: tensor ", stacked, " holds all of them, tensor ",
                       single, " a single one; convert the model again"));
   }
-  return single.empty() ? BindStackedExperts(binder, prefix, parts, weights.experts)
-                        : BindSingleExperts(binder, prefix, parts, weights.experts);
+  SLM_RETURN_IF_ERROR(single.empty() ? BindStackedExperts(binder, prefix, parts, weights.experts)
+                                     : BindSingleExperts(binder, prefix, parts, weights.experts));
+  std::uint64_t bytes = 0;
+  for (const Expert& expert : weights.experts) bytes += expert.gate.bytes() + expert.up.bytes() + expert.down.bytes();
+  const auto count = static_cast<std::uint64_t>(config.expert_count);
+  binder.Spare(bytes / count * (count - static_cast<std::uint64_t>(config.expert_used_count)));
+  return {};
 }
 
 // What joins the stream from beside it.
@@ -393,8 +388,7 @@ Status BindModel(Binder& binder, const ModelConfig& config, Weights& weights) {
   const std::int64_t pairs = config.rope_global.dimensions / 2;
   const std::int64_t inputs = std::int64_t{config.per_layer_width} * static_cast<std::int64_t>(config.layers.size());
   const Need input = RequiredIf(inputs != 0);
-  const bool factors = binder.Find("rope_factors_long.weight") != nullptr ||
-                       binder.Find("rope_factors_short.weight") != nullptr || config.long_rope;
+  const Need factors = RequiredIf(config.long_rope);
   const Need divisors = config.architecture->rope_divisors_in_file ? Need::kRequired : Need::kOptional;
   const MatrixSpec matrices[] = {
       {"token_embd.weight", &weights.token_embd, d, vocab},
@@ -405,8 +399,8 @@ Status BindModel(Binder& binder, const ModelConfig& config, Weights& weights) {
   const VectorSpec vectors[] = {
       {"output_norm.weight", &weights.output_norm, d},
       {"rope_freqs.weight", &weights.rope_freqs, pairs, divisors},
-      {"rope_factors_long.weight", &weights.rope_factors_long, pairs, RequiredIf(factors)},
-      {"rope_factors_short.weight", &weights.rope_factors_short, pairs, RequiredIf(factors)},
+      {"rope_factors_long.weight", &weights.rope_factors_long, pairs, factors},
+      {"rope_factors_short.weight", &weights.rope_factors_short, pairs, factors},
       {"per_layer_proj_norm.weight", &weights.per_layer_proj_norm, config.per_layer_width, input},
   };
   SLM_RETURN_IF_ERROR(binder.BindAll("", matrices));
@@ -417,7 +411,14 @@ Status BindModel(Binder& binder, const ModelConfig& config, Weights& weights) {
                   Cat("the file divides the RoPE angles of ", pairs, " pairs on all layers, but sliding layers have ",
                       config.rope_sliding.dimensions / 2));
   }
-  if (!weights.output.present()) weights.output = weights.token_embd;
+  // Of an embedding table one row is read, unless it is the output head too.
+  const auto other_rows = [](const Matrix& table) { return table.bytes() - table.row_bytes; };
+  binder.Spare(other_rows(weights.per_layer_token_embd));
+  if (weights.output.present()) {
+    binder.Spare(other_rows(weights.token_embd));
+  } else {
+    weights.output = weights.token_embd;
+  }
   if (config.architecture->wiring != ResidualWiring::kAltUp) return {};
   const std::int64_t others = config.altup_streams - 1;
   SLM_RETURN_IF_ERROR(binder.BindStack("altup_proj.weight", d, d, others, weights.altup_proj));
@@ -428,7 +429,7 @@ Status BindModel(Binder& binder, const ModelConfig& config, Weights& weights) {
 
 Result<Weights> BindWeights(const GgufFile& file, const ModelConfig& config) {
   Weights weights;
-  Binder binder(file);
+  Binder binder(file, weights);
   SLM_RETURN_IF_ERROR(BindModel(binder, config, weights));
   weights.layers.resize(config.layers.size());
   for (std::size_t i = 0; i < weights.layers.size(); ++i) {
@@ -439,7 +440,6 @@ Result<Weights> BindWeights(const GgufFile& file, const ModelConfig& config) {
     SLM_RETURN_IF_ERROR(BindAltUp(binder, config, i, weights.layers[i].altup));
   }
   SLM_RETURN_IF_ERROR(binder.RefuseRest(config.architecture->name));
-  weights.unread_bytes = binder.unread_bytes();
   return weights;
 }
 

@@ -24,6 +24,7 @@ struct Matrix {
 
   bool present() const { return data != nullptr; }
   std::size_t bytes() const { return static_cast<std::size_t>(rows) * row_bytes; }
+  bool multiplies_floats() const { return format->activation == Activation::kFloat; }  // and int8 blocks otherwise
 };
 
 // A small tensor, kept as floats whatever its format. Empty where an optional tensor is absent.
@@ -103,7 +104,9 @@ struct Weights {
   std::vector<Matrix> altup_unembd_proj;
   std::vector<LayerWeights> layers;
 
-  std::uint64_t unread_bytes = 0;  // of tensors that belong to the architecture, but not to what it computes
+  // Counted where tensors are bound, so that none can be left out.
+  std::int64_t most_columns = 0;      // of a row of any tensor: no product needs more scratch than one of these
+  std::uint64_t bytes_per_token = 0;  // read to generate one
 };
 
 // Third fence: finds every tensor the configuration asks for and checks its shape, format and size. kCorruptFile names

@@ -14,6 +14,7 @@
 #include "base/format.h"
 #include "base/status_macros.h"
 #include "base/utf8.h"
+#include "session/stop_matcher.h"
 
 namespace slm {
 
@@ -161,18 +162,20 @@ Result<GenerateResult> Generate(Session& session, Sampler& sampler, std::span<co
   SLM_RETURN_IF_ERROR(CheckShift(session, options));
   SLM_RETURN_IF_ERROR(Sampler::Validate(sampler.options()));
   GenerateResult result;
-  const std::int32_t begin = session.position();
+  Reuse reuse;
   const Clock::time_point prompt_start = Clock::now();
   const Result<std::span<const float>> logits =
-      session.Append(prompt, {.cancel = options.cancel, .progress = options.prompt_progress});
+      session.Follow(prompt, {.cancel = options.cancel, .progress = options.prompt_progress}, &reuse);
   result.prompt_seconds = SecondsSince(prompt_start);
-  result.prompt_tokens = session.position() - begin;
+  result.prompt_tokens = session.position() - reuse.cached_tokens;
+  result.cached_tokens = reuse.cached_tokens;
+  result.reread_tokens = reuse.reread_tokens;
   if (logits.status().code() == StatusCode::kCancelled) {
     result.finish_reason = FinishReason::kCancelled;
     return result;
   }
   SLM_RETURN_IF_ERROR(logits.status());
-  for (const Token token : prompt) sampler.Accept(token);
+  sampler.SetHistory(session.tokens());
 
   const Clock::time_point text_start = Clock::now();
   TextStream text(options.stop, on_piece, result.text);

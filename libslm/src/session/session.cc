@@ -86,9 +86,8 @@ bool AllFinite(std::span<const float> values) {
 
 }  // namespace
 
-class SessionImpl {
- public:
-  SessionImpl(const Model& session_model, const Settings& settings)
+struct Session::Impl {
+  Impl(const Model& session_model, const Settings& settings)
       : model(session_model),
         team(std::max(settings.threads, settings.prompt_threads)),
         threads(settings.threads),
@@ -96,7 +95,7 @@ class SessionImpl {
         context_length(settings.context_length) {}
 
   Status Init(const Settings& settings) {
-    const ModelImpl& impl = model.impl();
+    const ModelImpl& impl = Internal::Impl(model);
     SLM_ASSIGN_OR_RETURN(cache,
                          KvCache::Create(impl.config, context_length, settings.batch_size, settings.cache_format));
     ForwardOptions options = ToForwardOptions(settings);
@@ -108,7 +107,8 @@ class SessionImpl {
     return {};
   }
 
-  Status CheckTokens(std::span<const Token> added) const {
+  // Whether `added` may follow the first `held` tokens.
+  Status CheckTokens(std::span<const Token> added, std::size_t held) const {
     if (added.empty()) return Status(StatusCode::kInvalidArgument, "there are no tokens to read");
     const std::int32_t vocab = model.vocab_size();
     for (std::size_t i = 0; i < added.size(); ++i) {
@@ -117,11 +117,11 @@ class SessionImpl {
                       Cat("token ", added[i], " at index ", i, " is outside the vocabulary of ", vocab, " tokens"));
       }
     }
-    const std::size_t free = static_cast<std::size_t>(context_length) - tokens.size();
+    const std::size_t free = static_cast<std::size_t>(context_length) - held;
     if (added.size() > free) {
-      const std::string held = tokens.empty() ? "" : Cat(" after the ", tokens.size(), " it holds");
+      const std::string after = held == 0 ? "" : Cat(" after the ", held, " it holds");
       return Status(StatusCode::kContextFull, Cat("the text has ", added.size(), " tokens, but the context of ",
-                                                  context_length, " tokens has room for ", free, held));
+                                                  context_length, " tokens has room for ", free, after));
     }
     return {};
   }
@@ -131,7 +131,7 @@ class SessionImpl {
     LayerHooks hooks;
     if (count == 1) return hooks;
     if (options.cancel != nullptr) hooks.cancelled = [&options] { return options.cancel->cancelled(); };
-    const std::size_t layer_count = model.impl().config.layers.size();
+    const std::size_t layer_count = Internal::Impl(model).config.layers.size();
     // The end of the batch is told when its logits are known to be good.
     if (options.progress) {
       hooks.progress = [&options, done, count, total, layer_count](std::size_t layers) {
@@ -146,7 +146,7 @@ class SessionImpl {
   // Evaluates the tokens batch by batch; after_batch(first row's position, rows) may ask forward for logits.
   template <typename AfterBatch>
   Status Evaluate(std::span<const Token> added, const AppendOptions& options, const AfterBatch& after_batch) {
-    SLM_RETURN_IF_ERROR(CheckTokens(added));
+    SLM_RETURN_IF_ERROR(CheckTokens(added, tokens.size()));
     const std::size_t batch_size = static_cast<std::size_t>(forward->max_rows());
     for (std::size_t done = 0; done < added.size();) {
       const std::span<const Token> batch = added.subspan(done, std::min(batch_size, added.size() - done));
@@ -191,22 +191,22 @@ class SessionImpl {
   std::vector<Row> rows;
 };
 
-Session::Session(std::unique_ptr<SessionImpl> impl) : impl_(std::move(impl)) {}
+Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Session::~Session() = default;
 Session::Session(Session&&) noexcept = default;
 Session& Session::operator=(Session&&) noexcept = default;
 
 Result<Session> Session::Create(const Model& model, const SessionOptions& options) {
   SLM_ASSIGN_OR_RETURN(const Settings settings, ToSettings(model, options));
-  auto impl = std::make_unique<SessionImpl>(model, settings);
-  if (options.profile) impl->profiler.emplace(model.impl().config.layers.size());
+  auto impl = std::make_unique<Impl>(model, settings);
+  if (options.profile) impl->profiler.emplace(Internal::Impl(model).config.layers.size());
   SLM_RETURN_IF_ERROR(impl->Init(settings));
   return Session(std::move(impl));
 }
 
 Result<MemoryEstimate> EstimateMemory(const Model& model, const SessionOptions& options) {
   SLM_ASSIGN_OR_RETURN(const Settings settings, ToSettings(model, options));
-  const ModelImpl& impl = model.impl();
+  const ModelImpl& impl = Internal::Impl(model);
   MemoryEstimate estimate;
   estimate.context_length = settings.context_length;
   estimate.weight_bytes = model.file().size();
@@ -245,6 +245,17 @@ Status Session::AppendVisiting(std::span<const Token> tokens, const LogitsVisito
   });
 }
 
+Result<std::span<const float>> Session::Follow(std::span<const Token> tokens, const AppendOptions& options,
+                                               Reuse* reuse) {
+  SLM_RETURN_IF_ERROR(impl_->CheckTokens(tokens, 0));
+  const std::vector<Token> text(tokens.begin(), tokens.end());  // `tokens` may be a view of the session's own
+  const auto differ = std::mismatch(text.begin(), text.end() - 1, impl_->tokens.begin(), impl_->tokens.end());
+  const auto shared = static_cast<std::int32_t>(differ.first - text.begin());
+  if (!Rewind(shared).ok()) SLM_RETURN_IF_ERROR(Rewind(0));
+  if (reuse != nullptr) *reuse = {.cached_tokens = position(), .reread_tokens = shared - position()};
+  return Append(std::span(text).subspan(impl_->tokens.size()), options);
+}
+
 Status Session::Rewind(std::int32_t position) {
   const std::int32_t end = this->position();
   if (position < 0 || position > end) {
@@ -281,17 +292,17 @@ Status Session::Shift(std::int32_t keep, std::int32_t discard) {
 }
 
 Status Session::Save(const std::filesystem::path& path, std::string_view note) const {
-  return WriteSessionFile(path, impl_->model.impl(), *impl_->cache, impl_->tokens, note);
+  return WriteSessionFile(path, Internal::Impl(impl_->model), *impl_->cache, impl_->tokens, note);
 }
 
 Result<RestoredSession> Session::Restore(const Model& model, const std::filesystem::path& path,
                                          const SessionOptions& options) {
-  SLM_ASSIGN_OR_RETURN(const SessionFile file, SessionFile::Open(path, model.impl()));
+  SLM_ASSIGN_OR_RETURN(const SessionFile file, SessionFile::Open(path, Internal::Impl(model)));
   SessionOptions saved = options;
   if (options.context_length == 0) saved.context_length = file.context_length();
   SLM_RETURN_IF_ERROR(file.CheckSession(saved.context_length, ToCacheFormat(options.kv_type)));
   SLM_ASSIGN_OR_RETURN(Session session, Create(model, saved));
-  SLM_RETURN_IF_ERROR(file.ReadCells(model.impl().config, *session.impl_->cache));
+  SLM_RETURN_IF_ERROR(file.ReadCells(Internal::Impl(model).config, *session.impl_->cache));
   session.impl_->tokens = file.tokens();
   return RestoredSession{.session = std::move(session), .note = std::string(file.note())};
 }

@@ -1,14 +1,14 @@
 // The matcher of Knuth, Morris and Pratt, one state per stop string: linear in the text whatever the strings are, and
 // what may be the beginning of a stop string is known after each byte.
 
+#include "session/stop_matcher.h"
+
 #include <algorithm>
 #include <cstddef>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
-
-#include "slm/generate.h"
 
 namespace slm {
 

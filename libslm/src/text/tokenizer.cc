@@ -85,18 +85,18 @@ std::optional<unsigned char> ParseByteToken(std::string_view text) {
   return static_cast<unsigned char>(value);
 }
 
-Tokenizer::Tokenizer(std::unique_ptr<const TokenizerBackend> backend) : backend_(std::move(backend)) {}
+Tokenizer::Tokenizer(std::unique_ptr<const Impl> impl) : impl_(std::move(impl)) {}
 Tokenizer::~Tokenizer() = default;
 Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
 Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 
 Result<std::vector<Token>> Tokenizer::Encode(std::string_view text, const EncodeOptions& options) const {
-  const TokenizerConfig& config = backend_->config();
+  const TokenizerConfig& config = impl_->config();
   SLM_RETURN_IF_ERROR(CheckEncodable(config, text.size()));
   std::vector<Token> out;
   out.reserve(text.size() / 4 + 2);
   if (options.add_special && config.add_bos && config.bos) out.push_back(*config.bos);
-  AppendText(*backend_, text, options.at_start, options.parse_special, out);
+  AppendText(*impl_, text, options.at_start, options.parse_special, out);
   if (options.add_special && config.add_eos && config.eos) out.push_back(*config.eos);
   return out;
 }
@@ -104,14 +104,14 @@ Result<std::vector<Token>> Tokenizer::Encode(std::string_view text, const Encode
 Result<std::vector<Token>> Tokenizer::EncodeParts(std::span<const TextPart> parts) const {
   std::size_t size = 0;
   for (const TextPart& part : parts) size += part.text.size();
-  SLM_RETURN_IF_ERROR(CheckEncodable(backend_->config(), size));
+  SLM_RETURN_IF_ERROR(CheckEncodable(impl_->config(), size));
   std::vector<Token> out;
   out.reserve(size / 4 + 2);
   std::string stretch;  // text since the last control token
   bool begins = true;
   const auto end_stretch = [&] {
-    const bool has_space = backend_->config().add_space_prefix && stretch.starts_with(' ');
-    AppendText(*backend_, stretch, begins && !has_space, false, out);
+    const bool has_space = impl_->config().add_space_prefix && stretch.starts_with(' ');
+    AppendText(*impl_, stretch, begins && !has_space, false, out);
     stretch.clear();
   };
   bool strips = false;
@@ -129,7 +129,7 @@ Result<std::vector<Token>> Tokenizer::EncodeParts(std::span<const TextPart> part
     }
     std::size_t position = 0;
     for (std::size_t from = 0; part.markup;) {
-      const auto special = backend_->specials().Next(part.text, from, true);
+      const auto special = impl_->specials().Next(part.text, from, true);
       if (!special) break;
       from = special->begin + special->size;
       if (special->always) continue;  // found again where the stretch is encoded
@@ -137,7 +137,7 @@ Result<std::vector<Token>> Tokenizer::EncodeParts(std::span<const TextPart> part
       end_stretch();
       out.push_back(special->token);
       begins = true;
-      strips = StripsAfter(*backend_, special->token);
+      strips = StripsAfter(*impl_, special->token);
       position = from;
     }
     append(std::string_view(part.text).substr(position));
@@ -147,13 +147,13 @@ Result<std::vector<Token>> Tokenizer::EncodeParts(std::span<const TextPart> part
 }
 
 std::string Tokenizer::Decode(std::span<const Token> tokens, bool render_special) const {
-  const bool adds_space = backend_->config().add_space_prefix;
+  const bool adds_space = impl_->config().add_space_prefix;
   std::string out;
   bool begins = true;
   for (const Token token : tokens) {
-    if (!backend_->vocabulary().Contains(token)) continue;
+    if (!impl_->vocabulary().Contains(token)) continue;
     const std::size_t begin = out.size();
-    AppendPiece(*backend_, token, render_special, out);
+    AppendPiece(*impl_, token, render_special, out);
     const bool special = IsSpecial(Kind(token));
     if (begins && adds_space && !special && begin < out.size() && out[begin] == ' ') out.erase(begin, 1);
     begins = special;
@@ -163,27 +163,27 @@ std::string Tokenizer::Decode(std::span<const Token> tokens, bool render_special
 
 std::string Tokenizer::Piece(Token token, bool render_special) const {
   std::string out;
-  AppendPiece(*backend_, token, render_special, out);
+  AppendPiece(*impl_, token, render_special, out);
   return out;
 }
 
-std::int32_t Tokenizer::vocab_size() const { return backend_->vocabulary().size(); }
-std::string_view Tokenizer::Text(Token token) const { return backend_->vocabulary().Text(token); }
-TokenKind Tokenizer::Kind(Token token) const { return backend_->vocabulary().Kind(token); }
-std::optional<Token> Tokenizer::Find(std::string_view text) const { return backend_->vocabulary().Find(text); }
+std::int32_t Tokenizer::vocab_size() const { return impl_->vocabulary().size(); }
+std::string_view Tokenizer::Text(Token token) const { return impl_->vocabulary().Text(token); }
+TokenKind Tokenizer::Kind(Token token) const { return impl_->vocabulary().Kind(token); }
+std::optional<Token> Tokenizer::Find(std::string_view text) const { return impl_->vocabulary().Find(text); }
 
-std::optional<Token> Tokenizer::bos() const { return backend_->config().bos; }
-std::optional<Token> Tokenizer::eos() const { return backend_->config().eos; }
-bool Tokenizer::adds_bos() const { return backend_->config().add_bos && backend_->config().bos.has_value(); }
+std::optional<Token> Tokenizer::bos() const { return impl_->config().bos; }
+std::optional<Token> Tokenizer::eos() const { return impl_->config().eos; }
+bool Tokenizer::adds_bos() const { return impl_->config().add_bos && impl_->config().bos.has_value(); }
 
-bool Tokenizer::adds_space() const { return backend_->config().add_space_prefix; }
+bool Tokenizer::adds_space() const { return impl_->config().add_space_prefix; }
 
 bool Tokenizer::IsEndOfGeneration(Token token) const {
-  return std::ranges::binary_search(backend_->config().end_of_generation, token);
+  return std::ranges::binary_search(impl_->config().end_of_generation, token);
 }
-std::span<const Token> Tokenizer::end_of_generation() const { return backend_->config().end_of_generation; }
+std::span<const Token> Tokenizer::end_of_generation() const { return impl_->config().end_of_generation; }
 
-std::string_view Tokenizer::kind() const { return backend_->config().kind; }
-std::string_view Tokenizer::pre_tokenizer() const { return backend_->config().pre_tokenizer; }
+std::string_view Tokenizer::kind() const { return impl_->config().kind; }
+std::string_view Tokenizer::pre_tokenizer() const { return impl_->config().pre_tokenizer; }
 
 }  // namespace slm

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/internal.h"
 #include "slm/status.h"
 #include "slm/tokenizer.h"
 #include "text/special_matcher.h"
@@ -37,11 +38,11 @@ struct TokenizerConfig {
 };
 
 // Immutable.
-class TokenizerBackend {
+class Tokenizer::Impl {
  public:
-  TokenizerBackend(Vocabulary vocabulary, TokenizerConfig config)
+  Impl(Vocabulary vocabulary, TokenizerConfig config)
       : vocabulary_(std::move(vocabulary)), config_(std::move(config)), specials_(vocabulary_, config_.guards_marks) {}
-  virtual ~TokenizerBackend() = default;
+  virtual ~Impl() = default;
 
   // Appends the tokens of a stretch of text that holds no special tokens and is not empty. `begins`: the text begins
   // here or follows a special token. Only called if config().encoding is OK.
@@ -58,6 +59,7 @@ class TokenizerBackend {
   TokenizerConfig config_;
   SpecialMatcher specials_;
 };
+using TokenizerBackend = ImplOf<Tokenizer>;
 
 // The byte that a token text "<0xHH>" (two upper-case hexadecimal digits) stands for.
 std::optional<unsigned char> ParseByteToken(std::string_view text);

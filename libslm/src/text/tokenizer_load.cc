@@ -8,7 +8,6 @@
 #include "base/format.h"
 #include "base/status_macros.h"
 #include "file/escape.h"
-#include "file/model_file_impl.h"
 #include "text/merge_table.h"
 #include "text/pre_tokenizer.h"
 #include "text/tokenizer_backend.h"
@@ -145,18 +144,11 @@ void LogEndOfGeneration(const TokenizerConfig& config, const Vocabulary& vocabul
   log(LogLevel::kInfo, Cat("Generation ends at the tokens: ", ListNames(config.end_of_generation, name), "."));
 }
 
-// Phi-3's vocabulary (32064 tokens, after Llama 2's) was trained with the white space after its control tokens left
-// out. No key of the file says so.
-bool StripsAfterSpecial(const GgufFile& file, std::string_view kind) {
-  const GgufValue* architecture = file.Find("general.architecture");
-  return kind == "llama" && architecture != nullptr && architecture->AsString() == "phi3";
-}
-
 Status CannotEncode(std::string_view reason) {
   return {StatusCode::kUnsupported, Cat("Text can't be encoded: the model file ", reason, ".")};
 }
 
-void WarnOfOddSpm(const GgufFile& file, const Vocabulary& vocabulary, const KeyReader& keys) {
+void WarnOfOddSpm(const TokenizerQuirks& quirks, const Vocabulary& vocabulary, const KeyReader& keys) {
   bool equal = vocabulary.has_scores() && vocabulary.size() > 1;
   for (Token token = 1; token < vocabulary.size() && equal; ++token) {
     equal = vocabulary.Score(token) == vocabulary.Score(0);
@@ -164,42 +156,45 @@ void WarnOfOddSpm(const GgufFile& file, const Vocabulary& vocabulary, const KeyR
   if (equal) {
     keys.Warn(
         "All entries of tokenizer.ggml.scores are equal, so that text will not be encoded as the model was trained; "
-        "the "
-        "file was converted without its SentencePiece model.");
+        "the file was converted without its SentencePiece model.");
   }
-  const GgufValue* architecture = file.Find("general.architecture");
-  const bool gemma = architecture != nullptr && architecture->AsString().value_or("").starts_with("gemma");
-  if (gemma && !keys.Has("add_space_prefix")) {
+  if (quirks.expects_no_space_prefix && !keys.Has("add_space_prefix")) {
     keys.Warn(
-        "The file lacks tokenizer.ggml.add_space_prefix, which Gemma files have as false; without it every text is "
-        "encoded with a space before it.");
+        "The file lacks tokenizer.ggml.add_space_prefix, which files of its architecture have as false; without it "
+        "every text is encoded with a space before it.");
   }
 }
 
 using Backend = std::unique_ptr<const TokenizerBackend>;
 
-Result<Backend> LoadSpm(const GgufFile& file, Vocabulary vocabulary, TokenizerConfig config, const LogCallback& log) {
-  KeyReader keys(file, vocabulary, log);
+struct Source {
+  const GgufFile& file;
+  const TokenizerQuirks& quirks;
+  const LogCallback& log;
+};
+
+Result<Backend> LoadSpm(const Source& source, Vocabulary vocabulary, TokenizerConfig config) {
+  KeyReader keys(source.file, vocabulary, source.log);
   config.add_space_prefix = keys.Bool("add_space_prefix", true);
   SLM_RETURN_IF_ERROR(keys.status());
   if (config.encoding.ok() && !vocabulary.has_scores()) {
     config.encoding = CannotEncode("has no scores (tokenizer.ggml.scores)");
   }
-  WarnOfOddSpm(file, vocabulary, keys);
+  config.strips_after_special = source.quirks.strips_after_special;
+  WarnOfOddSpm(source.quirks, vocabulary, keys);
   return Backend(std::make_unique<SpmTokenizer>(std::move(vocabulary), std::move(config), std::nullopt));
 }
 
 // Reads tokenizer.ggml.merges. A file without them can't encode; says so in config.encoding.
-Result<MergeTable> LoadMerges(const GgufFile& file, const Vocabulary& vocabulary, const LogCallback& log,
-                              TokenizerConfig& config) {
-  if (const GgufValue* merges = file.Find("tokenizer.ggml.merges")) return MergeTable::Load(*merges, vocabulary, log);
+Result<MergeTable> LoadMerges(const Source& source, const Vocabulary& vocabulary, TokenizerConfig& config) {
+  if (const GgufValue* merges = source.file.Find("tokenizer.ggml.merges"))
+    return MergeTable::Load(*merges, vocabulary, source.log);
   if (config.encoding.ok()) config.encoding = CannotEncode("has no merges (tokenizer.ggml.merges)");
   return MergeTable();
 }
 
-Result<Backend> LoadGemma4(const GgufFile& file, Vocabulary vocabulary, TokenizerConfig config,
-                           const LogCallback& log) {
-  KeyReader keys(file, vocabulary, log);
+Result<Backend> LoadGemma4(const Source& source, Vocabulary vocabulary, TokenizerConfig config) {
+  KeyReader keys(source.file, vocabulary, source.log);
   config.add_space_prefix = keys.Bool("add_space_prefix", false);
   SLM_RETURN_IF_ERROR(keys.status());
   if (!config.add_bos) {
@@ -209,12 +204,12 @@ Result<Backend> LoadGemma4(const GgufFile& file, Vocabulary vocabulary, Tokenize
   }
   config.add_bos = true;
   config.guards_marks = true;
-  SLM_ASSIGN_OR_RETURN(MergeTable merges, LoadMerges(file, vocabulary, log, config));
+  SLM_ASSIGN_OR_RETURN(MergeTable merges, LoadMerges(source, vocabulary, config));
   return Backend(std::make_unique<SpmTokenizer>(std::move(vocabulary), std::move(config), std::move(merges)));
 }
 
-Result<Backend> LoadBpe(const GgufFile& file, Vocabulary vocabulary, TokenizerConfig config, const LogCallback& log) {
-  KeyReader keys(file, vocabulary, log);
+Result<Backend> LoadBpe(const Source& source, Vocabulary vocabulary, TokenizerConfig config) {
+  KeyReader keys(source.file, vocabulary, source.log);
   if (!keys.Has("pre")) {
     keys.Warn(
         "The file does not name its pre-tokenizer (tokenizer.ggml.pre); \"default\" is taken, which may not be the one "
@@ -230,7 +225,7 @@ Result<Backend> LoadBpe(const GgufFile& file, Vocabulary vocabulary, TokenizerCo
         Cat("wants the pre-tokenizer ", Quoted(config.pre_tokenizer), ", which this library does not know; it knows ",
             ListNames(AllPreTokenizers(), [](const PreTokenizer& row) { return row.name; })));
   }
-  SLM_ASSIGN_OR_RETURN(MergeTable merges, LoadMerges(file, vocabulary, log, config));
+  SLM_ASSIGN_OR_RETURN(MergeTable merges, LoadMerges(source, vocabulary, config));
   return Backend(
       std::make_unique<BpeTokenizer>(std::move(vocabulary), std::move(config), std::move(merges), pre_tokenizer));
 }
@@ -238,7 +233,7 @@ Result<Backend> LoadBpe(const GgufFile& file, Vocabulary vocabulary, TokenizerCo
 // A kind of tokenizer, by its name in tokenizer.ggml.model, and the values of keys a file may leave out.
 struct Kind {
   std::string_view name;
-  Result<Backend> (*load)(const GgufFile& file, Vocabulary vocabulary, TokenizerConfig config, const LogCallback& log);
+  Result<Backend> (*load)(const Source& source, Vocabulary vocabulary, TokenizerConfig config);
   Token bos;
   Token eos;
   Token unknown;
@@ -259,7 +254,7 @@ class UnknownTokenizer : public TokenizerBackend {
   void AppendBytes(std::string_view stored, std::string& out) const override { out += stored; }
 };
 
-Result<Backend> LoadUnknown(const GgufFile&, Vocabulary vocabulary, TokenizerConfig config, const LogCallback&) {
+Result<Backend> LoadUnknown(const Source&, Vocabulary vocabulary, TokenizerConfig config) {
   config.encoding =
       CannotEncode(config.kind.empty() ? "does not name its tokenizer (tokenizer.ggml.model)"
                                        : Cat("has a tokenizer of the kind ", Quoted(config.kind),
@@ -271,7 +266,8 @@ constexpr Kind kUnknownKind = {"", LoadUnknown, kNone, kNone, kNone, false};
 
 }  // namespace
 
-Result<Tokenizer> LoadTokenizer(const GgufFile& file, std::int64_t vocab_rows, const LogCallback& log) {
+Result<Tokenizer> LoadTokenizer(const GgufFile& file, const TokenizerQuirks& quirks, std::int64_t vocab_rows,
+                                const LogCallback& log) {
   SLM_ASSIGN_OR_RETURN(Vocabulary vocabulary, Vocabulary::Load(file, vocab_rows, log));
   KeyReader keys(file, vocabulary, log);
   TokenizerConfig config;
@@ -284,19 +280,12 @@ Result<Tokenizer> LoadTokenizer(const GgufFile& file, std::int64_t vocab_rows, c
   config.add_bos = keys.Bool("add_bos_token", kind.add_bos);
   config.add_eos = keys.Bool("add_eos_token", false);
   config.end_of_generation = FindEndOfGeneration(vocabulary, config.eos, keys);
-  config.strips_after_special = StripsAfterSpecial(file, config.kind);
   SLM_RETURN_IF_ERROR(keys.status());
   LogEndOfGeneration(config, vocabulary, log);
   if (!vocabulary.has_texts()) config.encoding = CannotEncode("has no vocabulary (tokenizer.ggml.tokens)");
 
-  SLM_ASSIGN_OR_RETURN(Backend backend, kind.load(file, std::move(vocabulary), std::move(config), log));
-  return Tokenizer(std::move(backend));
-}
-
-Result<Tokenizer> Tokenizer::Open(const ModelFile& file) {
-  Result<Tokenizer> tokenizer = LoadTokenizer(file.impl().gguf, 0, {});
-  if (tokenizer.ok()) return tokenizer;
-  return Status(tokenizer.status().code(), Cat(file.impl().source, ": ", tokenizer.status().message()));
+  SLM_ASSIGN_OR_RETURN(Backend backend, kind.load({file, quirks, log}, std::move(vocabulary), std::move(config)));
+  return Internal::Make<Tokenizer>(std::move(backend));
 }
 
 }  // namespace slm

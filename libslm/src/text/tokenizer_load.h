@@ -9,11 +9,18 @@
 
 namespace slm {
 
+// What a model's architecture says about its SentencePiece vocabulary and no key of the file does.
+struct TokenizerQuirks {
+  bool strips_after_special = false;     // trained with the white space after control tokens left out
+  bool expects_no_space_prefix = false;  // files have add_space_prefix as false; one that has no such key is suspect
+};
+
 // Reads tokenizer.ggml.*. The mapping behind `file` must outlive the result (token texts are views into it).
 // `vocab_rows` is the number of rows of the embedding table. kCorruptFile if arrays contradict each other in type or
 // length (names the key, wanted and found); an unknown tokenizer or pre-tokenizer is not an error here but in Encode.
 // Warnings (ids out of range, all scores equal, ...) go to `log`, which may be empty.
-Result<Tokenizer> LoadTokenizer(const GgufFile& file, std::int64_t vocab_rows, const LogCallback& log);
+Result<Tokenizer> LoadTokenizer(const GgufFile& file, const TokenizerQuirks& quirks, std::int64_t vocab_rows,
+                                const LogCallback& log);
 
 }  // namespace slm
 
