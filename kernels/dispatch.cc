@@ -117,8 +117,8 @@ std::uint32_t DetectCpuFeatures() { return 0; }
 #endif
 
 // The families' parts of a set, the first of which has what is not products; formats without SIMD code run the scalar
-// set's.
-KernelSet Assemble(std::initializer_list<KernelSet> parts) {
+// set's. (Unused where no set but the scalar one is built.)
+[[maybe_unused]] KernelSet Assemble(std::initializer_list<KernelSet> parts) {
   KernelSet set = *parts.begin();
   for (const KernelSet& part : parts) set = WithProducts(set, part.matmul);
   return WithProducts(set, kScalarKernels.matmul);
