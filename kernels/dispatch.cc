@@ -3,7 +3,9 @@
 #include "dispatch.h"
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
+#include <initializer_list>
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -16,29 +18,19 @@
 
 namespace slm {
 
-#ifdef SLM_HAVE_X86_64_SETS
-extern const KernelSet kAvx2Kernels;
-extern const KernelSet kAvxVnniKernels;
-extern const KernelSet kAvx512VnniKernels;
-#endif
-#ifdef SLM_HAVE_ARM64_SETS
-extern const KernelSet kNeonKernels;
-extern const KernelSet kNeonDotProdKernels;
-extern const KernelSet kNeonI8mmKernels;
-#endif
+// The kernels of an instruction set, by family of formats (isa/).
+namespace basic {
+extern const KernelSet kAvx2, kAvxVnni, kAvx512Vnni, kNeon, kNeonDotProd, kNeonI8mm;
+}
+namespace k {
+extern const KernelSet kAvx2, kAvxVnni, kAvx512Vnni, kNeon, kNeonDotProd, kNeonI8mm;
+}
+namespace iq {
+extern const KernelSet kAvx2, kAvxVnni, kAvx512Vnni, kNeon, kNeonDotProd, kNeonI8mm;
+}
 extern const KernelSet kScalarKernels;
 
 namespace {
-
-constexpr const KernelSet* kKernelSets[] = {
-#ifdef SLM_HAVE_X86_64_SETS
-    &kAvx512VnniKernels, &kAvxVnniKernels,     &kAvx2Kernels,
-#endif
-#ifdef SLM_HAVE_ARM64_SETS
-    &kNeonI8mmKernels,   &kNeonDotProdKernels, &kNeonKernels,
-#endif
-    &kScalarKernels,
-};
 
 #if defined(__x86_64__)
 
@@ -124,6 +116,14 @@ std::uint32_t DetectCpuFeatures() { return 0; }
 
 #endif
 
+// The families' parts of a set, the first of which has what is not products; formats without SIMD code run the scalar
+// set's. (Unused where no set but the scalar one is built.)
+[[maybe_unused]] KernelSet Assemble(std::initializer_list<KernelSet> parts) {
+  KernelSet set = *parts.begin();
+  for (const KernelSet& part : parts) set = WithProducts(set, part.matmul);
+  return WithProducts(set, kScalarKernels.matmul);
+}
+
 }  // namespace
 
 std::uint32_t CpuFeatures() {
@@ -131,17 +131,43 @@ std::uint32_t CpuFeatures() {
   return features;
 }
 
-std::span<const KernelSet* const> AllKernelSets() { return kKernelSets; }
+KernelSet WithProducts(KernelSet set, const KernelSet::MatMulTable& products) {
+  std::ranges::transform(set.matmul, products, set.matmul.begin(),
+                         [](auto own, auto other) { return own != nullptr ? own : other; });
+  return set;
+}
+
+std::span<const KernelSet* const> AllKernelSets() {
+  static const std::array kSets = {
+#ifdef SLM_HAVE_X86_64_SETS
+      Assemble({basic::kAvx512Vnni, k::kAvx512Vnni, iq::kAvx512Vnni}),
+      Assemble({basic::kAvxVnni, k::kAvxVnni, iq::kAvxVnni}),
+      Assemble({basic::kAvx2, k::kAvx2, iq::kAvx2}),
+#endif
+#ifdef SLM_HAVE_ARM64_SETS
+      Assemble({basic::kNeonI8mm, k::kNeonI8mm, iq::kNeonI8mm}),
+      Assemble({basic::kNeonDotProd, k::kNeonDotProd, iq::kNeonDotProd}),
+      Assemble({basic::kNeon, k::kNeon, iq::kNeon}),
+#endif
+      kScalarKernels,
+  };
+  static const auto kPointers = [] {
+    std::array<const KernelSet*, kSets.size()> pointers;
+    std::ranges::transform(kSets, pointers.begin(), [](const KernelSet& set) { return &set; });
+    return pointers;
+  }();
+  return kPointers;
+}
 
 const KernelSet* FindKernelSet(std::string_view name) {
-  const auto* found = std::ranges::find(kKernelSets, name, [](const KernelSet* set) { return set->name; });
-  return found == std::end(kKernelSets) ? nullptr : *found;
+  const auto found = std::ranges::find(AllKernelSets(), name, [](const KernelSet* set) { return set->name; });
+  return found == AllKernelSets().end() ? nullptr : *found;
 }
 
 bool CanRun(const KernelSet& set) { return (set.needs & ~CpuFeatures()) == 0; }
 
 const KernelSet& BestKernelSet() {
-  return **std::ranges::find_if(kKernelSets, [](const KernelSet* set) { return CanRun(*set); });
+  return **std::ranges::find_if(AllKernelSets(), [](const KernelSet* set) { return CanRun(*set); });
 }
 
 }  // namespace slm

@@ -20,6 +20,9 @@ std::span<const KernelSet* const> AllKernelSets();
 // The set of this name, or nullptr.
 const KernelSet* FindKernelSet(std::string_view name);
 
+// The set with products of `products` where it has none.
+KernelSet WithProducts(KernelSet set, const KernelSet::MatMulTable& products);
+
 bool CanRun(const KernelSet& set);
 
 // The first set of AllKernelSets() this machine can run.

@@ -172,29 +172,6 @@ struct BlockIQ1_M {
   std::uint16_t scales[4];  // four of 3 bits each, and in the top 4 bits a part of d
 };
 
-static_assert(sizeof(BlockQ4_0) == 18);
-static_assert(sizeof(BlockQ4_1) == 20);
-static_assert(sizeof(BlockQ5_0) == 22);
-static_assert(sizeof(BlockQ5_1) == 24);
-static_assert(sizeof(BlockQ8_0) == 34);
-static_assert(sizeof(BlockIQ4_NL) == 18);
-static_assert(sizeof(BlockMXFP4) == 17);
-static_assert(sizeof(BlockQ2_K) == 84);
-static_assert(sizeof(BlockQ3_K) == 110);
-static_assert(sizeof(BlockQ4_K) == 144);
-static_assert(sizeof(BlockQ5_K) == 176);
-static_assert(sizeof(BlockQ6_K) == 210);
-static_assert(sizeof(BlockTQ1_0) == 54);
-static_assert(sizeof(BlockTQ2_0) == 66);
-static_assert(sizeof(BlockIQ4_XS) == 136);
-static_assert(sizeof(BlockIQ3_XXS) == 98);
-static_assert(sizeof(BlockIQ3_S) == 110);
-static_assert(sizeof(BlockIQ2_XXS) == 66);
-static_assert(sizeof(BlockIQ2_XS) == 74);
-static_assert(sizeof(BlockIQ2_S) == 82);
-static_assert(sizeof(BlockIQ1_S) == 50);
-static_assert(sizeof(BlockIQ1_M) == 56);
-
 // What the other operand of a matrix product with this format is: float rows, or rows quantized to int8.
 enum class Activation : std::uint8_t { kFloat, kInt8 };
 

@@ -12,6 +12,7 @@
 #ifndef SLM_KERNELS_KERNELS_H_
 #define SLM_KERNELS_KERNELS_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -136,7 +137,8 @@ struct KernelSet {
 
   // Products by weight format, indexed by Format; nullptr for ids that are no format.
   using MatMulFn = void (*)(const MatMulTask&);
-  MatMulFn matmul[kFormatIdEnd];
+  using MatMulTable = std::array<MatMulFn, kFormatIdEnd>;
+  MatMulTable matmul;
 
   // One row of n values, a multiple of 32. Bit-identical in every set; the steps are written down in
   // scalar/quantize.cc. Where an x is not finite, the row's q are 0 and its scale is NaN, so that the fault stays

@@ -17,11 +17,8 @@
 namespace slm {
 
 // The scales are 6 bits, less 32: for each 32 weights a nibble of scales_l and two bits of scales_h.
-struct UnpackIQ4_XS {
-  using Block = BlockIQ4_XS;
-  static constexpr int kElements = 256;
-  static constexpr int kGroup = 32;
-  static constexpr int kZero = 128;
+struct IQ4_XS : Quantized<Format::kIQ4_XS, BlockIQ4_XS, 256, 32, 128> {
+  static constexpr const char* kName = "IQ4_XS";
 
   static void Unpack(const Block& block, UnpackedBlock& out) {
     for (int j = 0; j < 8; ++j) {
@@ -58,11 +55,8 @@ struct SignsAndScale {
   float Scale() const { return 0.5f + static_cast<float>(bits >> 28); }
 };
 
-struct UnpackIQ3_XXS {
-  using Block = BlockIQ3_XXS;
-  static constexpr int kElements = 256;
-  static constexpr int kGroup = 32;
-  static constexpr int kZero = 64;
+struct IQ3_XXS : Quantized<Format::kIQ3_XXS, BlockIQ3_XXS, 256, 32, 64> {
+  static constexpr const char* kName = "IQ3_XXS";
 
   static void Unpack(const Block& block, UnpackedBlock& out) {
     for (int j = 0; j < 8; ++j) {
@@ -77,11 +71,8 @@ struct UnpackIQ3_XXS {
 };
 
 // Bit i of qh[j] is the ninth bit of index i of the j-th 32 weights.
-struct UnpackIQ3_S {
-  using Block = BlockIQ3_S;
-  static constexpr int kElements = 256;
-  static constexpr int kGroup = 32;
-  static constexpr int kZero = 16;
+struct IQ3_S : Quantized<Format::kIQ3_S, BlockIQ3_S, 256, 32, 16> {
+  static constexpr const char* kName = "IQ3_S";
 
   static void Unpack(const Block& block, UnpackedBlock& out) {
     for (int i = 0; i < 64; ++i) {
@@ -94,11 +85,8 @@ struct UnpackIQ3_S {
   }
 };
 
-struct UnpackIQ2_XXS {
-  using Block = BlockIQ2_XXS;
-  static constexpr int kElements = 256;
-  static constexpr int kGroup = 32;
-  static constexpr int kZero = 64;
+struct IQ2_XXS : Quantized<Format::kIQ2_XXS, BlockIQ2_XXS, 256, 32, 64> {
+  static constexpr const char* kName = "IQ2_XXS";
 
   static void Unpack(const Block& block, UnpackedBlock& out) {
     for (int j = 0; j < 8; ++j) {
@@ -120,11 +108,8 @@ inline void SetNibbleScales(Half d, const std::uint8_t scales[8], UnpackedBlock&
 }
 
 // Indices of 9 bits, and above them seven signs.
-struct UnpackIQ2_XS {
-  using Block = BlockIQ2_XS;
-  static constexpr int kElements = 256;
-  static constexpr int kGroup = 16;
-  static constexpr int kZero = 64;
+struct IQ2_XS : Quantized<Format::kIQ2_XS, BlockIQ2_XS, 256, 16, 64> {
+  static constexpr const char* kName = "IQ2_XS";
 
   static void Unpack(const Block& block, UnpackedBlock& out) {
     for (int i = 0; i < 32; ++i) {
@@ -136,11 +121,8 @@ struct UnpackIQ2_XS {
 };
 
 // Bits 2i and 2i + 1 of qh[j] are the top bits of index i of the j-th 32 weights.
-struct UnpackIQ2_S {
-  using Block = BlockIQ2_S;
-  static constexpr int kElements = 256;
-  static constexpr int kGroup = 16;
-  static constexpr int kZero = 64;
+struct IQ2_S : Quantized<Format::kIQ2_S, BlockIQ2_S, 256, 16, 64> {
+  static constexpr const char* kName = "IQ2_S";
 
   static void Unpack(const Block& block, UnpackedBlock& out) {
     for (int i = 0; i < 32; ++i) {
@@ -159,11 +141,8 @@ inline void SetShifted(int index, bool down, std::uint8_t* codes) {
 
 // For each 32 weights qh has the top three bits of four indices, the three bits of a scale and, in the uppermost, which
 // way they are shifted.
-struct UnpackIQ1_S {
-  using Block = BlockIQ1_S;
-  static constexpr int kElements = 256;
-  static constexpr int kGroup = 32;
-  static constexpr int kZero = 16;
+struct IQ1_S : Quantized<Format::kIQ1_S, BlockIQ1_S, 256, 32, 16> {
+  static constexpr const char* kName = "IQ1_S";
 
   static void Unpack(const Block& block, UnpackedBlock& out) {
     for (int j = 0; j < 8; ++j) {
@@ -179,17 +158,16 @@ struct UnpackIQ1_S {
 
 // Each nibble of qh has the top three bits of an index and which way its weights are shifted. The block's d is spread
 // over the top four bits of `scales`, the lowest part of it in the first.
-struct UnpackIQ1_M {
-  using Block = BlockIQ1_M;
-  static constexpr int kElements = 256;
-  static constexpr int kGroup = 16;
-  static constexpr int kZero = 16;
+struct IQ1_M : Quantized<Format::kIQ1_M, BlockIQ1_M, 256, 16, 16> {
+  static constexpr const char* kName = "IQ1_M";
 
   static Half ScaleOf(const Block& block) {
     int d = 0;
     for (int i = 0; i < 4; ++i) d |= block.scales[i] >> 12 << (4 * i);
     return static_cast<Half>(d);
   }
+
+  static bool IsFinite(const Block& block) { return IsFiniteHalf(ScaleOf(block)); }
 
   static void Unpack(const Block& block, UnpackedBlock& out) {
     for (int i = 0; i < 32; ++i) {
@@ -203,6 +181,10 @@ struct UnpackIQ1_M {
     }
   }
 };
+
+namespace iq {
+using Formats = TypeList<IQ1_S, IQ1_M, IQ2_XXS, IQ2_XS, IQ2_S, IQ3_XXS, IQ3_S, IQ4_XS>;
+}
 
 }  // namespace slm
 

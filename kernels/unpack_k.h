@@ -22,11 +22,8 @@ inline void UnpackTwoBits(const std::uint8_t qs[64], std::uint8_t codes[256]) {
 }
 
 // The scales are the low nibbles, the minimums the high ones.
-struct UnpackQ2_K {
-  using Block = BlockQ2_K;
-  static constexpr int kElements = 256;
-  static constexpr int kGroup = 16;
-  static constexpr int kZero = 0;
+struct Q2_K : Quantized<Format::kQ2_K, BlockQ2_K, 256, 16, 0> {
+  static constexpr const char* kName = "Q2_K";
 
   static void Unpack(const Block& block, UnpackedBlock& out) {
     UnpackTwoBits(block.qs, out.codes);
@@ -40,11 +37,8 @@ struct UnpackQ2_K {
 // Bit j of hmask[l] is the third bit of weight l of the j-th 32. The low nibbles of scales 0..7 and 8..15 are the low
 // and high nibbles of bytes 0..7; their top two bits are in bytes 8..11, those of scale j in bits 2 * (j / 4) and up of
 // byte 8 + j % 4.
-struct UnpackQ3_K {
-  using Block = BlockQ3_K;
-  static constexpr int kElements = 256;
-  static constexpr int kGroup = 16;
-  static constexpr int kZero = 4;
+struct Q3_K : Quantized<Format::kQ3_K, BlockQ3_K, 256, 16, 4> {
+  static constexpr const char* kName = "Q3_K";
 
   static void Unpack(const Block& block, UnpackedBlock& out) {
     UnpackTwoBits(block.qs, out.codes);
@@ -84,11 +78,8 @@ inline void UnpackNibblePairs(const std::uint8_t qs[128], std::uint8_t codes[256
   }
 }
 
-struct UnpackQ4_K {
-  using Block = BlockQ4_K;
-  static constexpr int kElements = 256;
-  static constexpr int kGroup = 32;
-  static constexpr int kZero = 0;
+struct Q4_K : Quantized<Format::kQ4_K, BlockQ4_K, 256, 32, 0> {
+  static constexpr const char* kName = "Q4_K";
 
   static void Unpack(const Block& block, UnpackedBlock& out) {
     UnpackSubScales(block.scales, block.d, block.dmin, out);
@@ -97,11 +88,8 @@ struct UnpackQ4_K {
 };
 
 // Bit j of qh[l] is the fifth bit of weight l of sub-block j.
-struct UnpackQ5_K {
-  using Block = BlockQ5_K;
-  static constexpr int kElements = 256;
-  static constexpr int kGroup = 32;
-  static constexpr int kZero = 0;
+struct Q5_K : Quantized<Format::kQ5_K, BlockQ5_K, 256, 32, 0> {
+  static constexpr const char* kName = "Q5_K";
 
   static void Unpack(const Block& block, UnpackedBlock& out) {
     UnpackSubScales(block.scales, block.d, block.dmin, out);
@@ -114,11 +102,8 @@ struct UnpackQ5_K {
 
 // Each half of 128 weights is four runs of 32. Runs 0 and 1 are the low, runs 2 and 3 the high nibbles of 64 bytes of
 // ql; bits 2k and 2k + 1 of 32 bytes of qh are the top bits of run k.
-struct UnpackQ6_K {
-  using Block = BlockQ6_K;
-  static constexpr int kElements = 256;
-  static constexpr int kGroup = 16;
-  static constexpr int kZero = 32;
+struct Q6_K : Quantized<Format::kQ6_K, BlockQ6_K, 256, 16, 32> {
+  static constexpr const char* kName = "Q6_K";
 
   static void Unpack(const Block& block, UnpackedBlock& out) {
     for (int e = 0; e < 256; ++e) {
@@ -135,11 +120,8 @@ struct UnpackQ6_K {
 // Five digits of base 3 a byte, which is the fraction they make times 256, rounded up: multiplied by 3 its overflow is
 // the first digit, and what remains is the fraction of the others. 32 bytes hold weights 0..159 (byte m: m, m + 32
 // ...), 16 the next 80, and four of four digits the last 16.
-struct UnpackTQ1_0 {
-  using Block = BlockTQ1_0;
-  static constexpr int kElements = 256;
-  static constexpr int kGroup = 32;
-  static constexpr int kZero = 1;
+struct TQ1_0 : Quantized<Format::kTQ1_0, BlockTQ1_0, 256, 32, 1> {
+  static constexpr const char* kName = "TQ1_0";
 
   static void UnpackDigits(const std::uint8_t* bytes, int n_bytes, int n_digits, std::uint8_t* codes) {
     for (int m = 0; m < n_bytes; ++m) {
@@ -159,17 +141,18 @@ struct UnpackTQ1_0 {
   }
 };
 
-struct UnpackTQ2_0 {
-  using Block = BlockTQ2_0;
-  static constexpr int kElements = 256;
-  static constexpr int kGroup = 32;
-  static constexpr int kZero = 1;
+struct TQ2_0 : Quantized<Format::kTQ2_0, BlockTQ2_0, 256, 32, 1> {
+  static constexpr const char* kName = "TQ2_0";
 
   static void Unpack(const Block& block, UnpackedBlock& out) {
     UnpackTwoBits(block.qs, out.codes);
     std::fill_n(out.scales, 8, HalfToFloat(block.d));
   }
 };
+
+namespace k {
+using Formats = TypeList<Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, TQ1_0, TQ2_0>;
+}
 
 }  // namespace slm
 

@@ -7,10 +7,9 @@
 #include "simd/quantize_avx2-inl.h"
 #include "simd/widen_avx2-inl.h"
 
-namespace slm {
+namespace slm::SLM_FAMILY {
 
-extern const KernelSet kAvx2Kernels;
-constinit const KernelSet kAvx2Kernels =
-    MakeKernelSet<Int8Avx2, WidenAvx2>("avx2", kCpuAvx2, QuantizeRow<QuantizeAvx2>);
+extern const KernelSet kAvx2;
+constinit const KernelSet kAvx2 = MakeKernels<Int8Avx2, WidenAvx2, QuantizeAvx2>(Formats(), "avx2", kCpuAvx2);
 
-}  // namespace slm
+}  // namespace slm::SLM_FAMILY

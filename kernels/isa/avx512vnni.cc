@@ -7,10 +7,10 @@
 #include "simd/quantize_avx2-inl.h"
 #include "simd/widen_avx512-inl.h"
 
-namespace slm {
+namespace slm::SLM_FAMILY {
 
-extern const KernelSet kAvx512VnniKernels;
-constinit const KernelSet kAvx512VnniKernels =
-    MakeKernelSet<Int8Avx512, WidenAvx512>("avx512vnni", kCpuAvx2 | kCpuAvx512Vnni, QuantizeRow<QuantizeAvx2>);
+extern const KernelSet kAvx512Vnni;
+constinit const KernelSet kAvx512Vnni =
+    MakeKernels<Int8Avx512, WidenAvx512, QuantizeAvx2>(Formats(), "avx512vnni", kCpuAvx2 | kCpuAvx512Vnni);
 
-}  // namespace slm
+}  // namespace slm::SLM_FAMILY

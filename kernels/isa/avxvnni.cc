@@ -7,10 +7,10 @@
 #include "simd/quantize_avx2-inl.h"
 #include "simd/widen_avx2-inl.h"
 
-namespace slm {
+namespace slm::SLM_FAMILY {
 
-extern const KernelSet kAvxVnniKernels;
-constinit const KernelSet kAvxVnniKernels =
-    MakeKernelSet<Int8AvxVnni, WidenAvx2>("avxvnni", kCpuAvx2 | kCpuAvxVnni, QuantizeRow<QuantizeAvx2>);
+extern const KernelSet kAvxVnni;
+constinit const KernelSet kAvxVnni =
+    MakeKernels<Int8AvxVnni, WidenAvx2, QuantizeAvx2>(Formats(), "avxvnni", kCpuAvx2 | kCpuAvxVnni);
 
-}  // namespace slm
+}  // namespace slm::SLM_FAMILY

@@ -6,9 +6,9 @@
 #include "simd/quantize_neon-inl.h"
 #include "simd/widen_neon-inl.h"
 
-namespace slm {
+namespace slm::SLM_FAMILY {
 
-extern const KernelSet kNeonKernels;
-constinit const KernelSet kNeonKernels = MakeKernelSet<Int8Neon, WidenNeon>("neon", 0, QuantizeRow<QuantizeNeon>);
+extern const KernelSet kNeon;
+constinit const KernelSet kNeon = MakeKernels<Int8Neon, WidenNeon, QuantizeNeon>(Formats(), "neon", 0);
 
-}  // namespace slm
+}  // namespace slm::SLM_FAMILY

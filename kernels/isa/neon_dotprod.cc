@@ -7,10 +7,10 @@
 #include "simd/quantize_neon-inl.h"
 #include "simd/widen_neon-inl.h"
 
-namespace slm {
+namespace slm::SLM_FAMILY {
 
-extern const KernelSet kNeonDotProdKernels;
-constinit const KernelSet kNeonDotProdKernels =
-    MakeKernelSet<Int8NeonDotProd, WidenNeon>("neon_dotprod", kCpuNeonDotProd, QuantizeRow<QuantizeNeon>);
+extern const KernelSet kNeonDotProd;
+constinit const KernelSet kNeonDotProd =
+    MakeKernels<Int8NeonDotProd, WidenNeon, QuantizeNeon>(Formats(), "neon_dotprod", kCpuNeonDotProd);
 
-}  // namespace slm
+}  // namespace slm::SLM_FAMILY

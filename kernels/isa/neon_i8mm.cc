@@ -7,10 +7,10 @@
 #include "simd/quantize_neon-inl.h"
 #include "simd/widen_neon-inl.h"
 
-namespace slm {
+namespace slm::SLM_FAMILY {
 
-extern const KernelSet kNeonI8mmKernels;
-constinit const KernelSet kNeonI8mmKernels =
-    MakeKernelSet<Int8NeonI8mm, WidenNeon>("neon_i8mm", kCpuNeonDotProd | kCpuNeonI8mm, QuantizeRow<QuantizeNeon>);
+extern const KernelSet kNeonI8mm;
+constinit const KernelSet kNeonI8mm =
+    MakeKernels<Int8NeonI8mm, WidenNeon, QuantizeNeon>(Formats(), "neon_i8mm", kCpuNeonDotProd | kCpuNeonI8mm);
 
-}  // namespace slm
+}  // namespace slm::SLM_FAMILY

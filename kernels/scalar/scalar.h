@@ -9,32 +9,6 @@
 
 namespace slm::scalar {
 
-void MatMulF32(const MatMulTask& task);
-void MatMulF16(const MatMulTask& task);
-void MatMulBF16(const MatMulTask& task);
-void MatMulQ4_0(const MatMulTask& task);
-void MatMulQ4_1(const MatMulTask& task);
-void MatMulQ5_0(const MatMulTask& task);
-void MatMulQ5_1(const MatMulTask& task);
-void MatMulQ8_0(const MatMulTask& task);
-void MatMulQ4_K(const MatMulTask& task);
-void MatMulQ5_K(const MatMulTask& task);
-void MatMulQ6_K(const MatMulTask& task);
-void MatMulQ2_K(const MatMulTask& task);
-void MatMulQ3_K(const MatMulTask& task);
-void MatMulIQ2_XXS(const MatMulTask& task);
-void MatMulIQ2_XS(const MatMulTask& task);
-void MatMulIQ3_XXS(const MatMulTask& task);
-void MatMulIQ1_S(const MatMulTask& task);
-void MatMulIQ4_NL(const MatMulTask& task);
-void MatMulIQ3_S(const MatMulTask& task);
-void MatMulIQ2_S(const MatMulTask& task);
-void MatMulIQ4_XS(const MatMulTask& task);
-void MatMulIQ1_M(const MatMulTask& task);
-void MatMulTQ1_0(const MatMulTask& task);
-void MatMulTQ2_0(const MatMulTask& task);
-void MatMulMXFP4(const MatMulTask& task);
-
 void Quantize(const float* x, std::int64_t n, ActivationBlock* out);
 void Attention(const AttentionTask& task);
 void AttentionPart(const AttentionTask& task, std::int64_t part, float* sums);

@@ -124,7 +124,7 @@ struct Int8Ymm {
   // up to 6, the products of a group (4 * 127 * 63 at most a lane) fit into 16 bits.
   template <int kBits, int kGroups, int kPanels, int kTokens>
   [[gnu::always_inline]] static inline void Dot(const Codes (&codes)[kPanels], const std::int8_t* q,
-                                                const std::int16_t (*factors)[2], std::ptrdiff_t stride,
+                                                const std::int16_t* factors, std::ptrdiff_t stride,
                                                 Ints sums[kPanels][kTokens]) {
     if constexpr (kBits == 8) {
       for (int p = 0; p < kPanels; ++p) Dot8<kGroups, kTokens>(codes[p], q, factors, stride, sums[p]);
@@ -140,7 +140,7 @@ struct Int8Ymm {
 #pragma GCC unroll 8
         for (int t = 0; t < kTokens; ++t) {
           const __m256i x0 = Word(q + t * stride + 8 * g), x1 = Word(q + t * stride + 8 * g + 4);
-          const __m256i factor = Word(factors[g] + t * stride / 2);
+          const __m256i factor = Word(factors + 2 * g + t * stride / 2);
 #pragma GCC unroll 4
           for (int p = 0; p < kPanels; ++p) {
             const __m256i lanes =
@@ -189,7 +189,7 @@ struct Int8Ymm {
  private:
   // For 8-bit codes, as 16 * high nibble + low nibble.
   template <int kGroups, int kTokens>
-  [[gnu::always_inline]] static inline void Dot8(Codes codes, const std::int8_t* q, const std::int16_t (*factors)[2],
+  [[gnu::always_inline]] static inline void Dot8(Codes codes, const std::int8_t* q, const std::int16_t* factors,
                                                  std::ptrdiff_t stride, Ints sums[kTokens]) {
     __m256i high_sums[kTokens];
 #pragma GCC unroll 4
@@ -200,7 +200,7 @@ struct Int8Ymm {
 #pragma GCC unroll 8
       for (int t = 0; t < kTokens; ++t) {
         const __m256i x0 = Word(q + t * stride + 8 * g), x1 = Word(q + t * stride + 8 * g + 4);
-        const __m256i factor = Word(factors[g] + t * stride / 2);
+        const __m256i factor = Word(factors + 2 * g + t * stride / 2);
         const __m256i low = _mm256_madd_epi16(
             _mm256_add_epi16(_mm256_maddubs_epi16(first_low, x0), _mm256_maddubs_epi16(second_low, x1)), factor);
         const __m256i high = _mm256_madd_epi16(

@@ -104,7 +104,7 @@ struct Int8Avx512 {
   // 16-bit sums and take vpdpbusd with a 32-bit product instead.
   template <int kBits, int kGroups, int kPanels, int kTokens>
   [[gnu::always_inline]] static inline void Dot(const Codes (&codes)[kPanels], const std::int8_t* q,
-                                                const std::int16_t (*factors)[2], std::ptrdiff_t stride,
+                                                const std::int16_t* factors, std::ptrdiff_t stride,
                                                 Ints sums[kPanels][kTokens]) {
 #pragma GCC unroll 4
     for (int g = 0; g < kGroups; ++g) {
@@ -116,7 +116,7 @@ struct Int8Avx512 {
 #pragma GCC unroll 8
       for (int t = 0; t < kTokens; ++t) {
         const __m512i x0 = Word(q + t * stride + 8 * g), x1 = Word(q + t * stride + 8 * g + 4);
-        const __m512i factor = Word(factors[g] + t * stride / 2);
+        const __m512i factor = Word(factors + 2 * g + t * stride / 2);
 #pragma GCC unroll 4
         for (int p = 0; p < kPanels; ++p) {
           const __m512i before = g == 0 ? _mm512_setzero_si512() : sums[p][t];

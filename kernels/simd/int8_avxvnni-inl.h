@@ -27,7 +27,7 @@ struct Int8AvxVnni : Int8Ymm<AvxVnniPairs> {
   // 8-bit codes don't fit 16-bit sums: vpdpbusd adds four products in 32 bits, and a 32-bit product applies the factor.
   template <int kBits, int kGroups, int kPanels, int kTokens>
   [[gnu::always_inline]] static inline void Dot(const Codes (&codes)[kPanels], const std::int8_t* q,
-                                                const std::int16_t (*factors)[2], std::ptrdiff_t stride,
+                                                const std::int16_t* factors, std::ptrdiff_t stride,
                                                 Ints sums[kPanels][kTokens]) {
     if constexpr (kBits != 8) {
       Base::template Dot<kBits, kGroups, kPanels, kTokens>(codes, q, factors, stride, sums);
@@ -37,7 +37,7 @@ struct Int8AvxVnni : Int8Ymm<AvxVnniPairs> {
 #pragma GCC unroll 8
         for (int t = 0; t < kTokens; ++t) {
           const __m256i x0 = Word(q + t * stride + 8 * g), x1 = Word(q + t * stride + 8 * g + 4);
-          const __m256i factor = _mm256_srli_epi32(Word(factors[g] + t * stride / 2), 16);
+          const __m256i factor = _mm256_srli_epi32(Word(factors + 2 * g + t * stride / 2), 16);
 #pragma GCC unroll 4
           for (int p = 0; p < kPanels; ++p) {
             const __m256i first = _mm256_dpbusd_avx_epi32(_mm256_setzero_si256(), LoadBytes(codes[p][2 * g]), x0);

@@ -97,10 +97,10 @@ struct Int8NeonBase {
 
   // The factors of 2 or 4 groups of 8, a lane each; `offset` counts bytes.
   template <int kGroups>
-  static int32x4_t LoadFactors(const std::int16_t (*factors)[2], std::ptrdiff_t offset) {
+  static int32x4_t LoadFactors(const std::int16_t* factors, std::ptrdiff_t offset) {
     static_assert(kGroups == 2 || kGroups == 4);
     int32x4_t twice = {};
-    std::memcpy(&twice, reinterpret_cast<const std::byte*>(factors) + offset, kGroups * sizeof(factors[0]));
+    std::memcpy(&twice, reinterpret_cast<const std::byte*>(factors) + offset, kGroups * 2 * sizeof(*factors));
     return vshrq_n_s32(twice, 16);
   }
 
@@ -129,7 +129,7 @@ struct Int8Neon : Int8NeonBase {
   // Two products of 8 bits (127 * 128 at most) fit into 16 bits; of up to 6 bits, four.
   template <int kBits, int kGroups, int kPanels, int kTokens>
   [[gnu::always_inline]] static inline void Dot(const Codes (&codes)[kPanels], const std::int8_t* q,
-                                                const std::int16_t (*factors)[2], std::ptrdiff_t stride,
+                                                const std::int16_t* factors, std::ptrdiff_t stride,
                                                 Ints sums[kPanels][kTokens]) {
     int32x4_t halves[kPanels][kTokens][2] = {};  // each row's sum in two neighbouring lanes
     int32x4_t factor[kTokens];

@@ -18,7 +18,7 @@ struct Int8NeonDotProd : Int8NeonBase {
   // sdot multiplies 4 columns of 4 rows by any 4 bytes of a vector of activations.
   template <int kBits, int kGroups, int kPanels, int kTokens>
   [[gnu::always_inline]] static inline void Dot(const Codes (&codes)[kPanels], const std::int8_t* q,
-                                                const std::int16_t (*factors)[2], std::ptrdiff_t stride,
+                                                const std::int16_t* factors, std::ptrdiff_t stride,
                                                 Ints sums[kPanels][kTokens]) {
     int8x16_t x[kTokens][kGroups / 2];
     int32x4_t factor[kTokens];

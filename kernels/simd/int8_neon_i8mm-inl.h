@@ -34,7 +34,7 @@ struct Int8NeonI8mm : Int8NeonBase {
   // Tokens in pairs; an odd one is paired with itself.
   template <int kBits, int kGroups, int kPanels, int kTokens>
   [[gnu::always_inline]] static inline void Dot(const Codes (&codes)[kPanels], const std::int8_t* q,
-                                                const std::int16_t (*factors)[2], std::ptrdiff_t stride,
+                                                const std::int16_t* factors, std::ptrdiff_t stride,
                                                 Ints sums[kPanels][kTokens]) {
 #pragma GCC unroll 4
     for (int t = 0; t < kTokens; t += 2) {
@@ -74,7 +74,7 @@ struct Int8NeonI8mm : Int8NeonBase {
  private:
   // Of two tokens, in the order of the sums that smmla makes.
   template <int kGroups>
-  static void LoadFactorPairs(const std::int16_t (*factors)[2], std::ptrdiff_t first, std::ptrdiff_t second,
+  static void LoadFactorPairs(const std::int16_t* factors, std::ptrdiff_t first, std::ptrdiff_t second,
                               int32x4_t out[kGroups]) {
     const int32x4_t a = LoadFactors<kGroups>(factors, first), b = LoadFactors<kGroups>(factors, second);
     const int64x2_t pairs[2] = {vreinterpretq_s64_s32(vzip1q_s32(a, b)), vreinterpretq_s64_s32(vzip2q_s32(a, b))};

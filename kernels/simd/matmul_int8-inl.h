@@ -39,7 +39,7 @@ template <class Isa, class Format, int kPanels, int kTokens>
     for (int p = 0; p < kPanels; ++p) codes[p] = panels[p]->codes + group * kSteps;
     typename Isa::Ints products[kPanels][kTokens];
     Isa::template Dot<Format::kBits, kSteps / 2, kPanels, kTokens>(
-        codes, x->q + group * 4 * kSteps, x->factors + group * kSteps / 2, byte_stride, products);
+        codes, x->q + group * 4 * kSteps, x->factors[group * kSteps / 2], byte_stride, products);
 #pragma GCC unroll 8
     for (int t = 0; t < kTokens; ++t) {
       const ActivationBlock& run = x[t * stride];

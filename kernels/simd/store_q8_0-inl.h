@@ -13,7 +13,7 @@
 namespace slm {
 namespace {
 
-void StoreQ8_0(const float* x, std::int64_t n, BlockQ8_0* out) {
+inline void StoreQ8_0(const float* x, std::int64_t n, BlockQ8_0* out) {
   // Added and taken away again, it leaves a small float rounded to an integer, half to even.
   constexpr float kRound = 0x1.8p23f;
   for (const float* end = x + n; x != end; x += 32, ++out) {

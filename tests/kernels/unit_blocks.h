@@ -11,8 +11,7 @@
 
 namespace slm::test {
 
-// Blocks with all scales and minimums 1, whose codes are the bits of two bytes in turn. Empty if there is no case for
-// the format.
+// Blocks of a quantized format with all scales and minimums 1, whose codes are the bits of two bytes in turn.
 std::vector<std::byte> UnitBlocks(Format format, std::size_t n, std::uint8_t even, std::uint8_t odd);
 
 }  // namespace slm::test
