@@ -152,6 +152,7 @@ TEST_P(ArchitectureTest, LongRopeFollowsTheContextOfTheSession) {
   const std::vector<float> expected_short = with_factor(2);
   const std::vector<float> expected_long = with_factor(4);
   tiny.Set("phi3.rope.scaling.original_context_length", static_cast<std::uint32_t>(kOriginal));
+  tiny.Set("phi3.rope.scaling.attn_factor", 1.0f);
   tiny.SetTensor("rope_factors_short.weight", {8}, std::vector<float>(8, 2.0f));
   tiny.SetTensor("rope_factors_long.weight", {8}, std::vector<float>(8, 4.0f));
   const Model model = Open(tiny);
