@@ -143,12 +143,11 @@ Status ApplySettings(const CLI::App& app, const PromptSettings& settings, ChatTo
   return {};
 }
 
-GenerateOptions ToGenerateOptions(const ChatToolOptions& options, const CancelToken* cancel) {
-  return {.max_tokens = options.max_tokens,
-          .stop = options.stop,
-          .cancel = cancel,
-          .ignore_end = options.ignore_end,
-          .shift_keep = options.shift_keep};
+ChatOptions ToChatOptions(const ChatToolOptions& options) {
+  return {.chat_template = options.template_source,
+          .session = ToSessionOptions(options.compute, options.context),
+          .sampler = options.sampler,
+          .forget_oldest = options.forget_oldest};
 }
 
 std::string AnswerSettings(const ChatToolOptions& options) {

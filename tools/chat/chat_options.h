@@ -27,6 +27,7 @@ struct ChatToolOptions {
   std::string prompt;  // a prompt file's name or path
   bool list_prompts = false;
   std::string template_file;
+  std::string template_source;  // what is in it
   bool raw = false;
   std::string session;
   bool forget_oldest = false;
@@ -61,8 +62,8 @@ void AddChatOptions(CLI::App& app, ChatToolOptions* options);
 // Takes a prompt's settings for options that the command line doesn't have.
 Status ApplySettings(const CLI::App& app, const PromptSettings& settings, ChatToolOptions* options);
 
-// How answers are made and what may stop them.
-GenerateOptions ToGenerateOptions(const ChatToolOptions& options, const CancelToken* cancel);
+// How a conversation is held; the messages have the system text.
+ChatOptions ToChatOptions(const ChatToolOptions& options);
 
 // All options but the model that decide what is answered to a given prompt, as text to compare. A seed counts only if
 // it was given.

@@ -22,7 +22,7 @@ std::string Line(const char* name, const char* format, Values... values) {
   return std::string(text) + "\n";
 }
 
-double Rate(std::int64_t tokens, double seconds) { return seconds > 0 ? static_cast<double>(tokens) / seconds : 0; }
+double Rate(std::int32_t tokens, double seconds) { return seconds > 0 ? tokens / seconds : 0; }
 
 // A whole number that is at least `least`.
 template <typename Number>
@@ -92,12 +92,10 @@ std::string StatsText(const Conversation& conversation) {
                  Rate(last.generated_tokens, last.generate_seconds),
                  std::string(FinishReasonName(last.finish_reason)).c_str());
   }
-  const ChatTotals& all = conversation.totals();
-  const auto number = [](std::int64_t value) { return static_cast<long long>(value); };
-  text += Line("all answers", "%lld: %lld tokens read (%lld of them again), %lld from the cache; %lld written",
-               number(all.answers), number(all.read_tokens), number(all.reread_tokens), number(all.cached_tokens),
-               number(all.generated_tokens));
-  text += Line("speed", "%.1f tokens/s read, %.1f tokens/s written", Rate(all.read_tokens, all.read_seconds),
+  const GenerateResult& all = conversation.totals().result;
+  text += Line("all answers", "%d: %d tokens read (%d of them again), %d from the cache; %d written",
+               conversation.answers(), all.prompt_tokens, all.reread_tokens, all.cached_tokens, all.generated_tokens);
+  text += Line("speed", "%.1f tokens/s read, %.1f tokens/s written", Rate(all.prompt_tokens, all.prompt_seconds),
                Rate(all.generated_tokens, all.generate_seconds));
   const Session& session = conversation.session();
   text += Line("context", "%d of %d tokens", session.position(), session.context_length());
@@ -107,9 +105,9 @@ std::string StatsText(const Conversation& conversation) {
                MemoryText(session.scratch_bytes()).c_str());
   const std::string& reason = conversation.energy().reason();
   if (reason.empty()) {
-    const auto tokens = static_cast<double>(all.read_tokens + all.generated_tokens);
-    text +=
-        Line("energy", "%.1f J of the processor, %.3f J per token", all.joules, tokens > 0 ? all.joules / tokens : 0);
+    const double joules = conversation.totals().joules.value_or(0);
+    const int tokens = all.prompt_tokens + all.generated_tokens;
+    text += Line("energy", "%.1f J of the processor, %.3f J per token", joules, tokens > 0 ? joules / tokens : 0);
   } else {
     text += Line("energy", "can't be measured: %s", reason.c_str());
   }
