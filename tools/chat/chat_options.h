@@ -5,7 +5,6 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,7 +33,7 @@ struct ChatToolOptions {
 
   std::vector<SamplerSetting> sampling;  // as given on the command line
   SamplerOptions sampler = {};
-  std::optional<std::uint64_t> seed;
+  bool has_seed = false;  // one that was given
   std::int32_t max_tokens = -1;
   std::vector<std::string> stop;
   bool ignore_end = false;
@@ -59,7 +58,7 @@ struct ChatToolOptions {
 
 void AddChatOptions(CLI::App& app, ChatToolOptions* options);
 
-// Takes a prompt's settings for options that the command line doesn't have.
+// Takes a prompt's settings for options that the command line doesn't have, and a seed by chance if there is none.
 Status ApplySettings(const CLI::App& app, const PromptSettings& settings, ChatToolOptions* options);
 
 // How a conversation is held; the messages have the system text.

@@ -25,9 +25,8 @@ std::string Line(const char* name, const char* format, Values... values) {
 double Rate(std::int32_t tokens, double seconds) { return seconds > 0 ? tokens / seconds : 0; }
 
 // A whole number that is at least `least`.
-template <typename Number>
-Status ParseNumber(std::string_view name, std::string_view value, Number least, Number* number) {
-  Number parsed = 0;
+Status ParseNumber(std::string_view name, std::string_view value, std::int32_t least, std::int32_t* number) {
+  std::int32_t parsed = 0;
   const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), parsed);
   if (error != std::errc() || end != value.data() + value.size() || parsed < least) {
     return Status(StatusCode::kInvalidArgument, std::string(name) + " needs a whole number from " +
@@ -55,8 +54,7 @@ Status ChangeSetting(Conversation& conversation, std::string_view name, std::str
     return conversation.SaveSession();
   }
   SamplerOptions sampler = options.sampler;
-  Status status = name == "seed" ? ParseNumber<std::uint64_t>(name, value, 0, &sampler.seed)
-                                 : SetSamplerOption(name, value, &sampler);
+  const Status status = SetSamplerOption(name, value, &sampler);
   if (!status.ok()) return Status(status.code(), status.message() + " /set lists what can be changed.");
   return conversation.SetSampler(sampler);
 }
@@ -68,7 +66,6 @@ std::string SettingsText(Conversation& conversation) {
   std::string stops;
   for (const std::string& stop : options.stop) stops += (stops.empty() ? "" : ", ") + stop;
   text += Line("stop", "%s", WithoutControls(stops).c_str());
-  text += Line("seed", "%llu", static_cast<unsigned long long>(options.sampler.seed));
   for (const SamplerSetting& setting : ListSamplerOptions(options.sampler)) {
     text += Line(setting.name.c_str(), "%s", setting.value.c_str());
   }
@@ -76,7 +73,7 @@ std::string SettingsText(Conversation& conversation) {
 }
 
 std::vector<std::string> SettingNames() {
-  std::vector<std::string> names = {"ctx", "max-tokens", "seed", "stop"};
+  std::vector<std::string> names = {"ctx", "max-tokens", "stop"};
   for (const SamplerSetting& setting : ListSamplerOptions({})) names.push_back(setting.name);
   return names;
 }

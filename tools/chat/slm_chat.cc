@@ -6,11 +6,9 @@
 #include <algorithm>
 #include <csignal>
 #include <cstddef>
-#include <cstdint>
 #include <cstdio>
 #include <filesystem>
 #include <optional>
-#include <random>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -67,8 +65,8 @@ void PrintSettings(Conversation& conversation, const ChatPrompt& prompt) {
                      options.model + "\ncompute: kernels " + std::string(model.kernels()) + ", " +
                      std::to_string(session.threads()) + " threads; context of " +
                      std::to_string(session.context_length()) + " tokens, " + MemoryText(session.kv_bytes()) + " of " +
-                     options.compute.kv + " cache\nsampling: " + SamplerSummary(options.sampler) + ", seed " +
-                     std::to_string(options.sampler.seed) + "\nchat template: " + conversation.template_origin() + "\n";
+                     options.compute.kv + " cache\nsampling: " + SamplerSummary(options.sampler) +
+                     "\nchat template: " + conversation.template_origin() + "\n";
   if (!prompt.path.empty()) text += "prompt: " + prompt.path.string() + "\n";
   std::fwrite(text.data(), 1, text.size(), stderr);
 }
@@ -219,9 +217,6 @@ Status Run(const CLI::App& app, ChatToolOptions options, int* exit_code) {
   if (Status status = ApplySettings(app, prompt->settings, &options); !status.ok()) {
     return WrongUsage(status.message(), exit_code);
   }
-  options.sampler.seed =
-      options.seed ? *options.seed : std::uint64_t{std::random_device()()} << 32 | std::random_device()();
-
   if (!options.each.empty()) return RunModel(options, *prompt, std::nullopt, exit_code);
   const Result<std::string> text = ReadPrompt(options);
   if (!text.ok()) return text.status();
