@@ -95,33 +95,6 @@ function(slm_isolate_headers target headers)
   set_target_properties(${target} PROPERTIES INTERFACE_INCLUDE_DIRECTORIES ${isolated})
 endfunction()
 
-# yaml-cpp is compiled, and the system has it for this processor only. For another one slm-chat, which alone needs it, is
-# left out unless FETCHCONTENT_SOURCE_DIR_YAML-CPP names its sources.
-function(slm_find_yaml)
-  if(TARGET yaml-cpp::yaml-cpp)
-    return()
-  endif()
-  if(CMAKE_CROSSCOMPILING AND NOT DEFINED FETCHCONTENT_SOURCE_DIR_YAML-CPP)
-    message(STATUS "yaml-cpp: none for ${CMAKE_SYSTEM_PROCESSOR}, slm-chat will not be built")
-    return()
-  endif()
-  if(NOT CMAKE_CROSSCOMPILING)
-    find_package(yaml-cpp 0.6.3 CONFIG QUIET)
-  endif()
-  if(NOT yaml-cpp_FOUND)
-    foreach(option YAML_CPP_BUILD_CONTRIB YAML_CPP_BUILD_TOOLS YAML_CPP_BUILD_TESTS YAML_CPP_INSTALL YAML_BUILD_SHARED_LIBS)
-      set(${option} OFF CACHE BOOL "" FORCE)
-    endforeach()
-    FetchContent_Declare(yaml-cpp
-      URL https://github.com/jbeder/yaml-cpp/archive/refs/tags/yaml-cpp-0.9.0.tar.gz
-      URL_HASH SHA256=25cb043240f828a8c51beb830569634bc7ac603978e0f69d6b63558dadefd49a)
-    FetchContent_MakeAvailable(yaml-cpp)
-  elseif(NOT TARGET yaml-cpp::yaml-cpp) # before 0.8 it was called so
-    add_library(yaml-cpp::yaml-cpp INTERFACE IMPORTED)
-    set_target_properties(yaml-cpp::yaml-cpp PROPERTIES INTERFACE_LINK_LIBRARIES yaml-cpp)
-  endif()
-endfunction()
-
 find_package(OpenMP REQUIRED COMPONENTS CXX)
 
 slm_find_headers(PACKAGE xsimd TARGET xsimd MINIMUM 8.1 HEADERS xsimd INCLUDE include
@@ -140,7 +113,6 @@ if(SLM_BUILD_TOOLS)
   slm_find_headers(PACKAGE CLI11 TARGET CLI11::CLI11 MINIMUM 2.1 HEADERS CLI INCLUDE include
     URL https://github.com/CLIUtils/CLI11/archive/refs/tags/v2.4.2.tar.gz
     SHA256 f2d893a65c3b1324c50d4e682c0cdc021dd0477ae2c048544f39eed6654b699a)
-  slm_find_yaml()
 endif()
 
 # libedit has no CMake build and so no download: without it slm-chat reads plain lines. A cross build would find the

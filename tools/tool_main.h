@@ -34,6 +34,14 @@ inline Status FlushStandardOutput() {
   return Status(StatusCode::kIoError, "cannot write to standard output");
 }
 
+// An option that is given twice counts as it was given last, so that more can be put after what a script says.
+inline void LetTheLastCount(CLI::App& app) {
+  for (CLI::Option* const option : app.get_options()) {
+    if (option->get_items_expected_max() == 1) option->take_last();
+  }
+  for (CLI::App* const command : app.get_subcommands(nullptr)) LetTheLastCount(*command);
+}
+
 // Parses the command line, runs `body` and returns the exit code of the process. Only the result is on standard output;
 // failures are on standard error.
 inline int RunTool(CLI::App& app, int argc, char** argv, const std::function<Status()>& body) {
@@ -41,6 +49,7 @@ inline int RunTool(CLI::App& app, int argc, char** argv, const std::function<Sta
   app.failure_message([program](const CLI::App*, const CLI::Error& error) {
     return program + ": " + error.what() + " (--help shows the options and examples)\n";
   });
+  LetTheLastCount(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

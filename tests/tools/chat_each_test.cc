@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "chat_long.h"
 #include "support/run_program.h"
 #include "support/test_data.h"
 #include "tools/fake_responder.h"
@@ -76,14 +77,15 @@ class EachTest : public testing::Test {
                                            [&](const std::string& sentence) { outcome.said.push_back(sentence); });
     EXPECT_TRUE(plan.ok()) << plan.status().message();
     if (!plan.ok()) return outcome;
-    EachEvents events;
-    events.answered = [&](const Record& record) { outcome.records.push_back(record); };
-    events.failed = [&](const std::string& path, const Status& status) {
-      outcome.failures.push_back(path + ": " + status.message());
-    };
-    events.progress = [](const std::string&, const std::string&) {};
-    const Result<EachSummary> summary =
-        RunEach(*plan, prompt_, options_, {}, responder, {.model = "M"}, EnergyMeter("/nowhere"), cancel_, events);
+    const EachCalls calls = {
+        .answer = [&](const std::string&,
+                      const std::string& text) { return AnswerText(responder, prompt_, text, {}, {}); },
+        .done =
+            [&](const Record& record, const std::string&) {
+              if (record.error.empty()) outcome.records.push_back(record);
+              if (!record.error.empty()) outcome.failures.push_back(record.file + ": " + record.error);
+            }};
+    const Result<EachSummary> summary = RunEach(*plan, prompt_, options_, calls);
     EXPECT_TRUE(summary.ok()) << summary.status().message();
     if (summary.ok()) outcome.summary = *summary;
     return outcome;
@@ -103,7 +105,6 @@ class EachTest : public testing::Test {
   std::vector<std::string> paths_;
   EachOptions options_;
   ChatPrompt prompt_ = {.system = "s", .before = "Repeat: "};
-  CancelToken cancel_;
 };
 
 TEST_F(EachTest, EachFileIsAnsweredOnce) {
@@ -155,15 +156,13 @@ TEST_F(EachTest, OneFailureDoesNotStopTheRest) {
   EXPECT_NE(outcome.failures[2].find("NaN"), std::string::npos);
   EXPECT_FALSE(fs::exists(options_.folder / "b.md"));
   ASSERT_EQ(outcome.records.size(), 2u);
-  EXPECT_EQ(outcome.records[1].model, "M");
   EXPECT_EQ(outcome.records[1].file, paths_.back());
   EXPECT_EQ(outcome.records[1].output, (options_.folder / "c.md").string());
 }
 
 TEST_F(EachTest, StoppedInTheMiddleItGoesOn) {
-  FakeResponder responder(1000, [this](const std::string& user) {
-    if (user.ends_with('b')) cancel_.Cancel();
-    return GenerateResult{.finish_reason = cancel_.cancelled() ? FinishReason::kCancelled : FinishReason::kEndOfTurn,
+  FakeResponder responder(1000, [](const std::string& user) {
+    return GenerateResult{.finish_reason = user.ends_with('b') ? FinishReason::kCancelled : FinishReason::kEndOfTurn,
                           .text = "half"};
   });
   const Outcome outcome = Run(responder);
@@ -172,7 +171,6 @@ TEST_F(EachTest, StoppedInTheMiddleItGoesOn) {
   EXPECT_EQ(outcome.summary.left, 2);
   EXPECT_EQ(responder.requests.size(), 2u);
   EXPECT_FALSE(fs::exists(options_.folder / "b.md")) << "half an answer is none";
-  cancel_.Reset();
   EXPECT_EQ(Asked(), "bc");
 }
 

@@ -28,7 +28,7 @@ Result<GenerateResult> Short(const std::string& user) {
 TEST(ChatLongTest, ATextThatFitsIsReadAtOnce) {
   for (const bool split : {false, true}) {
     FakeResponder responder(1000, Short);
-    const Result<LongAnswer> answer = AnswerText(responder, kPrompt, "A text.", {.split = split}, {});
+    const Result<Record> answer = AnswerText(responder, kPrompt, "A text.", {.split = split}, {});
     ASSERT_TRUE(answer.ok());
     EXPECT_EQ(answer->result.text, "short");
     EXPECT_TRUE(answer->parts.empty());
@@ -39,7 +39,7 @@ TEST(ChatLongTest, ATextThatFitsIsReadAtOnce) {
 
 TEST(ChatLongTest, ATextThatDoesNotFitIsRefusedWithBothNumbers) {
   FakeResponder responder(1000, Short);
-  const Result<LongAnswer> answer = AnswerText(responder, kPrompt, std::string(3858 - 24, 'x'), {}, {});
+  const Result<Record> answer = AnswerText(responder, kPrompt, std::string(3858 - 24, 'x'), {}, {});
   EXPECT_EQ(answer.status().code(), StatusCode::kContextFull);
   EXPECT_NE(answer.status().message().find("3858 tokens"), std::string::npos) << answer.status().message();
   EXPECT_NE(answer.status().message().find("1000"), std::string::npos);
@@ -51,7 +51,7 @@ TEST(ChatLongTest, PartsCoverTheTextAndAreMerged) {
   const std::string text = Sentences(200);
   std::vector<std::string> said;
   std::string streamed;
-  const Result<LongAnswer> answer = AnswerText(
+  const Result<Record> answer = AnswerText(
       responder, kPrompt, text, {.split = true, .say = [&](const std::string& sentence) { said.push_back(sentence); }},
       [&](std::string_view piece) {
         streamed += piece;
@@ -91,7 +91,7 @@ TEST(ChatLongTest, PartsCoverTheTextAndAreMerged) {
 
 TEST(ChatLongTest, AnswersThatDontFitAreMergedInRounds) {
   FakeResponder responder(1600, [](const std::string&) { return GenerateResult{.text = std::string(300, 'a')}; });
-  const Result<LongAnswer> answer = AnswerText(responder, kPrompt, Sentences(400), {.split = true}, {});
+  const Result<Record> answer = AnswerText(responder, kPrompt, Sentences(400), {.split = true}, {});
   ASSERT_TRUE(answer.ok()) << answer.status().message();
   EXPECT_EQ(answer->result.text.size(), 300u);
   EXPECT_GT(responder.requests.size(), answer->parts.size() + 2) << "more than one round of merging";
@@ -100,15 +100,14 @@ TEST(ChatLongTest, AnswersThatDontFitAreMergedInRounds) {
 
 TEST(ChatLongTest, GivesUpWhenMergingMakesNothingShorter) {
   FakeResponder responder(1600, [](const std::string& user) { return GenerateResult{.text = user}; });
-  const Result<LongAnswer> answer =
-      AnswerText(responder, kPrompt, Sentences(400), {.split = true, .max_tokens = 800}, {});
+  const Result<Record> answer = AnswerText(responder, kPrompt, Sentences(400), {.split = true, .max_tokens = 800}, {});
   EXPECT_EQ(answer.status().code(), StatusCode::kContextFull);
   EXPECT_NE(answer.status().message().find("merged"), std::string::npos) << answer.status().message();
 }
 
 TEST(ChatLongTest, APromptThatLeavesNoRoomIsAnError) {
   FakeResponder responder(100, Short);
-  const Result<LongAnswer> answer =
+  const Result<Record> answer =
       AnswerText(responder, {.before = std::string(200, 'p')}, "A text.", {.split = true}, {});
   EXPECT_EQ(answer.status().code(), StatusCode::kContextFull);
   EXPECT_NE(answer.status().message().find("200"), std::string::npos) << answer.status().message();
@@ -128,7 +127,7 @@ TEST(ChatLongTest, FailuresAndCancellationEndIt) {
     return GenerateResult{.finish_reason = ++calls == 2 ? FinishReason::kCancelled : FinishReason::kEndOfTurn,
                           .text = "x"};
   });
-  const Result<LongAnswer> answer = AnswerText(cancelled, kPrompt, Sentences(200), {.split = true}, {});
+  const Result<Record> answer = AnswerText(cancelled, kPrompt, Sentences(200), {.split = true}, {});
   ASSERT_TRUE(answer.ok());
   EXPECT_EQ(answer->result.finish_reason, FinishReason::kCancelled);
   EXPECT_EQ(answer->result.text, "");

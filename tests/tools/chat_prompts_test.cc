@@ -5,7 +5,9 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "support/run_program.h"
@@ -51,6 +53,60 @@ TEST(ChatPromptsTest, AllThereCanBe) {
                                   {.role = Role::kAssistant, .content = "Fine."},
                                   {.role = Role::kUser, .content = "Read:\n\nThe {{text}}.\n\nWell?"}}));
   EXPECT_EQ(PromptMessages(*prompt, "").back().content, "Read:\n\nWell?");
+}
+
+// What PyYAML makes of these values, or what is refused.
+TEST(ChatPromptsTest, TextsOfTheFrontMatter) {
+  const std::pair<std::string, std::optional<std::string>> texts[] = {
+      {"What it says, briefly.", "What it says, briefly."},
+      {"plain   # a comment", "plain"},
+      {"a#b c:d", "a#b c:d"},
+      {"-1 and ?x and :y", "-1 and ?x and :y"},
+      {R"(it's "quoted" [here], {there})", R"(it's "quoted" [here], {there})"},
+      {"'it''s: #1'", "it's: #1"},
+      {"''''", "'"},
+      {R"("a \"b\" # \u20ac\n"  # a comment)", "a \"b\" # \u20AC\n"},
+      {R"("\x41")", std::nullopt},  // JSON has no such escape
+      {"- ", std::nullopt},
+      {"a: b", std::nullopt},
+      {"a:", std::nullopt},
+      {R"("a" b)", std::nullopt},
+      {"'a'b", std::nullopt},
+      {"\"a", std::nullopt},
+      {"a\tb", std::nullopt},
+      {">", std::nullopt},
+      {"&a b", std::nullopt},
+      {"!!str a", std::nullopt},
+      {"@a", std::nullopt},
+      {"{a: b}", std::nullopt},
+  };
+  for (const auto& [written, meant] : texts) {
+    const Result<ChatPrompt> prompt = Parse("---\n# A comment\n\nname: p  \ndescription: " + written + "\n---\nx");
+    ASSERT_EQ(prompt.ok(), meant.has_value()) << written << "\n" << prompt.status().message();
+    if (meant) {
+      EXPECT_EQ(prompt->description, *meant);
+    } else {
+      EXPECT_NE(prompt.status().message().find("line 5"), std::string::npos) << prompt.status().message();
+    }
+  }
+}
+
+TEST(ChatPromptsTest, ListsOfTheFrontMatter) {
+  using Texts = std::vector<std::string>;
+  const auto stop = [](const std::string& list) {
+    const Result<ChatPrompt> prompt =
+        Parse("---\nname: p\ndescription: d\nsettings:\n  temp: 0\n  stop: " + list + "\n---\nx");
+    return prompt.ok() ? prompt->settings.stop : Texts{"error", prompt.status().message()};
+  };
+  EXPECT_EQ(stop("a b"), Texts{"a b"});
+  EXPECT_EQ(stop(R"([ a b , 'c, d]', "]",-1 ] # e)"), (Texts{"a b", "c, d]", "]", "-1"}));
+  for (const char* const list : {"[]", "[a", "[a,,b]", "[a,'']", "[a: b]", "[[a]]", "[a] b", "[a #b]"}) {
+    EXPECT_EQ(stop(list).front(), "error") << list;
+  }
+  for (const char* const lines : {"a\n    b", "[a,\n    b]\n"}) EXPECT_EQ(stop(lines).front(), "error") << lines;
+  EXPECT_NE(stop("a\n    - b").back().find("line 7"), std::string::npos) << stop("a\n    - b").back();
+  EXPECT_EQ(stop(std::string(990, 'a')), Texts{std::string(990, 'a')});
+  EXPECT_EQ(stop(std::string(1000000, 'a')).front(), "error");
 }
 
 TEST(ChatPromptsTest, ABodyWithoutHeadingsIsTheUsers) {

@@ -49,7 +49,7 @@ TEST(ChatReportTest, HasAllKeysOnOneLine) {
 }
 
 TEST(ChatReportTest, ErrorsAndBytesThatAreNoText) {
-  EXPECT_EQ(Json::parse(ErrorToJsonLine("M", "a\xFF", "broken")),
+  EXPECT_EQ(Json::parse(ToJsonLine({.model = "M", .file = "a\xFF", .error = "broken"})),
             Json({{"model", "M"}, {"file", "a\xEF\xBF\xBD"}, {"error", "broken"}}));
 }
 

@@ -10,6 +10,10 @@
 #include <string_view>
 #include <vector>
 
+#include "slm/sampler_options.h"
+#include "support/run_program.h"
+#include "support/test_data.h"
+
 namespace slm::tools {
 namespace {
 
@@ -116,6 +120,7 @@ TEST(SamplingOptionsTest, ListsWhatSetReadsBack) {
       {"dry-penalty-last-n", "512"},
       {"xtc-probability", "1"},
       {"logit-bias", "5+2.5 6-inf 5-1"},
+      {"seed", "18446744073709551615"},
       {"dry-sequence-breaker", R"(["\n","\"","a b"])"},
   };
   ASSERT_TRUE(ApplySamplerSettings(settings, &options).ok());
@@ -164,8 +169,25 @@ TEST(SamplingOptionsTest, CommandLine) {
   }
 }
 
+// The table of docs/sampling.md is made of these lines.
+TEST(SamplingOptionsTest, TheDocumentHasThisTable) {
+  const std::string document = test::ReadFile(test::DataPath("../../docs/sampling.md"));
+  std::string table = "| option | default | values | what it does |\n|---|---|---|---|\n";
+  const std::vector<SamplerSetting> defaults = ListSamplerOptions({});
+  for (const SamplerOptionRow& row : SamplerOptionTable()) {
+    std::string same_name = row.member_name;
+    std::ranges::replace(same_name, '_', '-');
+    table += std::string("| `--") + row.name + "`" +
+             (same_name == row.name ? "" : std::string(" (`") + row.member_name + "`)") + " | `" +
+             std::ranges::find(defaults, row.name, &SamplerSetting::name)->value + "` | " + row.range.text + " | " +
+             row.help + " |\n";
+  }
+  EXPECT_NE(document.find("\n" + table + "\n"), std::string::npos) << table;
+}
+
 TEST(SamplingOptionsTest, SummaryNamesWhatDiffers) {
-  EXPECT_EQ(SamplerSummary({}), "temp 0.8, top-k 40, top-p 0.95, min-p 0.05, repeat-penalty 1, repeat-last-n 64");
+  EXPECT_EQ(SamplerSummary({}),
+            "temp 0.8, top-k 40, top-p 0.95, min-p 0.05, repeat-penalty 1, repeat-last-n 64, seed 0");
   EXPECT_NE(SamplerSummary({.temperature = 0, .xtc_probability = 0.5f}).find("xtc-probability 0.5"), std::string::npos);
 }
 

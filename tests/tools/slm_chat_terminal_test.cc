@@ -345,7 +345,7 @@ std::string LastPrompt(const std::string& screen) {
   return screen.substr(start, end - start);
 }
 
-class SlmChatSession : public SlmChatTmux {
+class SlmChatKilled : public SlmChatTmux {
  protected:
   // The counts of a second answer, where the process of the first may have been killed.
   std::string SecondPrompt(const std::string& model, const std::string& session, bool kill) {
@@ -372,9 +372,9 @@ class SlmChatSession : public SlmChatTmux {
   }
 };
 
-TEST_F(SlmChatSession, SurvivesBeingKilled) { ExpectNothingIsReadTwice(Model("llama_f16")); }
+TEST_F(SlmChatKilled, SurvivesBeingKilled) { ExpectNothingIsReadTwice(Model("llama_f16")); }
 
-TEST_F(SlmChatSession, SurvivesBeingKilledWithARealModel) {
+TEST_F(SlmChatKilled, SurvivesBeingKilledWithARealModel) {
   const auto model = RealModel("smollm2-135m");
   if (!model) GTEST_SKIP() << "the model smollm2-135m is not in the model cache";
   ExpectNothingIsReadTwice(model->string());

@@ -157,6 +157,15 @@ TEST(SlmChatAnswer, SamplingOptionsReachTheSampler) {
   ExpectFailure(Chat({"-m", ChatMl(), "--logit-bias", "999999-inf", "Hi"}), 1, {"999999"});
 }
 
+TEST(SlmChatAnswer, TheLastOfAnOptionCounts) {
+  const ProgramResult result = Chat(
+      {"-m", ChatMl(), "--temp", "0", "-n", "2", "-v", "Hi", "--temp", "0.5", "--seed", "4", "-n", "3", "--seed", "7"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_TRUE(Contains(result.err, "temp 0.5,")) << result.err;
+  EXPECT_TRUE(Contains(result.err, "seed 7\n")) << result.err;
+  EXPECT_EQ(result.out, Chat({"-m", ChatMl(), "--temp", "0.5", "-n", "3", "--seed", "7", "Hi"}).out);
+}
+
 TEST(SlmChatAnswer, LimitsAndStopStrings) {
   const ProgramResult none = Chat({"-m", ChatMl(), "-n", "0", "Hi"});
   EXPECT_EQ(none.exit_code, 0);

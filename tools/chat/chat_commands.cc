@@ -114,7 +114,7 @@ Status Undo(Talk& talk, std::string_view) {
   return talk.conversation.SaveSession();
 }
 
-Status Retry(Talk& talk, std::string_view) { return talk.conversation.Retry().status(); }
+Status Retry(Talk& talk, std::string_view) { return talk.conversation.Retry(); }
 
 // Splits "2 Another text" into a number and the rest; without a number it is 0.
 Result<std::size_t> TakeNumber(std::string_view* argument) {
@@ -162,7 +162,7 @@ Status Edit(Talk& talk, std::string_view argument) {
   } else {
     return Invalid("There is no line editor here: give the new text after /edit N.");
   }
-  return talk.conversation.AnswerInstead(std::move(messages)).status();
+  return talk.conversation.AnswerInstead(std::move(messages));
 }
 
 Status Stats(Talk& talk, std::string_view) {

@@ -1,8 +1,11 @@
 #include "chat_context.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdio>
+#include <limits>
 
+#include "chat_long.h"
 #include "slm/machine.h"
 #include "tool_main.h"
 
@@ -11,7 +14,6 @@ namespace slm::tools {
 namespace {
 
 constexpr std::int32_t kDefaultContext = 4096;
-constexpr std::int32_t kAnswerTokens = 1024;  // room for an answer without a limit
 
 }  // namespace
 
@@ -22,13 +24,21 @@ std::string MemoryText(std::uint64_t bytes) {
   return text;
 }
 
+Result<std::int32_t> CountTokens(const Model& model, const ChatToolOptions& options,
+                                 const std::vector<Message>& messages) {
+  if (!options.raw) return CountPromptTokens(model, messages, ToChatOptions(options));
+  const Result<std::vector<Token>> tokens = model.tokenizer().Encode(messages.back().content, {.add_special = true});
+  if (!tokens.ok()) return tokens.status();
+  return static_cast<std::int32_t>(std::min<std::size_t>(tokens->size(), std::numeric_limits<std::int32_t>::max()));
+}
+
 Result<SessionOptions> SizeContext(const Model& model, const ChatToolOptions& options, std::int32_t prompt_tokens) {
   SessionOptions session = ToSessionOptions(options.compute, options.context);
   if (options.context > 0) {
     WarnBeyondTraining(kChat, model, options.context);
     return session;
   }
-  const std::int64_t answer = options.max_tokens >= 0 ? options.max_tokens : kAnswerTokens;
+  const std::int64_t answer = RoomForAnswer(model.context_length(), options.max_tokens);
   const std::int64_t needed = std::min<std::int64_t>(prompt_tokens + answer, model.context_length());
   if (needed <= kDefaultContext) return session;
   session.context_length = static_cast<std::int32_t>(needed);

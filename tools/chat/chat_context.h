@@ -5,8 +5,10 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "chat_options.h"
+#include "slm/message.h"
 #include "slm/model.h"
 #include "slm/session.h"
 #include "slm/status.h"
@@ -15,6 +17,10 @@ namespace slm::tools {
 
 // "12.3 MB"
 std::string MemoryText(std::uint64_t bytes);
+
+// Tokens to read for an answer to these messages.
+Result<std::int32_t> CountTokens(const Model& model, const ChatToolOptions& options,
+                                 const std::vector<Message>& messages);
 
 // The session that a prompt of `prompt_tokens` tokens and its answer need, 0 if the prompt is not known yet; --ctx
 // takes precedence. A context of more than the default is said on standard error, with its memory, and is kOutOfMemory

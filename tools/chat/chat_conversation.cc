@@ -3,13 +3,12 @@
 #include <algorithm>
 #include <cstdio>
 #include <functional>
+#include <memory>
 #include <system_error>
 #include <utility>
 
 #include "chat_context.h"
-#include "chat_input.h"
-#include "chat_report.h"
-#include "chat_responder.h"
+#include "chat_long.h"
 #include "slm/machine.h"
 #include "tool_main.h"
 
@@ -17,61 +16,41 @@ namespace slm::tools {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+Result<Record> ToRecord(Result<GenerateResult> result) {
+  if (!result.ok()) return result.status();
+  return Record{.result = *std::move(result)};
+}
+
+}  // namespace
+
 Result<Conversation> Conversation::Start(const Model& model, const ChatToolOptions& options,
-                                         std::vector<Message> beginning, const std::string* prompt) {
+                                         std::vector<Message> beginning, std::int32_t tokens) {
+  const Result<SessionOptions> sized = SizeContext(model, options, tokens);
+  if (!sized.ok()) return sized.status();
   Conversation conversation(model, options, std::move(beginning));
-  if (Status status = conversation.Open(prompt); !status.ok()) return status;
+  if (options.raw) {
+    Result<Session> session = Session::Create(model, *sized);
+    if (!session.ok()) return session.status();
+    conversation.session_ = *std::move(session);
+    conversation.sampler_ = Sampler(options.sampler, &conversation.model_.tokenizer());
+    return conversation;
+  }
+  ChatOptions chat_options = ToChatOptions(options);
+  chat_options.session = *sized;
+  Result<Chat> chat = Chat::Create(model, chat_options);
+  if (!chat.ok()) return chat.status();
+  conversation.chat_ = *std::move(chat);
+  conversation.chat_->SetMessages(conversation.beginning_);
   return conversation;
 }
 
-Status Conversation::Open(const std::string* prompt) {
-  if (!options_.template_file.empty()) {
-    Result<std::string> source = ReadTextFile(options_.template_file);
-    if (!source.ok()) return source.status();
-    template_source_ = *std::move(source);
-  }
-  std::error_code error;
-  if (!options_.session.empty() && fs::exists(options_.session, error)) {
-    const std::vector<Message> wanted = beginning_;
-    if (Status status = Load(options_.session, options_.context); !status.ok()) return status;
-    if (!wanted.empty() && wanted.front().role == Role::kSystem) chat_->SetSystem(wanted.front().content);
-    return {};
-  }
-  ChatOptions chat = ToChatOptions();
-  const Result<std::int32_t> tokens = prompt != nullptr ? CountPrompt(*prompt) : 0;
-  if (!tokens.ok()) return tokens.status();
-  const Result<SessionOptions> sized = SizeContext(model_, options_, *tokens);
-  if (!sized.ok()) return sized.status();
-  chat.session = *sized;
-  if (options_.raw) {
-    Result<Session> session = Session::Create(model_, chat.session);
-    if (!session.ok()) return session.status();
-    session_ = *std::move(session);
-    sampler_ = Sampler(options_.sampler, &model_.tokenizer());
-    return {};
-  }
-  Result<Chat> created = Chat::Create(model_, chat);
-  if (created.status().code() == StatusCode::kUnsupported) {
-    return Status(StatusCode::kUnsupported,
-                  created.status().message() + " --template FILE gives one; --raw continues a text without any.");
-  }
-  if (!created.ok()) return created.status();
-  chat_ = *std::move(created);
-  chat_->SetMessages(beginning_);
-  return {};
-}
-
-ChatOptions Conversation::ToChatOptions() const {
-  return {.chat_template = template_source_,
-          .session = ToSessionOptions(options_.compute, options_.context),
-          .sampler = options_.sampler,
-          .forget_oldest = options_.forget_oldest};
-}
-
-Result<std::int32_t> Conversation::CountPrompt(const std::string& prompt) const {
-  std::vector<Message> messages = beginning_;
-  messages.push_back({.role = Role::kUser, .content = prompt});
-  return CountTokens(model_, messages, ToChatOptions(), options_.raw);
+Result<Conversation> Conversation::GoOn(const Model& model, const ChatToolOptions& options, const std::string& system) {
+  Conversation conversation(model, options, {});
+  if (Status status = conversation.Load(options.session, options.context); !status.ok()) return status;
+  if (!system.empty()) conversation.chat()->SetSystem(system);
+  return conversation;
 }
 
 Status Conversation::SetSampler(const SamplerOptions& sampler) {
@@ -101,7 +80,7 @@ std::size_t Conversation::FirstTurn() const {
 
 Status Conversation::Resize(std::int32_t context_length) {
   const std::uint64_t now = session().kv_bytes() + session().scratch_bytes();
-  SessionOptions options = ToChatOptions().session;
+  SessionOptions options = ToChatOptions(options_).session;
   options.context_length = context_length;
   const Result<MemoryEstimate> memory = EstimateMemory(model_, options);
   if (!memory.ok()) return memory.status();
@@ -139,7 +118,7 @@ Status Conversation::Save(const fs::path& path) {
 }
 
 Status Conversation::Load(const fs::path& path, std::int32_t context_length) {
-  ChatOptions options = ToChatOptions();
+  ChatOptions options = ToChatOptions(options_);
   options.session.context_length = context_length;
   Result<Chat> restored = Chat::Restore(model_, path, options);
   if (!restored.ok()) return restored.status();
@@ -156,27 +135,65 @@ Status Conversation::Load(const fs::path& path, std::int32_t context_length) {
 
 Status Conversation::SaveSession() { return options_.session.empty() ? Status() : Save(options_.session); }
 
-Result<Conversation::End> Conversation::Say(std::string_view text) {
-  return Answer([&](const PieceCallback& on_piece, const GenerateOptions& generate) {
-    return chat_ ? chat_->Send(text, on_piece, generate) : ContinueText(text, on_piece, generate);
+Status Conversation::Say(std::string_view text) {
+  return Show([&](const PieceCallback& on_piece) {
+    const GenerateOptions generate = ToGenerateOptions();
+    return ToRecord(chat_ ? chat_->Send(text, on_piece, generate) : ContinueText(text, on_piece, generate));
   });
 }
 
-Result<Conversation::End> Conversation::Retry() {
-  return Answer(
-      [&](const PieceCallback& on_piece, const GenerateOptions& generate) { return chat_->Retry(on_piece, generate); });
+Status Conversation::Retry() {
+  return Show([&](const PieceCallback& on_piece) { return ToRecord(chat_->Retry(on_piece, ToGenerateOptions())); });
 }
 
-Result<Conversation::End> Conversation::AnswerInstead(std::vector<Message> messages) {
+Status Conversation::AnswerInstead(std::vector<Message> messages) {
   std::vector<Message> before = chat_->messages();
   chat_->SetMessages(std::move(messages));
-  return Answer([&](const PieceCallback& on_piece, const GenerateOptions& generate) {
-    Result<GenerateResult> result = chat_->Answer(on_piece, generate);
+  return Show([&](const PieceCallback& on_piece) {
+    Result<GenerateResult> result = chat_->Answer(on_piece, ToGenerateOptions());
     if (!result.ok() || (result->finish_reason == FinishReason::kCancelled && result->text.empty())) {
       chat_->SetMessages(std::move(before));
     }
-    return result;
+    return ToRecord(std::move(result));
   });
+}
+
+Status Conversation::AnswerOnce(const ChatPrompt& prompt, const std::string& text) {
+  return Show([&](const PieceCallback& on_piece) {
+    Result<Record> record = AnswerAbout(prompt, text, "", on_piece);
+    if (record.ok() && options_.files.size() == 1) record->file = options_.files[0];
+    return record;
+  });
+}
+
+Result<Record> Conversation::AnswerUnseen(const ChatPrompt& prompt, const std::string& text, const std::string& about) {
+  return Measure([&](const PieceCallback& on_piece) { return AnswerAbout(prompt, text, about, on_piece); }, {});
+}
+
+Result<Record> Conversation::AnswerAbout(const ChatPrompt& prompt, const std::string& text, const std::string& about,
+                                         const PieceCallback& on_piece) {
+  const LongOptions options = {
+      .split = options_.long_text == "split",
+      .max_tokens = options_.max_tokens,
+      .say = [&about](const std::string& sentence) { PrintMessage(kChat, about + sentence + "."); }};
+  return AnswerText(*this, prompt, text, options, on_piece);
+}
+
+Result<std::int32_t> Conversation::Count(const std::vector<Message>& messages) const {
+  return CountTokens(model_, options_, messages);
+}
+
+Result<GenerateResult> Conversation::Answer(const std::vector<Message>& messages, std::int32_t max_tokens,
+                                            const PieceCallback& on_piece) {
+  GenerateOptions generate = ToGenerateOptions();
+  generate.max_tokens = max_tokens;
+  if (!chat_) {
+    sampler_->Reseed(options_.sampler.seed);
+    return ContinueText(messages.back().content, on_piece, generate);
+  }
+  chat_->Reset();
+  chat_->SetMessages(messages);
+  return chat_->Answer(on_piece, generate);
 }
 
 Result<GenerateResult> Conversation::ContinueText(std::string_view text, const PieceCallback& on_piece,
@@ -186,59 +203,57 @@ Result<GenerateResult> Conversation::ContinueText(std::string_view text, const P
   return Generate(*session_, *sampler_, *tokens, options, on_piece);
 }
 
-Result<Conversation::End> Conversation::Answer(const Call& call) {
-  const RunningAnswer running;
-  ProgressLine progress;
-  AnswerWriter writer;
-  GenerateOptions generate = ToGenerateOptions(options_, &running.cancel());
-  generate.prompt_progress = [&](std::int64_t done, std::int64_t total) { progress.Show(done, total); };
-  const EnergySpan span(energy_);
-  const Result<GenerateResult> result = call(
-      [&](std::string_view piece) {
-        progress.Clear();
-        return options_.json ? kContinue : writer.Write(piece);
-      },
-      generate);
-  progress.Clear();
-  writer.End();
-  if (result.status().code() == StatusCode::kContextFull) {
-    return Status(result.status().code(), result.status().message() + " " + MoreRoom());
-  }
-  if (!result.ok()) return result.status();
-  const std::optional<double> joules = span.Joules();
-  Count(*result, joules);
-  if (options_.json) PrintRecord(*result, joules);
-  SayHowItEnded(*result);
-  if (Status status = SaveSession(); !status.ok()) {
-    if (!options_.interactive) return status;
-    PrintMessage(kChat, status.message());  // there is an answer all the same
-  }
-  return running.cancel().cancelled() ? End::kStopped : End::kWhole;
+GenerateOptions Conversation::ToGenerateOptions() const {
+  return {.max_tokens = options_.max_tokens,
+          .stop = options_.stop,
+          .cancel = &RunningAnswer::cancel(),
+          .prompt_progress = [line = std::make_shared<ProgressLine>()](std::int64_t done,
+                                                                       std::int64_t total) { line->Show(done, total); },
+          .ignore_end = options_.ignore_end,
+          .shift_keep = options_.shift_keep};
 }
 
-void Conversation::PrintRecord(const GenerateResult& result, std::optional<double> joules) const {
-  const std::string line = ToJsonLine(
-      {.model = std::string(model_.name()), .result = result, .joules = joules, .seed = options_.sampler.seed});
+Result<Record> Conversation::Measure(const Call& call, const PieceCallback& on_piece) const {
+  const EnergySpan span(energy_);
+  Result<Record> record = call(on_piece);
+  if (record.ok()) record->joules = span.Joules();
+  if (record.status().code() != StatusCode::kContextFull) return record;
+  return Status(StatusCode::kContextFull, record.status().message() + RoomForText());
+}
+
+Status Conversation::Show(const Call& call) {
+  const RunningAnswer running;
+  AnswerWriter writer;
+  const Result<Record> record =
+      Measure(call, [&](std::string_view piece) { return options_.json ? kContinue : writer.Write(piece); });
+  writer.End();
+  stopped_ = RunningAnswer::cancel().cancelled();
+  if (!record.ok()) return record.status();
+  last_ = record->result;
+  ++answers_;
+  AddResult(*last_, &totals_.result);
+  totals_.joules = totals_.joules.value_or(0) + record->joules.value_or(0);
+  PrintRecord(*record);
+  SayHowItEnded(*last_);
+  Status status = SaveSession();
+  if (status.ok() || !options_.interactive) return status;
+  PrintMessage(kChat, status.message());  // there is an answer all the same
+  return {};
+}
+
+void Conversation::PrintRecord(Record record) const {
+  if (!options_.json) return;
+  record.model = model_.name();
+  record.seed = options_.sampler.seed;
+  const std::string line = ToJsonLine(record);
   std::fwrite(line.data(), 1, line.size(), stdout);
   std::fflush(stdout);
 }
 
-void Conversation::Count(const GenerateResult& result, std::optional<double> joules) {
-  last_ = result;
-  ++totals_.answers;
-  totals_.read_tokens += result.prompt_tokens;
-  totals_.cached_tokens += result.cached_tokens;
-  totals_.reread_tokens += result.reread_tokens;
-  totals_.generated_tokens += result.generated_tokens;
-  totals_.read_seconds += result.prompt_seconds;
-  totals_.generate_seconds += result.generate_seconds;
-  totals_.joules += joules.value_or(0);
-}
-
 void Conversation::SayHowItEnded(const GenerateResult& result) const {
-  if (result.finish_reason == FinishReason::kCancelled) {
-    style_.Note(result.text.empty() && chat_ ? "[stopped before the first word; the conversation is as it was]"
-                                             : "[stopped]");
+  if (stopped_) {
+    const bool nothing = result.text.empty() && chat_ && goes_on();
+    style_.Note(nothing ? "[stopped before the first word; the conversation is as it was]" : "[stopped]");
   }
   if (result.forgotten_messages > 0) {
     style_.Note("[the oldest " + std::to_string(result.forgotten_messages) +
@@ -249,19 +264,28 @@ void Conversation::SayHowItEnded(const GenerateResult& result) const {
                 " earlier tokens]");
   }
   if (result.finish_reason == FinishReason::kContextFull) {
-    PrintMessage(kChat, "the answer ends here because the context of " + std::to_string(session().context_length()) +
-                            " tokens is full. " + MoreRoom());
+    PrintMessage(kChat, "the answer ends here because the context of " + std::to_string(context_length()) +
+                            " tokens is full." + MoreRoom());
   }
   if (options_.stats) style_.Note(StatsLine(result));
 }
 
+// A sentence with a space before it, as the next one.
 std::string Conversation::MoreRoom() const {
-  const std::string room = options_.interactive ? "/set ctx N" : "--ctx N";
-  std::string text = room + " gives it more room (the model was trained for up to " +
-                     std::to_string(model_.context_length()) + " tokens)";
-  if (chat_ && chat_->messages().size() > 2 && !options_.forget_oldest)
-    text += "; --forget-oldest leaves out the oldest messages";
-  return text + ".";
+  const bool forgets = goes_on() && chat_ && chat_->messages().size() > 2 && !options_.forget_oldest;
+  return std::string(options_.interactive ? " /set ctx N" : " --ctx N") +
+         " gives it more room (the model was trained for up to " + std::to_string(model_.context_length()) +
+         " tokens)" + (forgets ? "; --forget-oldest leaves out the oldest messages." : ".");
+}
+
+std::string Conversation::RoomForText() const {
+  if (goes_on()) return MoreRoom();
+  if (options_.long_text == "split") return "";
+  const std::string trained = std::to_string(model_.context_length());
+  const bool larger = context_length() < model_.context_length();
+  return (larger ? " Give it more room with --ctx N (the model was trained for up to " + trained + "),"
+                 : " The model was trained for no more than " + trained + " tokens and reads more (--ctx N) badly:") +
+         " let it be read in parts with --long split, or take a shorter text.";
 }
 
 }  // namespace slm::tools

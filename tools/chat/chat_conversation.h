@@ -14,6 +14,9 @@
 #include <vector>
 
 #include "chat_options.h"
+#include "chat_prompts.h"
+#include "chat_report.h"
+#include "chat_responder.h"
 #include "chat_terminal.h"
 #include "energy_meter.h"
 #include "slm/chat.h"
@@ -24,34 +27,32 @@
 
 namespace slm::tools {
 
-// What a conversation has cost so far.
-struct ChatTotals {
-  std::int64_t answers = 0;
-  std::int64_t read_tokens = 0;
-  std::int64_t cached_tokens = 0;
-  std::int64_t reread_tokens = 0;
-  std::int64_t generated_tokens = 0;
-  double read_seconds = 0;
-  double generate_seconds = 0;
-  double joules = 0;
-};
-
-class Conversation {
+class Conversation : public Responder {
  public:
-  // With --session, goes on from the file if there is one; only the system text is then taken from `beginning`, the
-  // messages before the user's first. `prompt` is that first text, null if it is not known yet: a context that --ctx
-  // doesn't give is as long as it needs.
+  // `beginning`: the messages before the user's first text, with which there are `tokens` tokens to read; 0: it is not
+  // known yet. A context that --ctx doesn't give is as long as they need.
   static Result<Conversation> Start(const Model& model, const ChatToolOptions& options, std::vector<Message> beginning,
-                                    const std::string* prompt);
+                                    std::int32_t tokens);
+  // Goes on from the file of --session. `system`: another system text than the file's, if there is one.
+  static Result<Conversation> GoOn(const Model& model, const ChatToolOptions& options, const std::string& system);
 
-  // How an answer ended. Failures are a Status.
-  enum class End { kWhole, kStopped };
   // Answers a text of the user, which becomes part of the conversation unless there is no word of an answer.
-  Result<End> Say(std::string_view text);
+  Status Say(std::string_view text);
   // Another answer in the place of the last one.
-  Result<End> Retry();
+  Status Retry();
   // Answers another conversation, which takes the place of this one unless there is no word of an answer.
-  Result<End> AnswerInstead(std::vector<Message> messages);
+  Status AnswerInstead(std::vector<Message> messages);
+  // Answers a prompt about a text as if nothing had been said before, in parts if that is what --long says.
+  Status AnswerOnce(const ChatPrompt& prompt, const std::string& text);
+  // The same without showing anything but what is done with a long text, which is called `about`.
+  Result<Record> AnswerUnseen(const ChatPrompt& prompt, const std::string& text, const std::string& about);
+  // With --json, the line of an answer.
+  void PrintRecord(Record record) const;
+
+  Result<std::int32_t> Count(const std::vector<Message>& messages) const override;
+  std::int32_t context_length() const override { return session().context_length(); }
+  Result<GenerateResult> Answer(const std::vector<Message>& messages, std::int32_t max_tokens,
+                                const PieceCallback& on_piece) override;
 
   // Null for --raw, where every text is continued on its own.
   Chat* chat() { return chat_ ? &*chat_ : nullptr; }
@@ -82,36 +83,42 @@ class Conversation {
 
   // Of the last answer, if there is one.
   const std::optional<GenerateResult>& last() const { return last_; }
-  const ChatTotals& totals() const { return totals_; }
+  // Whether Ctrl-C stopped it.
+  bool stopped() const { return stopped_; }
+  // What all answers so far took together.
+  const Record& totals() const { return totals_; }
+  int answers() const { return answers_; }
   const EnergyMeter& energy() const { return energy_; }
 
  private:
-  using Call = std::function<Result<GenerateResult>(const PieceCallback&, const GenerateOptions&)>;
+  using Call = std::function<Result<Record>(const PieceCallback&)>;
 
   Conversation(const Model& model, const ChatToolOptions& options, std::vector<Message> beginning)
       : model_(model), options_(options), beginning_(std::move(beginning)), style_(options.color), energy_("") {}
 
-  Status Open(const std::string* prompt);
-  ChatOptions ToChatOptions() const;
-  Result<std::int32_t> CountPrompt(const std::string& prompt) const;
-  void PrintRecord(const GenerateResult& result, std::optional<double> joules) const;
-  Result<End> Answer(const Call& call);
-  void Count(const GenerateResult& result, std::optional<double> joules);
-  void SayHowItEnded(const GenerateResult& result) const;
+  GenerateOptions ToGenerateOptions() const;
   Result<GenerateResult> ContinueText(std::string_view text, const PieceCallback& on_piece,
                                       const GenerateOptions& options);
-  std::string MoreRoom() const;
+  Result<Record> AnswerAbout(const ChatPrompt& prompt, const std::string& text, const std::string& about,
+                             const PieceCallback& on_piece);
+  Result<Record> Measure(const Call& call, const PieceCallback& on_piece) const;
+  Status Show(const Call& call);
+  void SayHowItEnded(const GenerateResult& result) const;
+  bool goes_on() const { return options_.interactive || !options_.session.empty(); }
+  std::string MoreRoom() const;     // for an answer that fills the context
+  std::string RoomForText() const;  // for a text that does not fit
 
   Model model_;
   ChatToolOptions options_;
   std::vector<Message> beginning_;
   Style style_;
-  std::string template_source_;
   std::optional<Chat> chat_;
   std::optional<Session> session_;  // of --raw
   std::optional<Sampler> sampler_;  // of --raw
   std::optional<GenerateResult> last_;
-  ChatTotals totals_;
+  bool stopped_ = false;
+  Record totals_;
+  int answers_ = 0;
   EnergyMeter energy_;
   std::vector<std::filesystem::path> own_files_;
 };

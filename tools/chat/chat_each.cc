@@ -65,55 +65,27 @@ class RemainingTime {
   std::int64_t tokens_left_ = 0;
 };
 
-class EachRun {
- public:
-  EachRun(const ChatPrompt& prompt, const EachOptions& options, const LongOptions& long_options, Responder& responder,
-          const Record& record, const EnergyMeter& energy)
-      : prompt_(prompt),
-        options_(options),
-        long_options_(long_options),
-        responder_(responder),
-        record_(record),
-        energy_(energy) {}
+// Answers a file and writes that down. A record that was cancelled has that finish reason, and is not written.
+Result<Record> AnswerFile(const EachTask& task, const ChatPrompt& prompt, const EachOptions& options,
+                          const EachCalls& calls, AnswerLog* log) {
+  if (!task.problem.ok()) return task.problem;
+  // Read again rather than kept: all files together may be large, and one may have changed since the plan.
+  const Result<std::string> text = ReadTask(task, options, /*warn=*/true);
+  if (!text.ok()) return text.status();
+  Result<Record> record = calls.answer(task.file.path, *text);
+  if (!record.ok() || record->result.finish_reason == FinishReason::kCancelled) return record;
 
-  // Answers a file and writes that down. A record that was cancelled has that finish reason, and is not written.
-  Result<Record> Answer(const EachTask& task, AnswerLog* log) {
-    // Read again rather than kept: all files together may be large, and one may have changed since the plan.
-    const Result<std::string> text = ReadTask(task, options_, /*warn=*/true);
-    if (!text.ok()) return text.status();
-    LongOptions options = long_options_;
-    if (options.say) {
-      options.say = [&](const std::string& sentence) { long_options_.say(task.file.path + ": " + sentence); };
-    }
-    const EnergySpan span(energy_);
-    Result<LongAnswer> answer = AnswerText(responder_, prompt_, *text, options, {});
-    if (!answer.ok()) return answer.status();
-    Record record = record_;
-    record.file = task.file.path;
-    record.result = std::move(answer->result);
-    record.parts = std::move(answer->parts);
-    record.joules = span.Joules();
-    if (record.result.finish_reason == FinishReason::kCancelled) return record;
-
-    std::string contents = record.result.text;
-    if (!contents.empty() && !contents.ends_with('\n')) contents += '\n';
-    const fs::path output = options_.folder / task.file.output;
-    if (Status status = ReplaceFile(output, contents); !status.ok()) return status;
-    record.output = output.string();
-    // In this order: an answer without its line is still an answer, a line without its answer would be a lie.
-    const Status status = log->Add(task.file.output, FingerprintOf(PromptMessages(prompt_, *text), options_));
-    if (!status.ok()) return status;
-    return record;
-  }
-
- private:
-  const ChatPrompt& prompt_;
-  const EachOptions& options_;
-  const LongOptions& long_options_;
-  Responder& responder_;
-  const Record& record_;
-  const EnergyMeter& energy_;
-};
+  std::string contents = record->result.text;
+  if (!contents.empty() && !contents.ends_with('\n')) contents += '\n';
+  const fs::path output = options.folder / task.file.output;
+  if (Status status = ReplaceFile(output, contents); !status.ok()) return status;
+  record->output = output.string();
+  // In this order: an answer without its line is still an answer, a line without its answer would be a lie.
+  const Status status = log->Add(task.file.output, FingerprintOf(PromptMessages(prompt, *text), options));
+  if (!status.ok()) return status;
+  record->file = task.file.path;
+  return record;
+}
 
 std::string Describe(const Record& record) {
   const GenerateResult& result = record.result;
@@ -160,11 +132,9 @@ Result<EachPlan> PlanEach(const std::vector<std::string>& paths, const ChatPromp
 }
 
 Result<EachSummary> RunEach(const EachPlan& plan, const ChatPrompt& prompt, const EachOptions& options,
-                            const LongOptions& long_options, Responder& responder, const Record& record,
-                            const EnergyMeter& energy, const CancelToken& cancel, const EachEvents& events) {
+                            const EachCalls& calls) {
   Result<AnswerLog> log = AnswerLog::Open(options.folder);
   if (!log.ok()) return log.status();
-  EachRun run(prompt, options, long_options, responder, record, energy);
   RemainingTime remaining(plan);
   EachSummary summary;
   for (std::size_t i = 0; i < plan.tasks.size(); ++i) {
@@ -173,16 +143,15 @@ Result<EachSummary> RunEach(const EachPlan& plan, const ChatPrompt& prompt, cons
       ++summary.skipped;
       continue;
     }
-    if (summary.interrupted || cancel.cancelled()) {
-      summary.interrupted = true;
+    if (summary.interrupted) {
       ++summary.left;
       continue;
     }
-    const Result<Record> answer = task.problem.ok() ? run.Answer(task, &*log) : Result<Record>(task.problem);
+    const Result<Record> answer = AnswerFile(task, prompt, options, calls, &*log);
     if (!answer.ok()) {
       ++summary.failed;
       if (task.problem.ok()) remaining.Done(task, false);
-      events.failed(task.file.path, answer.status());
+      calls.done({.file = task.file.path, .error = answer.status().message()}, "");
       continue;
     }
     if (answer->result.finish_reason == FinishReason::kCancelled) {
@@ -192,9 +161,8 @@ Result<EachSummary> RunEach(const EachPlan& plan, const ChatPrompt& prompt, cons
     }
     ++summary.answered;
     remaining.Done(task, true);
-    events.answered(*answer);
-    events.progress(task.file.path, std::to_string(i + 1) + " of " + std::to_string(plan.tasks.size()) + ": " +
-                                        Describe(*answer) + remaining.text());
+    calls.done(*answer, std::to_string(i + 1) + " of " + std::to_string(plan.tasks.size()) + ": " + Describe(*answer) +
+                            remaining.text());
   }
   return summary;
 }

@@ -10,12 +10,9 @@
 #include <vector>
 
 #include "chat_each_files.h"
-#include "chat_long.h"
 #include "chat_prompts.h"
 #include "chat_report.h"
-#include "chat_responder.h"
-#include "energy_meter.h"
-#include "slm/session.h"
+#include "slm/message.h"
 #include "slm/status.h"
 
 namespace slm::tools {
@@ -49,12 +46,13 @@ Result<EachPlan> PlanEach(const std::vector<std::string>& paths, const ChatPromp
                           const std::function<Result<std::int32_t>(const std::vector<Message>&)>& count,
                           const std::function<void(const std::string&)>& say);
 
-// Called in the order of the files. Paths are as in EachFile::path.
-struct EachEvents {
-  std::function<void(const Record&)> answered;
-  std::function<void(const std::string& path, const Status&)> failed;
-  // How far the run is: "3 of 20", and what is known of the time left.
-  std::function<void(const std::string& path, const std::string& sentence)> progress;
+// What a run has to be given.
+struct EachCalls {
+  // An answer to the prompt about a text; the path is for messages.
+  std::function<Result<Record>(const std::string& path, const std::string& text)> answer;
+  // Gets what became of a file, with its path as in EachFile::path: an answer that is in its place, and how far the run
+  // is ("3 of 20", and what is known of the time left), or an error.
+  std::function<void(const Record& record, const std::string& progress)> done;
 };
 
 struct EachSummary {
@@ -65,11 +63,10 @@ struct EachSummary {
   bool interrupted = false;
 };
 
-// Answers what is planned, one file after the other; what fails is told and doesn't end it. `record` is what records
-// begin with. Stops when `cancel` is set.
+// Answers what is planned, one file after the other; what fails is told and doesn't end it. An answer that was
+// cancelled does.
 Result<EachSummary> RunEach(const EachPlan& plan, const ChatPrompt& prompt, const EachOptions& options,
-                            const LongOptions& long_options, Responder& responder, const Record& record,
-                            const EnergyMeter& energy, const CancelToken& cancel, const EachEvents& events);
+                            const EachCalls& calls);
 
 }  // namespace slm::tools
 

@@ -20,8 +20,6 @@ namespace slm::tools {
 
 namespace {
 
-bool IsBlank(std::string_view text) { return text.find_first_not_of(" \t\n") == std::string_view::npos; }
-
 // $XDG_STATE_HOME/slm-chat/history, or below ~/.local/state. Empty if there is no home.
 std::filesystem::path DefaultHistoryFile() {
   const auto folder = [](const char* name) {
@@ -48,10 +46,9 @@ Status Say(Talk& talk, const std::string& text) {
   std::vector<std::string> blocks;
   for (const AttachedFile& file : talk.files) blocks.push_back(file.block);
   blocks.push_back(text);
-  const Result<Conversation::End> end = talk.conversation.Say(blocks.size() == 1 ? text : JoinBlocks(blocks));
-  if (!end.ok()) return end.status();
-  const bool part_of_it = *end == Conversation::End::kWhole || !talk.conversation.last()->text.empty();
-  if (part_of_it) talk.files.clear();
+  if (Status status = talk.conversation.Say(blocks.size() == 1 ? text : JoinBlocks(blocks)); !status.ok())
+    return status;
+  if (!talk.conversation.stopped() || !talk.conversation.last()->text.empty()) talk.files.clear();
   return {};
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "text_split.h"
 
@@ -19,7 +20,7 @@ class LongText {
         on_piece_(on_piece),
         room_(RoomForAnswer(responder.context_length(), options.max_tokens)) {}
 
-  Result<LongAnswer> Run(std::string_view text) {
+  Result<Record> Run(std::string_view text) {
     ChatPrompt prompt = prompt_;
     std::string current(text);
     for (std::size_t last_count = 0;;) {
@@ -132,7 +133,7 @@ class LongText {
   const PieceCallback& on_piece_;
   const std::int32_t room_;
   GenerateResult last_;
-  LongAnswer answer_;
+  Record answer_;
 };
 
 }  // namespace
@@ -142,8 +143,8 @@ std::int32_t RoomForAnswer(std::int32_t context_length, std::int32_t max_tokens)
   return max_tokens >= 0 ? max_tokens : std::min(kMost, context_length / 4);
 }
 
-Result<LongAnswer> AnswerText(Responder& responder, const ChatPrompt& prompt, std::string_view text,
-                              const LongOptions& options, const PieceCallback& on_piece) {
+Result<Record> AnswerText(Responder& responder, const ChatPrompt& prompt, std::string_view text,
+                          const LongOptions& options, const PieceCallback& on_piece) {
   if (options.split) return LongText(responder, prompt, options, on_piece).Run(text);
   const std::vector<Message> messages = PromptMessages(prompt, text);
   const Result<std::int32_t> count = responder.Count(messages);
@@ -155,7 +156,7 @@ Result<LongAnswer> AnswerText(Responder& responder, const ChatPrompt& prompt, st
   }
   Result<GenerateResult> result = responder.Answer(messages, options.max_tokens, on_piece);
   if (!result.ok()) return result.status();
-  return LongAnswer{.result = *std::move(result), .parts = {}};
+  return Record{.result = *std::move(result)};
 }
 
 }  // namespace slm::tools

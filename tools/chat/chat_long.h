@@ -7,7 +7,6 @@
 #include <functional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "chat_prompts.h"
 #include "chat_report.h"
@@ -26,11 +25,6 @@ struct LongOptions {
   std::function<void(const std::string&)> say = {};
 };
 
-struct LongAnswer {
-  GenerateResult result;
-  std::vector<PartRecord> parts;  // of the text; empty if it was read at once
-};
-
 // Tokens that are kept free for an answer if it has no limit.
 std::int32_t RoomForAnswer(std::int32_t context_length, std::int32_t max_tokens);
 
@@ -38,11 +32,11 @@ std::int32_t RoomForAnswer(std::int32_t context_length, std::int32_t max_tokens)
 // parts, each answered as the text would be; then the model makes one answer of these answers, in several rounds if
 // they don't fit either. Only the last answer is streamed.
 //
-// A cancelled answer ends it with kCancelled as the result's finish reason. Fails as the responder does, with
-// kContextFull if the text does not fit and may not be split, and if even parts don't fit or merging does not make
-// anything shorter.
-Result<LongAnswer> AnswerText(Responder& responder, const ChatPrompt& prompt, std::string_view text,
-                              const LongOptions& options, const PieceCallback& on_piece);
+// The record has result and parts. A cancelled answer ends it with kCancelled as the result's finish reason. Fails as
+// the responder does, with kContextFull if the text does not fit and may not be split, and if even parts don't fit or
+// merging does not make anything shorter.
+Result<Record> AnswerText(Responder& responder, const ChatPrompt& prompt, std::string_view text,
+                          const LongOptions& options, const PieceCallback& on_piece);
 
 }  // namespace slm::tools
 

@@ -1,6 +1,9 @@
 #include "chat_options.h"
 
+#include <algorithm>
+#include <cstdint>
 #include <limits>
+#include <random>
 #include <string>
 
 #include "sampling_options.h"
@@ -50,9 +53,6 @@ void AddInputOptions(CLI::App& app, ChatToolOptions* options) {
 }
 
 void AddAnswerOptions(CLI::App& app, ChatToolOptions* options) {
-  app.add_option("--seed", options->seed, "Seed of the random choices (default: another one each time)")
-      ->option_text("N")
-      ->group(kSampling);
   app.add_option("-n,--max-tokens", options->max_tokens, "End an answer after N tokens; -1: no limit")
       ->check(CLI::Range(-1, std::numeric_limits<int>::max()))
       ->option_text("N (-1)")
@@ -134,8 +134,10 @@ void AddChatOptions(CLI::App& app, ChatToolOptions* options) {
 }
 
 Status ApplySettings(const CLI::App& app, const PromptSettings& settings, ChatToolOptions* options) {
+  options->sampler.seed = std::uint64_t{std::random_device()()} << 32 | std::random_device()();
   for (const std::vector<SamplerSetting>& sampling : {settings.sampling, options->sampling}) {
     if (Status status = ApplySamplerSettings(sampling, &options->sampler); !status.ok()) return status;
+    if (std::ranges::count(sampling, "seed", &SamplerSetting::name) > 0) options->has_seed = true;
   }
   if (settings.max_tokens && app.count("--max-tokens") == 0) options->max_tokens = *settings.max_tokens;
   if (app.count("--stop") == 0) options->stop = settings.stop;
@@ -143,21 +145,22 @@ Status ApplySettings(const CLI::App& app, const PromptSettings& settings, ChatTo
   return {};
 }
 
-GenerateOptions ToGenerateOptions(const ChatToolOptions& options, const CancelToken* cancel) {
-  return {.max_tokens = options.max_tokens,
-          .stop = options.stop,
-          .cancel = cancel,
-          .ignore_end = options.ignore_end,
-          .shift_keep = options.shift_keep};
+ChatOptions ToChatOptions(const ChatToolOptions& options) {
+  return {.chat_template = options.template_source,
+          .session = ToSessionOptions(options.compute, options.context),
+          .sampler = options.sampler,
+          .forget_oldest = options.forget_oldest};
 }
 
 std::string AnswerSettings(const ChatToolOptions& options) {
   std::string text;
   const auto add = [&text](const std::string& name, const std::string& value) { text += name + '=' + value + '\n'; };
-  for (const SamplerSetting& setting : ListSamplerOptions(options.sampler)) add(setting.name, setting.value);
+  for (const auto& [name, value] : ListSamplerOptions(options.sampler)) {
+    if (name != "seed") add(name, value);
+  }
   for (const std::string& stop : options.stop) add("stop", stop);
   add("max-tokens", std::to_string(options.max_tokens));
-  if (options.seed) add("seed", std::to_string(*options.seed));
+  if (options.has_seed) add("seed", std::to_string(options.sampler.seed));
   if (options.raw) add("raw", "");
   if (options.ignore_end) add("ignore-eos", "");
   if (options.shift_keep >= 0) add("shift-keep", std::to_string(options.shift_keep));

@@ -5,7 +5,6 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,13 +26,14 @@ struct ChatToolOptions {
   std::string prompt;  // a prompt file's name or path
   bool list_prompts = false;
   std::string template_file;
+  std::string template_source;  // what is in it
   bool raw = false;
   std::string session;
   bool forget_oldest = false;
 
   std::vector<SamplerSetting> sampling;  // as given on the command line
   SamplerOptions sampler = {};
-  std::optional<std::uint64_t> seed;
+  bool has_seed = false;  // one that was given
   std::int32_t max_tokens = -1;
   std::vector<std::string> stop;
   bool ignore_end = false;
@@ -58,11 +58,11 @@ struct ChatToolOptions {
 
 void AddChatOptions(CLI::App& app, ChatToolOptions* options);
 
-// Takes a prompt's settings for options that the command line doesn't have.
+// Takes a prompt's settings for options that the command line doesn't have, and a seed by chance if there is none.
 Status ApplySettings(const CLI::App& app, const PromptSettings& settings, ChatToolOptions* options);
 
-// How answers are made and what may stop them.
-GenerateOptions ToGenerateOptions(const ChatToolOptions& options, const CancelToken* cancel);
+// How a conversation is held; the messages have the system text.
+ChatOptions ToChatOptions(const ChatToolOptions& options);
 
 // All options but the model that decide what is answered to a given prompt, as text to compare. A seed counts only if
 // it was given.

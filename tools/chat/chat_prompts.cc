@@ -1,12 +1,13 @@
 #include "chat_prompts.h"
 
-#include <yaml-cpp/yaml.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
 #include <map>
+#include <nlohmann/json.hpp>
+#include <regex>
 #include <set>
+#include <sstream>
 #include <system_error>
 
 #include "chat_input.h"
@@ -51,16 +52,74 @@ Result<Contents> CutFrontMatter(std::string_view text, const fs::path& path) {
   return Contents{.front = lines.substr(kFence.size(), end + 1 - kFence.size()), .body = lines.substr(end + 5)};
 }
 
-// Reads the front matter. Throws YAML::Exception at what is no YAML.
+// Of YAML the front matter has this, and the rest is refused rather than misread: lines "key: value", in settings
+// indented, and comments. A value is a text or a list of texts in brackets. A plain text has nothing in it that means
+// something else in YAML.
+struct HeadPatterns {
+  std::string quoted = R"("(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|)";
+  std::string first = R"((?![-?:](?:[ ,\]]|$))[^\s,[\]{}#&*!|>%@`"'])";
+  std::string text = quoted + first + R"((?:(?!: |:$| +#| +$)[^\t])*)";
+  std::string in_list = quoted + first + R"((?:(?!: |:[,\]]| +#| +[,\]])[^\t,[\]{}])*)";
+  std::string list = R"(\[ *(?:(?:)" + in_list + ") *, *)*(?:" + in_list + R"() *\])";
+  std::regex line = std::regex(R"(( *)([\w-]+):(?: +()" + text + "|" + list + "))?(?: +#.*)? *| *(?:#.*)?");
+  std::regex item = std::regex(in_list);
+};
+
+// A line of the front matter.
+struct HeadLine {
+  bool indented = false;
+  std::string key = {};  // empty: a comment, or nothing
+  std::vector<std::string> texts = {};
+  bool is_list = false;
+};
+
+std::optional<HeadLine> ReadHeadLine(const std::string& line) {
+  static const HeadPatterns kPatterns;
+  constexpr std::size_t kLongest = 1000;  // matching takes stack for every character
+  std::smatch match;
+  if (line.size() > kLongest || !std::regex_match(line, match, kPatterns.line)) return std::nullopt;
+  HeadLine head = {.indented = match.length(1) > 0, .key = match[2], .is_list = match.str(3).starts_with('[')};
+  std::vector<std::string> written;
+  if (head.is_list) {
+    const std::sregex_token_iterator items(match[3].first, match[3].second, kPatterns.item);
+    written.assign(items, {});
+  } else if (match[3].matched) {
+    written.push_back(match[3]);
+  }
+  for (const std::string& text : written) {
+    if (text.starts_with('"')) {
+      const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+      if (!json.is_string()) return std::nullopt;  // YAML has more escapes
+      head.texts.push_back(json.get<std::string>());
+    } else if (text.starts_with('\'')) {
+      head.texts.push_back(std::regex_replace(text.substr(1, text.size() - 2), std::regex("''"), "'"));
+    } else {
+      head.texts.push_back(text);
+    }
+  }
+  return head;
+}
+
 class FrontMatter {
  public:
   FrontMatter(const fs::path& path, ChatPrompt* prompt) : path_(path), prompt_(*prompt) {}
 
   Status Read(const std::string& text) {
-    const YAML::Node root = YAML::Load(text);
-    const Status status =
-        ForEach(root, "", [this](const std::string& key, const YAML::Node& value) { return ReadKey(key, value); });
-    if (!status.ok()) return status;
+    std::istringstream lines(text);
+    std::set<std::string> seen;
+    bool in_settings = false;
+    int number = 2;
+    for (std::string line; std::getline(lines, line); ++number) {
+      const std::optional<HeadLine> head = ReadHeadLine(line);
+      if (!head || (head->indented && !in_settings)) return NotUnderstood(number);
+      if (head->key.empty()) continue;
+      in_settings = head->indented || head->key == "settings";
+      if (!seen.insert((head->indented ? " " : "") + head->key).second) {
+        return Invalid(path_, "\"" + head->key + "\" is there twice.");
+      }
+      if (Status status = head->indented ? ReadSetting(*head) : ReadKey(*head); !status.ok()) return status;
+    }
+    if (seen.empty()) return NotUnderstood(number);
     if (prompt_.name != path_.stem().string()) {
       return Invalid(path_, "\"name\" must be the file's name without .md, which is \"" + path_.stem().string() +
                                 "\", but is \"" + prompt_.name + "\".");
@@ -69,46 +128,45 @@ class FrontMatter {
   }
 
  private:
-  template <typename ReadValue>
-  Status ForEach(const YAML::Node& node, const std::string& where, const ReadValue& read) const {
-    if (!node.IsMap())
-      return Invalid(path_, (where.empty() ? "the front matter" : where) + " must be \"key: value\" lines.");
-    std::set<std::string> seen;
-    for (const auto& entry : node) {
-      const std::string key = entry.first.as<std::string>();
-      if (!seen.insert(key).second) return Invalid(path_, "\"" + key + "\" is there twice.");
-      if (Status status = read(key, entry.second); !status.ok()) return status;
+  Status NotUnderstood(int line) const {
+    return Invalid(path_, "line " + std::to_string(line) +
+                              ": the front matter must have lines \"key: value\", indented only below \"settings:\", "
+                              "where a value is a text or a list [of, texts]; texts with signs that mean something in "
+                              "YAML go in quotes.");
+  }
+
+  Status ReadKey(const HeadLine& head) {
+    if (head.key == "name") return ReadText(head, &prompt_.name);
+    if (head.key == "description") return ReadText(head, &prompt_.description);
+    if (head.key != "settings") {
+      return Invalid(path_, "the key \"" + head.key + "\" is not known; there are name, description and settings.");
     }
+    return head.texts.empty() ? Status() : Invalid(path_, "\"settings\" must be \"key: value\" lines.");
+  }
+
+  Status ReadText(const HeadLine& head, std::string* text) const {
+    if (head.is_list || head.texts.empty() || head.texts[0].empty()) {
+      return Invalid(path_, "\"" + head.key + "\" must be a text.");
+    }
+    *text = head.texts[0];
     return {};
   }
 
-  Status ReadKey(const std::string& key, const YAML::Node& value) {
-    if (key == "name") return ReadText(key, value, &prompt_.name);
-    if (key == "description") return ReadText(key, value, &prompt_.description);
-    if (key == "settings") {
-      return ForEach(value, "\"settings\"",
-                     [this](const std::string& name, const YAML::Node& setting) { return ReadSetting(name, setting); });
-    }
-    return Invalid(path_, "the key \"" + key + "\" is not known; there are name, description and settings.");
-  }
-
-  Status ReadText(const std::string& key, const YAML::Node& value, std::string* text) const {
-    if (!value.IsScalar() || value.Scalar().empty()) return Invalid(path_, "\"" + key + "\" must be a text.");
-    *text = value.Scalar();
-    return {};
-  }
-
-  Status ReadSetting(const std::string& key, const YAML::Node& value) {
+  Status ReadSetting(const HeadLine& head) {
     PromptSettings& settings = prompt_.settings;
-    if (key == "stop") return ReadStop(value);
+    if (head.key == "stop") {
+      settings.stop = head.texts;
+      const bool empty = head.texts.empty() || std::ranges::count(head.texts, "") > 0;
+      return empty ? Invalid(path_, "\"stop\" must be a text or a list of texts.") : Status();
+    }
     std::string text;
-    if (Status status = ReadText(key, value, &text); !status.ok()) return status;
-    if (key == "interactive") {
+    if (Status status = ReadText(head, &text); !status.ok()) return status;
+    if (head.key == "interactive") {
       if (text != "true" && text != "false") return Invalid(path_, "\"interactive\" must be true or false.");
       settings.interactive = text == "true";
       return {};
     }
-    if (key == "max-tokens") {
+    if (head.key == "max-tokens") {
       std::int32_t count = 0;
       const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
       if (error != std::errc() || end != text.data() + text.size() || count < 1) {
@@ -118,29 +176,14 @@ class FrontMatter {
       return {};
     }
     SamplerOptions scratch;
-    const Status status = SetSamplerOption(key, text, &scratch);
+    const Status status = SetSamplerOption(head.key, text, &scratch);
     if (!status.ok()) {
       return Invalid(path_,
-                     "setting \"" + key + "\": " + status.message() +
+                     "setting \"" + head.key + "\": " + status.message() +
                          " There are the sampling options by their names on the command line without \"--\", and "
                          "max-tokens, stop and interactive.");
     }
-    settings.sampling.push_back({.name = key, .value = text});
-    return {};
-  }
-
-  Status ReadStop(const YAML::Node& value) {
-    std::vector<YAML::Node> texts;
-    if (value.IsSequence()) {
-      for (const YAML::Node& text : value) texts.push_back(text);
-    } else {
-      texts.push_back(value);
-    }
-    for (const YAML::Node& text : texts) {
-      if (!text.IsScalar() || text.Scalar().empty())
-        return Invalid(path_, "\"stop\" must be a text or a list of texts.");
-      prompt_.settings.stop.push_back(text.Scalar());
-    }
+    settings.sampling.push_back({.name = head.key, .value = text});
     return {};
   }
 
@@ -250,13 +293,7 @@ Result<ChatPrompt> ParsePrompt(std::string_view contents, const fs::path& path) 
   if (!cut.ok()) return cut.status();
   ChatPrompt prompt;
   prompt.path = path;
-  try {
-    if (Status status = FrontMatter(path, &prompt).Read(cut->front); !status.ok()) return status;
-  } catch (const YAML::Exception& error) {
-    // The mark counts from 0, and the first line of the file is before the YAML.
-    const std::string line = error.mark.is_null() ? "" : "line " + std::to_string(error.mark.line + 2) + ": ";
-    return Invalid(path, line + error.msg + ".");
-  }
+  if (Status status = FrontMatter(path, &prompt).Read(cut->front); !status.ok()) return status;
   if (Status status = ReadBody(cut->body, path, &prompt); !status.ok()) return status;
   return prompt;
 }

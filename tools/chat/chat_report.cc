@@ -10,17 +10,18 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json TextOrNull(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
-
 std::string ToLine(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n'; }
 
 }  // namespace
 
 std::string ToJsonLine(const Record& record) {
   const GenerateResult& result = record.result;
-  Json json = {{"model", record.model},
-               {"file", TextOrNull(record.file)},
-               {"text", result.text},
+  Json json = {{"model", record.model}, {"file", record.file.empty() ? Json(nullptr) : Json(record.file)}};
+  if (!record.error.empty()) {
+    json["error"] = record.error;
+    return ToLine(json);
+  }
+  json.update({{"text", result.text},
                {"finish_reason", FinishReasonName(result.finish_reason)},
                {"prompt_tokens", result.prompt_tokens},
                {"cached_tokens", result.cached_tokens},
@@ -28,7 +29,7 @@ std::string ToJsonLine(const Record& record) {
                {"prompt_seconds", result.prompt_seconds},
                {"generate_seconds", result.generate_seconds},
                {"joules", record.joules ? Json(*record.joules) : Json(nullptr)},
-               {"seed", record.seed}};
+               {"seed", record.seed}});
   if (result.forgotten_tokens > 0) json["forgotten_tokens"] = result.forgotten_tokens;
   if (!record.output.empty()) json["output"] = record.output;
   if (!record.parts.empty()) {
@@ -53,10 +54,6 @@ std::string StatsLine(const GenerateResult& result) {
                 result.generated_tokens, rate(result.generated_tokens, result.generate_seconds),
                 std::string(FinishReasonName(result.finish_reason)).c_str());
   return text;
-}
-
-std::string ErrorToJsonLine(const std::string& model, const std::string& file, const std::string& error) {
-  return ToLine({{"model", model}, {"file", TextOrNull(file)}, {"error", error}});
 }
 
 void AddResult(const GenerateResult& result, GenerateResult* sum) {

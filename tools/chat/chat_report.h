@@ -24,9 +24,10 @@ struct PartRecord {
 
 // An answer and what it took. docs/chat.md tells what the keys of the JSON mean.
 struct Record {
-  std::string model;
+  std::string model = {};
   std::string file = {};    // the text's, empty if it has none
   std::string output = {};  // where the answer was written to, empty if nowhere
+  std::string error = {};   // why there is no answer, of which nothing is told then
   GenerateResult result = {};
   // Of a long text; result then has the sums of all answers and how the last one ended.
   std::vector<PartRecord> parts = {};
@@ -38,8 +39,6 @@ struct Record {
 std::string ToJsonLine(const Record& record);
 // One line for people about an answer, for --stats.
 std::string StatsLine(const GenerateResult& result);
-// {"model": ..., "file": ..., "error": ...}
-std::string ErrorToJsonLine(const std::string& model, const std::string& file, const std::string& error);
 
 // Adds what a further answer took to `*sum`, which takes text and finish reason from it.
 void AddResult(const GenerateResult& result, GenerateResult* sum);

@@ -22,12 +22,11 @@ std::string Line(const char* name, const char* format, Values... values) {
   return std::string(text) + "\n";
 }
 
-double Rate(std::int64_t tokens, double seconds) { return seconds > 0 ? static_cast<double>(tokens) / seconds : 0; }
+double Rate(std::int32_t tokens, double seconds) { return seconds > 0 ? tokens / seconds : 0; }
 
 // A whole number that is at least `least`.
-template <typename Number>
-Status ParseNumber(std::string_view name, std::string_view value, Number least, Number* number) {
-  Number parsed = 0;
+Status ParseNumber(std::string_view name, std::string_view value, std::int32_t least, std::int32_t* number) {
+  std::int32_t parsed = 0;
   const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), parsed);
   if (error != std::errc() || end != value.data() + value.size() || parsed < least) {
     return Status(StatusCode::kInvalidArgument, std::string(name) + " needs a whole number from " +
@@ -55,8 +54,7 @@ Status ChangeSetting(Conversation& conversation, std::string_view name, std::str
     return conversation.SaveSession();
   }
   SamplerOptions sampler = options.sampler;
-  Status status = name == "seed" ? ParseNumber<std::uint64_t>(name, value, 0, &sampler.seed)
-                                 : SetSamplerOption(name, value, &sampler);
+  const Status status = SetSamplerOption(name, value, &sampler);
   if (!status.ok()) return Status(status.code(), status.message() + " /set lists what can be changed.");
   return conversation.SetSampler(sampler);
 }
@@ -68,7 +66,6 @@ std::string SettingsText(Conversation& conversation) {
   std::string stops;
   for (const std::string& stop : options.stop) stops += (stops.empty() ? "" : ", ") + stop;
   text += Line("stop", "%s", WithoutControls(stops).c_str());
-  text += Line("seed", "%llu", static_cast<unsigned long long>(options.sampler.seed));
   for (const SamplerSetting& setting : ListSamplerOptions(options.sampler)) {
     text += Line(setting.name.c_str(), "%s", setting.value.c_str());
   }
@@ -76,7 +73,7 @@ std::string SettingsText(Conversation& conversation) {
 }
 
 std::vector<std::string> SettingNames() {
-  std::vector<std::string> names = {"ctx", "max-tokens", "seed", "stop"};
+  std::vector<std::string> names = {"ctx", "max-tokens", "stop"};
   for (const SamplerSetting& setting : ListSamplerOptions({})) names.push_back(setting.name);
   return names;
 }
@@ -92,12 +89,10 @@ std::string StatsText(const Conversation& conversation) {
                  Rate(last.generated_tokens, last.generate_seconds),
                  std::string(FinishReasonName(last.finish_reason)).c_str());
   }
-  const ChatTotals& all = conversation.totals();
-  const auto number = [](std::int64_t value) { return static_cast<long long>(value); };
-  text += Line("all answers", "%lld: %lld tokens read (%lld of them again), %lld from the cache; %lld written",
-               number(all.answers), number(all.read_tokens), number(all.reread_tokens), number(all.cached_tokens),
-               number(all.generated_tokens));
-  text += Line("speed", "%.1f tokens/s read, %.1f tokens/s written", Rate(all.read_tokens, all.read_seconds),
+  const GenerateResult& all = conversation.totals().result;
+  text += Line("all answers", "%d: %d tokens read (%d of them again), %d from the cache; %d written",
+               conversation.answers(), all.prompt_tokens, all.reread_tokens, all.cached_tokens, all.generated_tokens);
+  text += Line("speed", "%.1f tokens/s read, %.1f tokens/s written", Rate(all.prompt_tokens, all.prompt_seconds),
                Rate(all.generated_tokens, all.generate_seconds));
   const Session& session = conversation.session();
   text += Line("context", "%d of %d tokens", session.position(), session.context_length());
@@ -107,9 +102,9 @@ std::string StatsText(const Conversation& conversation) {
                MemoryText(session.scratch_bytes()).c_str());
   const std::string& reason = conversation.energy().reason();
   if (reason.empty()) {
-    const auto tokens = static_cast<double>(all.read_tokens + all.generated_tokens);
-    text +=
-        Line("energy", "%.1f J of the processor, %.3f J per token", all.joules, tokens > 0 ? all.joules / tokens : 0);
+    const double joules = conversation.totals().joules.value_or(0);
+    const int tokens = all.prompt_tokens + all.generated_tokens;
+    text += Line("energy", "%.1f J of the processor, %.3f J per token", joules, tokens > 0 ? joules / tokens : 0);
   } else {
     text += Line("energy", "can't be measured: %s", reason.c_str());
   }

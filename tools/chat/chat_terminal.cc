@@ -53,7 +53,7 @@ RunningAnswer::RunningAnswer() {
   answer_running = true;
 }
 RunningAnswer::~RunningAnswer() { answer_running = false; }
-const CancelToken& RunningAnswer::cancel() const { return cancel_token; }
+const CancelToken& RunningAnswer::cancel() { return cancel_token; }
 
 Style::Style(std::string_view mode) : enabled_(mode == "always") {
   if (mode != "auto") return;
@@ -61,16 +61,8 @@ Style::Style(std::string_view mode) : enabled_(mode == "always") {
   enabled_ = (no_color == nullptr || *no_color == '\0') && IsSmartTerminal(STDERR_FILENO);
 }
 
-std::string Style::Bold(std::string_view text) const {
-  return enabled_ ? "\x1b[1m" + std::string(text) + "\x1b[0m" : std::string(text);
-}
-
-std::string Style::Dim(std::string_view text) const {
-  return enabled_ ? "\x1b[2m" + std::string(text) + "\x1b[0m" : std::string(text);
-}
-
 void Style::Note(std::string_view text) const {
-  const std::string line = Dim(text) + "\n";
+  const std::string line = (enabled_ ? "\x1b[2m" + std::string(text) + "\x1b[0m" : std::string(text)) + "\n";
   std::fwrite(line.data(), 1, line.size(), stderr);
 }
 
@@ -78,7 +70,8 @@ ProgressLine::ProgressLine() : enabled_(IsSmartTerminal(STDERR_FILENO)) {}
 
 void ProgressLine::Show(std::int64_t done, std::int64_t total) {
   constexpr double kShortSeconds = 1;
-  if (!enabled_ || done <= 0 || (done >= total && !shown_)) return;
+  if (done >= total) Clear();
+  if (!enabled_ || done <= 0 || done >= total) return;
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
   const double rate = static_cast<double>(done) / seconds;
   const double left = static_cast<double>(total - done) / rate;

@@ -27,7 +27,8 @@ class RunningAnswer {
   RunningAnswer(const RunningAnswer&) = delete;
   RunningAnswer& operator=(const RunningAnswer&) = delete;
 
-  const CancelToken& cancel() const;
+  // Set once it is to stop.
+  static const CancelToken& cancel();
 };
 
 // A terminal that understands more than plain text. `stream` is a file descriptor.
@@ -40,8 +41,6 @@ class Style {
   explicit Style(std::string_view mode);
 
   bool enabled() const { return enabled_; }
-  std::string Bold(std::string_view text) const;
-  std::string Dim(std::string_view text) const;
   // Writes a dim line to standard error.
   void Note(std::string_view text) const;
 
@@ -50,13 +49,19 @@ class Style {
 };
 
 // A line on standard error that says how far a prompt is read, if that takes more than a second; only on terminals.
+// It is gone once all is read, or with this object.
 class ProgressLine {
  public:
   ProgressLine();
+  ~ProgressLine() { Clear(); }
+  ProgressLine(const ProgressLine&) = delete;
+  ProgressLine& operator=(const ProgressLine&) = delete;
+
   void Show(std::int64_t done, std::int64_t total);
-  void Clear();
 
  private:
+  void Clear();
+
   const bool enabled_;
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   bool shown_ = false;

@@ -16,9 +16,9 @@ constexpr char kPrompt[] = "> ";
 constexpr char kMorePrompt[] = ". ";
 constexpr std::string_view kFence = "\"\"\"";
 
-bool IsBlank(std::string_view text) { return text.find_first_not_of(" \t\n") == std::string_view::npos; }
-
 }  // namespace
+
+bool IsBlank(std::string_view text) { return text.find_first_not_of(" \t\n") == std::string_view::npos; }
 
 TurnReader::TurnReader(std::unique_ptr<LineEditor> editor)
     : editor_(std::move(editor)), terminal_(::isatty(STDIN_FILENO) != 0) {}

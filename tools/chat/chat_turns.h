@@ -11,6 +11,9 @@
 
 namespace slm::tools {
 
+// Whether there is nothing in it to say.
+bool IsBlank(std::string_view text);
+
 class TurnReader {
  public:
   // editor: null for plain lines.

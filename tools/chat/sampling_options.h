@@ -1,5 +1,5 @@
-// The options of sampling by name: on the command line, for `/set NAME VALUE` of a conversation, in the front matter of
-// prompt files. One table serves all three.
+// The options of sampling by name (slm/sampler_options.h): on the command line, for `/set NAME VALUE` of a
+// conversation, in the front matter of prompt files.
 //
 // Names are those of llama.cpp's command line ("top-k", "typical", "mirostat-ent") or of SamplerOptions' members
 // ("top_k", "typical_p", "mirostat_tau"); "-" and "_" are the same. Values are text: numbers; for logit-bias
@@ -35,8 +35,7 @@ Status SetSamplerOption(std::string_view name, std::string_view value, SamplerOp
 // One after the other, until one fails.
 Status ApplySamplerSettings(std::span<const SamplerSetting> settings, SamplerOptions* options);
 
-// All options under the command line's names, with values that SetSamplerOption reads back exactly. The seed is not
-// among them: applications choose it for each request.
+// All options under the command line's names, with values that SetSamplerOption reads back exactly.
 std::vector<SamplerSetting> ListSamplerOptions(const SamplerOptions& options);
 
 // "temp 0.8, top-k 40, ...": what is usually set, and what differs from the default.

@@ -3,22 +3,26 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <csignal>
-#include <cstdint>
+#include <cstddef>
 #include <cstdio>
+#include <filesystem>
 #include <optional>
-#include <random>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
+#include "chat_context.h"
 #include "chat_conversation.h"
+#include "chat_each.h"
 #include "chat_input.h"
 #include "chat_interactive.h"
-#include "chat_one_shot.h"
 #include "chat_options.h"
 #include "chat_prompts.h"
 #include "chat_terminal.h"
+#include "slm/chat_template.h"
 #include "slm/model.h"
 #include "tool_main.h"
 
@@ -51,20 +55,42 @@ Status CheckUsage(const ChatToolOptions& options, int* exit_code) {
   return {};
 }
 
-// A conversation, which the text begins if there is one.
-Status Talk(const ChatRun& run, const std::optional<std::string>& text, int* exit_code) {
-  std::vector<Message> beginning = PromptMessages(run.prompt, text.value_or(""));
-  const std::string first = std::move(beginning.back().content);
+// The lines of --verbose.
+void PrintSettings(Conversation& conversation, const ChatPrompt& prompt) {
+  const ChatToolOptions& options = conversation.options();
+  if (!options.verbose) return;
+  const Model& model = conversation.model();
+  const Session& session = conversation.session();
+  std::string text = "model: " + WithoutControls(model.name()) + " (" + WithoutControls(model.architecture()) + "), " +
+                     options.model + "\ncompute: kernels " + std::string(model.kernels()) + ", " +
+                     std::to_string(session.threads()) + " threads; context of " +
+                     std::to_string(session.context_length()) + " tokens, " + MemoryText(session.kv_bytes()) + " of " +
+                     options.compute.kv + " cache\nsampling: " + SamplerSummary(options.sampler) +
+                     "\nchat template: " + conversation.template_origin() + "\n";
+  if (!prompt.path.empty()) text += "prompt: " + prompt.path.string() + "\n";
+  std::fwrite(text.data(), 1, text.size(), stderr);
+}
+
+// One answer, or a conversation, which the text begins if there is one.
+Status Talk(const Model& model, const ChatToolOptions& options, const ChatPrompt& prompt,
+            const std::optional<std::string>& text, int* exit_code) {
+  std::vector<Message> beginning = PromptMessages(prompt, text.value_or(""));
+  const std::string first = beginning.back().content;
+  std::error_code ignored;
+  const bool goes_on = !options.session.empty() && std::filesystem::exists(options.session, ignored);
+  const Result<std::int32_t> tokens = text && !goes_on ? CountTokens(model, options, beginning) : 0;
+  if (!tokens.ok()) return tokens.status();
   beginning.pop_back();
-  Result<Conversation> conversation =
-      Conversation::Start(run.model, run.options, std::move(beginning), text ? &first : nullptr);
+  Result<Conversation> conversation = goes_on ? Conversation::GoOn(model, options, prompt.system)
+                                              : Conversation::Start(model, options, std::move(beginning), *tokens);
   if (!conversation.ok()) return conversation.status();
-  if (run.options.verbose) PrintSettings(run, conversation->session(), conversation->template_origin());
+  PrintSettings(*conversation, prompt);
   if (text) {
-    const Result<Conversation::End> end = conversation->Say(first);
-    if (!end.ok()) return end.status();
-    if (!run.options.interactive) {
-      if (*end == Conversation::End::kStopped) *exit_code = kExitInterrupted;
+    const bool once = !options.interactive && options.session.empty();
+    Status status = once ? conversation->AnswerOnce(prompt, *text) : conversation->Say(first);
+    if (!status.ok()) return status;
+    if (!options.interactive) {
+      if (conversation->stopped()) *exit_code = kExitInterrupted;
       return {};
     }
   }
@@ -72,27 +98,115 @@ Status Talk(const ChatRun& run, const std::optional<std::string>& text, int* exi
   return {};
 }
 
+// What tells one model from another: cheap, and different for different files of one name.
+std::string ModelIdentity(const Model& model, const std::string& path) {
+  std::error_code ignored;
+  return std::string(model.architecture()) + '\n' + std::string(model.name()) + '\n' +
+         std::to_string(std::filesystem::file_size(path, ignored)) + '\n';
+}
+
+// Says what happened to a file of --each.
+void PrintFile(const Conversation& conversation, const Record& record, const std::string& progress,
+               bool shows_progress) {
+  conversation.PrintRecord(record);
+  if (!record.error.empty()) {
+    const bool named = record.error.find(record.file) != std::string::npos;
+    PrintMessage(kChat, "failed: " + (named ? "" : record.file + ": ") + record.error);
+  } else if (shows_progress) {
+    PrintMessage(kChat, record.file + ", " + progress + ".");
+  }
+}
+
+// Says what happened to all files, and how to go on.
+void PrintSummary(const ChatToolOptions& options, const EachSummary& summary) {
+  std::string text = std::to_string(summary.answered) + " answered, " + std::to_string(summary.skipped) +
+                     " skipped because they were answered before, " + std::to_string(summary.failed) + " failed";
+  if (summary.interrupted) {
+    text += ", " + std::to_string(summary.left) + " left: stopped. To go on, run the same command again";
+  }
+  PrintMessage(kChat, text + ". The answers are in " + options.out_dir + ".");
+}
+
+// Answers the prompt for each file of --each. A Status tells why it could not begin; what became of the files is told
+// on standard error and by the exit code.
+Status AnswerEach(const Model& model, const ChatToolOptions& options, const ChatPrompt& prompt, int* exit_code) {
+  const auto wrap = ReadPromptAround(options);
+  if (!wrap.ok()) return wrap.status();
+  const EachOptions each{.folder = options.out_dir,
+                         .overwrite = options.overwrite,
+                         .settings = ModelIdentity(model, options.model) + AnswerSettings(options),
+                         .wrap = *wrap};
+  const Result<EachPlan> plan = PlanEach(
+      options.each, prompt, each,
+      [&](const std::vector<Message>& messages) { return CountTokens(model, options, messages); },
+      [](const std::string& sentence) { PrintMessage(kChat, sentence + "."); });
+  if (!plan.ok()) return plan.status();
+  Result<Conversation> conversation = Conversation::Start(model, options, {}, plan->most_tokens);
+  if (!conversation.ok()) return conversation.status();
+  PrintSettings(*conversation, prompt);
+  const bool shows_progress = options.verbose || ::isatty(STDERR_FILENO) != 0;
+  const RunningAnswer running;
+  const EachCalls calls{
+      .answer = [&](const std::string& path,
+                    const std::string& text) { return conversation->AnswerUnseen(prompt, text, path + ": "); },
+      .done = [&](const Record& record,
+                  const std::string& progress) { PrintFile(*conversation, record, progress, shows_progress); }};
+  const Result<EachSummary> summary = RunEach(*plan, prompt, each, calls);
+  if (!summary.ok()) return summary.status();
+  PrintSummary(options, *summary);
+  if (summary->failed > 0) *exit_code = kExitFailure;
+  if (summary->interrupted) *exit_code = kExitInterrupted;
+  return {};
+}
+
 // Answers what the options ask for, with a model.
-Status RunModel(const ChatToolOptions& options, const ChatPrompt& prompt, const std::optional<std::string>& text,
+Status RunModel(ChatToolOptions options, const ChatPrompt& prompt, const std::optional<std::string>& text,
                 int* exit_code) {
   if (options.model.empty()) return WrongUsage("No model: give one with -m PATH or in $SLM_MODEL.", exit_code);
   const Result<Model> model = OpenModel(kChat, options.model, options.compute.kernels);
   if (!model.ok()) return model.status();
-  ChatRun run{.model = *model, .options = options, .prompt = prompt};
-  run.chat.sampler = options.sampler;
-  if (!text && options.each.empty()) return Talk(run, text, exit_code);
-  if (options.interactive || !options.session.empty()) return Talk(run, text, exit_code);
-
   if (!options.template_file.empty()) {
     Result<std::string> source = ReadTextFile(options.template_file);
     if (!source.ok()) return source.status();
-    run.chat.chat_template = *std::move(source);
+    options.template_source = *std::move(source);
   }
-  if (!options.each.empty()) return AnswerEach(&run, exit_code);
-  bool interrupted = false;
-  if (Status status = AnswerOnce(&run, *text, &interrupted); !status.ok()) return status;
-  if (interrupted) *exit_code = kExitInterrupted;
-  return {};
+  Status status = options.each.empty() ? Talk(*model, options, prompt, text, exit_code)
+                                       : AnswerEach(*model, options, prompt, exit_code);
+  if (status.code() != StatusCode::kUnsupported || ChatTemplate::ForModel(*model).ok()) return status;
+  return Status(status.code(), status.message() + " --template FILE gives one; --raw continues a text without any.");
+}
+
+// The prompt file of --prompt, or without one the words alone; --system takes precedence over the file's.
+Result<ChatPrompt> ReadChatPrompt(const ChatToolOptions& options) {
+  ChatPrompt prompt;
+  if (!options.prompt.empty()) {
+    Result<ChatPrompt> found = FindPrompt(options.prompt, PromptFolders());
+    if (!found.ok()) return found;
+    prompt = *std::move(found);
+  }
+  if (options.system.empty()) return prompt;
+  Result<std::string> system = ReadSystemText(options);
+  if (!system.ok()) return system.status();
+  prompt.system = *std::move(system);
+  return prompt;
+}
+
+Status PrintPromptList() {
+  const std::vector<std::filesystem::path> folders = PromptFolders();
+  std::vector<Status> problems;
+  const std::vector<ChatPrompt> prompts = ListPrompts(folders, &problems);
+  std::size_t width = 0;
+  for (const ChatPrompt& prompt : prompts) width = std::max(width, prompt.name.size() + 2);
+  const int column = static_cast<int>(width);
+  for (const ChatPrompt& prompt : prompts) {
+    std::printf("%-*s%s\n%*s%s\n", column, prompt.name.c_str(), prompt.description.c_str(), column, "",
+                prompt.path.c_str());
+  }
+  for (const Status& problem : problems) PrintMessage(kChat, "warning: " + problem.message());
+  if (!prompts.empty()) return {};
+  std::string places;
+  for (const std::filesystem::path& folder : folders) places += (places.empty() ? "" : " and ") + folder.string();
+  return Status(StatusCode::kNotFound, "There are no prompt files in " + places + ".");
 }
 
 Status Run(const CLI::App& app, ChatToolOptions options, int* exit_code) {
@@ -103,9 +217,6 @@ Status Run(const CLI::App& app, ChatToolOptions options, int* exit_code) {
   if (Status status = ApplySettings(app, prompt->settings, &options); !status.ok()) {
     return WrongUsage(status.message(), exit_code);
   }
-  options.sampler.seed =
-      options.seed ? *options.seed : std::uint64_t{std::random_device()()} << 32 | std::random_device()();
-
   if (!options.each.empty()) return RunModel(options, *prompt, std::nullopt, exit_code);
   const Result<std::string> text = ReadPrompt(options);
   if (!text.ok()) return text.status();

@@ -20,19 +20,20 @@
 #ifndef SLM_SLM_H_
 #define SLM_SLM_H_
 
-#include "slm/chat.h"           // IWYU pragma: export
-#include "slm/chat_template.h"  // IWYU pragma: export
-#include "slm/generate.h"       // IWYU pragma: export
-#include "slm/log.h"            // IWYU pragma: export
-#include "slm/machine.h"        // IWYU pragma: export
-#include "slm/message.h"        // IWYU pragma: export
-#include "slm/model.h"          // IWYU pragma: export
-#include "slm/model_file.h"     // IWYU pragma: export
-#include "slm/profile.h"        // IWYU pragma: export
-#include "slm/sampler.h"        // IWYU pragma: export
-#include "slm/session.h"        // IWYU pragma: export
-#include "slm/status.h"         // IWYU pragma: export
-#include "slm/tokenizer.h"      // IWYU pragma: export
-#include "slm/version.h"        // IWYU pragma: export
+#include "slm/chat.h"             // IWYU pragma: export
+#include "slm/chat_template.h"    // IWYU pragma: export
+#include "slm/generate.h"         // IWYU pragma: export
+#include "slm/log.h"              // IWYU pragma: export
+#include "slm/machine.h"          // IWYU pragma: export
+#include "slm/message.h"          // IWYU pragma: export
+#include "slm/model.h"            // IWYU pragma: export
+#include "slm/model_file.h"       // IWYU pragma: export
+#include "slm/profile.h"          // IWYU pragma: export
+#include "slm/sampler.h"          // IWYU pragma: export
+#include "slm/sampler_options.h"  // IWYU pragma: export
+#include "slm/session.h"          // IWYU pragma: export
+#include "slm/status.h"           // IWYU pragma: export
+#include "slm/tokenizer.h"        // IWYU pragma: export
+#include "slm/version.h"          // IWYU pragma: export
 
 #endif  // SLM_SLM_H_

@@ -1,4 +1,4 @@
-// The ranges of sampling options.
+#include "slm/sampler_options.h"
 
 #include <cmath>
 #include <limits>
@@ -11,85 +11,108 @@ namespace slm {
 
 namespace {
 
-template <typename T>
-Status Invalid(const char* name, const T& value, const char* expected) {
-  return {StatusCode::kInvalidArgument, Cat("The sampling option ", name, " is ", value, "; expected ", expected, ".")};
+constexpr bool IsFinite(double x) {
+  return x >= -std::numeric_limits<float>::max() && x <= std::numeric_limits<float>::max();  // false for NaN
 }
 
-constexpr float kUnbounded = std::numeric_limits<float>::max();
+constexpr SamplerRange kAny = {"a whole number, 0 or more", [](double) { return true; }};
+constexpr SamplerRange kFinite = {"a finite number", IsFinite};
+constexpr SamplerRange kNotNegative = {"a finite number, 0 or more", [](double x) { return x >= 0 && IsFinite(x); }};
+constexpr SamplerRange kAbove0 = {"a finite number above 0", [](double x) { return x > 0 && IsFinite(x); }};
+constexpr SamplerRange kFrom1 = {"a finite number, 1 or more", [](double x) { return x >= 1 && IsFinite(x); }};
+constexpr SamplerRange kProbability = {"a number from 0 to 1", [](double x) { return x >= 0 && x <= 1; }};
+constexpr SamplerRange kTopK = {"0 (all tokens) or more", [](double x) { return x >= 0; }};
+constexpr SamplerRange kLength = {"1 or more", [](double x) { return x >= 1; }};
+constexpr SamplerRange kLastN = {"-1 (all tokens), 0 (off) or more", [](double x) { return x >= -1; }};
+constexpr SamplerRange kMirostat = {"0 (off) or 2 (version 2, the only one there is)",
+                                    [](double x) { return x == 0 || x == 2; }};
+constexpr SamplerRange kBreakers = {"texts of a character or more", nullptr};
+constexpr SamplerRange kBias = {"tokens of the vocabulary with finite numbers, or -infinity to ban them", nullptr};
 
-// A number from `least` to `most`.
-Status CheckNumber(const char* name, float value, float least, float most, const char* expected) {
-  return value >= least && value <= most ? Status() : Invalid(name, value, expected);  // false for NaN
+using O = SamplerOptions;
+
+constexpr bool kUsual = true;
+constexpr bool kSpecial = false;
+
+constexpr SamplerOptionRow kTable[] = {
+    {"temp", "temperature", &O::temperature, kUsual, kNotNegative, "Temperature; 0 always takes the most likely token"},
+    {"top-k", "top_k", &O::top_k, kUsual, kTopK, "Keep the K most likely tokens; 0: all"},
+    {"top-p", "top_p", &O::top_p, kUsual, kProbability,
+     "Keep the most likely tokens that together reach this probability; 1: all"},
+    {"min-p", "min_p", &O::min_p, kUsual, kProbability,
+     "Keep tokens at least this times as likely as the best; 0: all"},
+    {"repeat-penalty", "repeat_penalty", &O::repeat_penalty, kUsual, kAbove0, "Make recent tokens less likely; 1: off"},
+    {"repeat-last-n", "repeat_last_n", &O::repeat_last_n, kUsual, kLastN, "How many tokens are recent; -1: all"},
+    {"frequency-penalty", "frequency_penalty", &O::frequency_penalty, kSpecial, kFinite,
+     "Subtract this from a logit for each time the token is among the recent ones; 0: off"},
+    {"presence-penalty", "presence_penalty", &O::presence_penalty, kSpecial, kFinite,
+     "Subtract this once if the token is among them; 0: off"},
+    {"dry-multiplier", "dry_multiplier", &O::dry_multiplier, kSpecial, kNotNegative,
+     "DRY: make what would go on repeating earlier text less likely; 0: off, 0.8 is usual"},
+    {"dry-base", "dry_base", &O::dry_base, kSpecial, kFrom1,
+     "DRY: by this factor more for each token the repetition is longer"},
+    {"dry-allowed-length", "dry_allowed_length", &O::dry_allowed_length, kSpecial, kLength,
+     "DRY: repetitions shorter than this many tokens are free"},
+    {"dry-penalty-last-n", "dry_penalty_last_n", &O::dry_penalty_last_n, kSpecial, kLastN,
+     "DRY: how many tokens are searched for repetitions; -1: all"},
+    {"dry-sequence-breaker", "dry_sequence_breakers", &O::dry_sequence_breakers, kSpecial, kBreakers,
+     "DRY: no repetition goes on across this text (\\n and \\t are understood); may be given several times and "
+     "then replaces the default; none: no breakers"},
+    {"typical", "typical_p", &O::typical_p, kSpecial, kProbability,
+     "Keep the least unusual tokens that together reach this probability; 1: all"},
+    {"top-n-sigma", "top_n_sigma", &O::top_n_sigma, kSpecial, kFinite,
+     "Keep tokens whose logits are at most this many standard deviations below the best; -1: all"},
+    {"xtc-probability", "xtc_probability", &O::xtc_probability, kSpecial, kProbability,
+     "XTC: how often all likely tokens but the least likely of them are taken out; 0: off"},
+    {"xtc-threshold", "xtc_threshold", &O::xtc_threshold, kSpecial, kProbability,
+     "XTC: tokens at least this probable are likely; above 0.5: off"},
+    {"dynatemp-range", "dynatemp_range", &O::dynatemp_range, kSpecial, kNotNegative,
+     "Let the temperature follow the entropy, this far up and down; 0: off"},
+    {"dynatemp-exp", "dynatemp_exponent", &O::dynatemp_exponent, kSpecial, kNotNegative,
+     "The exponent with which it does"},
+    {"mirostat", "mirostat", &O::mirostat, kSpecial, kMirostat,
+     "2: aim at an even surprise per token, instead of the steps that keep tokens; 0: off"},
+    {"mirostat-ent", "mirostat_tau", &O::mirostat_tau, kSpecial, kNotNegative,
+     "Mirostat: the surprise to aim at, in bits"},
+    {"mirostat-lr", "mirostat_eta", &O::mirostat_eta, kSpecial, kProbability, "Mirostat: how fast it corrects itself"},
+    {"logit-bias", "logit_bias", &O::logit_bias, kSpecial, kBias,
+     "Make a token id more or less likely, as 15043+1.5 or 15043-inf (never); may be given several times"},
+    {"seed", "seed", &O::seed, kUsual, kAny, "Seed of the random choices"},
+};
+
+Status Invalid(const SamplerOptionRow& row, const std::string& value) {
+  return {StatusCode::kInvalidArgument,
+          Cat("The sampling option ", row.member_name, " is ", value, "; expected ", row.range.text, ".")};
 }
 
-Status CheckProbability(const char* name, float value) {
-  return CheckNumber(name, value, 0, 1, "a number from 0 to 1");
+template <typename Number>
+Status Check(const SamplerOptionRow& row, Number value) {
+  return row.range.holds(static_cast<double>(value)) ? Status() : Invalid(row, Cat(value));
 }
 
-Status CheckPositiveOrZero(const char* name, float value) {
-  return CheckNumber(name, value, 0, kUnbounded, "a finite number, 0 or more");
-}
-
-Status CheckFinite(const char* name, float value) {
-  return CheckNumber(name, value, -kUnbounded, kUnbounded, "a finite number");
-}
-
-Status CheckCount(const char* name, std::int32_t value, std::int32_t least, const char* expected) {
-  return value >= least ? Status() : Invalid(name, value, expected);
-}
-
-Status CheckTruncation(const SamplerOptions& o) {
-  SLM_RETURN_IF_ERROR(CheckPositiveOrZero("temperature", o.temperature));
-  SLM_RETURN_IF_ERROR(CheckPositiveOrZero("dynatemp_range", o.dynatemp_range));
-  SLM_RETURN_IF_ERROR(CheckPositiveOrZero("dynatemp_exponent", o.dynatemp_exponent));
-  SLM_RETURN_IF_ERROR(CheckCount("top_k", o.top_k, 0, "0 (all tokens) or more"));
-  SLM_RETURN_IF_ERROR(CheckProbability("top_p", o.top_p));
-  SLM_RETURN_IF_ERROR(CheckProbability("min_p", o.min_p));
-  SLM_RETURN_IF_ERROR(CheckProbability("typical_p", o.typical_p));
-  SLM_RETURN_IF_ERROR(CheckFinite("top_n_sigma", o.top_n_sigma));
-  SLM_RETURN_IF_ERROR(CheckProbability("xtc_probability", o.xtc_probability));
-  SLM_RETURN_IF_ERROR(CheckProbability("xtc_threshold", o.xtc_threshold));
-  if (o.mirostat != 0 && o.mirostat != 2) {
-    return Invalid("mirostat", o.mirostat, "0 (off) or 2 (version 2, the only one there is)");
-  }
-  SLM_RETURN_IF_ERROR(CheckPositiveOrZero("mirostat_tau", o.mirostat_tau));
-  return CheckProbability("mirostat_eta", o.mirostat_eta);
-}
-
-Status CheckRepetition(const SamplerOptions& o) {
-  SLM_RETURN_IF_ERROR(CheckNumber("repeat_penalty", o.repeat_penalty, std::numeric_limits<float>::denorm_min(),
-                                  kUnbounded, "a finite number above 0"));
-  SLM_RETURN_IF_ERROR(CheckFinite("frequency_penalty", o.frequency_penalty));
-  SLM_RETURN_IF_ERROR(CheckFinite("presence_penalty", o.presence_penalty));
-  SLM_RETURN_IF_ERROR(CheckCount("repeat_last_n", o.repeat_last_n, -1, "-1 (all tokens), 0 (off) or more"));
-  SLM_RETURN_IF_ERROR(CheckPositiveOrZero("dry_multiplier", o.dry_multiplier));
-  SLM_RETURN_IF_ERROR(CheckNumber("dry_base", o.dry_base, 1, kUnbounded, "a finite number, 1 or more"));
-  SLM_RETURN_IF_ERROR(CheckCount("dry_allowed_length", o.dry_allowed_length, 1, "1 or more"));
-  SLM_RETURN_IF_ERROR(CheckCount("dry_penalty_last_n", o.dry_penalty_last_n, -1, "-1 (all tokens), 0 (off) or more"));
-  for (const std::string& breaker : o.dry_sequence_breakers) {
-    if (breaker.empty())
-      return Invalid("dry_sequence_breakers", "a list with an empty text", "texts of a character or more");
+Status Check(const SamplerOptionRow& row, const std::vector<std::string>& breakers) {
+  for (const std::string& breaker : breakers) {
+    if (breaker.empty()) return Invalid(row, "a list with an empty text");
   }
   return {};
 }
 
-Status CheckBias(const LogitBias& entry) {
-  if (entry.token < 0)
-    return Invalid("logit_bias", Cat("for token ", entry.token), "a token of the vocabulary, 0 or more");
-  if (std::isnan(entry.bias) || entry.bias == std::numeric_limits<float>::infinity()) {
-    return Invalid("logit_bias", Cat(entry.bias, " for token ", entry.token),
-                   "a finite number, or -infinity to ban it");
+Status Check(const SamplerOptionRow& row, const std::vector<LogitBias>& biases) {
+  for (const auto& [token, bias] : biases) {
+    const bool allowed = token >= 0 && !std::isnan(bias) && bias != std::numeric_limits<float>::infinity();
+    if (!allowed) return Invalid(row, Cat(bias, " for token ", token));
   }
   return {};
 }
 
 }  // namespace
 
+std::span<const SamplerOptionRow> SamplerOptionTable() { return kTable; }
+
 Status ValidateSamplerOptions(const SamplerOptions& options) {
-  SLM_RETURN_IF_ERROR(CheckTruncation(options));
-  SLM_RETURN_IF_ERROR(CheckRepetition(options));
-  for (const LogitBias& entry : options.logit_bias) SLM_RETURN_IF_ERROR(CheckBias(entry));
+  for (const SamplerOptionRow& row : kTable) {
+    SLM_RETURN_IF_ERROR(std::visit([&](auto member) { return Check(row, options.*member); }, row.member));
+  }
   return {};
 }
 
