@@ -15,6 +15,7 @@
 #include "chat/family_templates.h"
 #include "chat/prompt_writer.h"
 #include "slm/chat.h"
+#include "support/json.h"
 #include "support/test_data.h"
 #include "support/tiny_model.h"
 
@@ -95,7 +96,7 @@ TEST_P(FamilyTemplateTest, WritesWhatTheFamilysOwnTemplateWrites) {
   int compared = 0;
   std::istringstream lines(ReadFile(path));
   for (std::string line; std::getline(lines, line);) {
-    const ordered_json c = ordered_json::parse(line);
+    const ordered_json c = ParseOrderedJson(line);
     if (!IsPlainConversation(c)) continue;
     ++compared;
     EXPECT_EQ(Rendered(source, c.dump()), c["rendered"].get<std::string>()) << c["name"];

@@ -22,6 +22,7 @@
 #include "model/model_impl.h"
 #include "slm/tokenizer.h"
 #include "support/fixture.h"
+#include "support/json.h"
 
 namespace slm::test {
 namespace {
@@ -63,7 +64,7 @@ constexpr std::size_t kMaxScalarTokens = 160;
 
 std::vector<Text> ReadTexts(const std::string& model) {
   std::vector<Text> texts;
-  for (const auto& item : nlohmann::json::parse(ReadFile(DataPath("real/" + model + ".json")))) {
+  for (const auto& item : ParseJson(ReadFile(DataPath("real/" + model + ".json")))) {
     texts.push_back({.name = item.at("name"),
                      .text = item.at("text"),
                      .tokens = item.at("tokens"),

@@ -13,6 +13,7 @@
 #include "kernels.h"
 #include "model/model_impl.h"
 #include "support/fixture.h"
+#include "support/json.h"
 #include "support/test_data.h"
 
 namespace slm::test {
@@ -43,7 +44,7 @@ constexpr double kQ8OverHalf = 16;
 // What of `fixture` must hold with keys and values in F32.
 Deviation Bound(const Fixture& fixture) {
   if (!fixture.quantized) return {.max_abs = kMaxFloatDeviation, .rms = kMaxFloatDeviation};
-  const auto peer = nlohmann::json::parse(ReadFile(fixture.folder / "llamacpp.json"));
+  const auto peer = ParseJson(ReadFile(fixture.folder / "llamacpp.json"));
   return {.max_abs = kMaxTimesLlamaCpp * peer.at("max_abs").get<double>(), .rms = peer.at("rms").get<double>()};
 }
 

@@ -5,6 +5,7 @@
 #include <ostream>
 
 #include "jinja/template_test_util.h"
+#include "support/json.h"
 
 namespace slm::test {
 namespace {
@@ -12,7 +13,7 @@ namespace {
 using nlohmann::ordered_json;
 
 const ordered_json& Conversation() {
-  static const ordered_json context = ordered_json::parse(R"({"messages": [
+  static const ordered_json context = ParseOrderedJson(R"({"messages": [
       {"role": "system", "content": "S"},
       {"role": "user", "content": " hi "},
       {"role": "assistant", "content": null, "tool_calls": [{"function": {"name": "f", "arguments": {"a": 1}}}]},

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "jinja/template_test_util.h"
+#include "support/json.h"
 #include "support/test_data.h"
 
 namespace slm::test {
@@ -17,7 +18,7 @@ using nlohmann::ordered_json;
 std::vector<ordered_json> ReadLines(const std::filesystem::path& path) {
   std::ifstream file(path);
   std::vector<ordered_json> lines;
-  for (std::string line; std::getline(file, line);) lines.push_back(ordered_json::parse(line));
+  for (std::string line; std::getline(file, line);) lines.push_back(ParseOrderedJson(line));
   return lines;
 }
 

@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "jinja/template_test_util.h"
+#include "support/json.h"
 #include "support/test_data.h"
 
 namespace slm::test {
@@ -35,12 +36,12 @@ TEST(TemplateGeneratedTest, SameAsJinja) {
   std::istringstream lines(ReadFile(DataPath("templates/generated.jsonl")));
   std::string line;
   ASSERT_TRUE(std::getline(lines, line));
-  const ordered_json variables = ordered_json::parse(line);
+  const ordered_json variables = ParseOrderedJson(line);
   jinja::RenderOptions options;
   options.now = Midnight("2024-12-05");
   std::map<std::string, int> kinds;
   while (std::getline(lines, line)) {
-    const ordered_json each = ordered_json::parse(line);
+    const ordered_json each = ParseOrderedJson(line);
     EXPECT_EQ(Mismatch(each, variables, options), "") << line;
     ++kinds[each.size() > 2 ? each[2].get<std::string>() : "renders"];
   }

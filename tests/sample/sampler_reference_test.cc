@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "sample/sampler_chain.h"
+#include "support/json.h"
 #include "support/test_data.h"
 #include "support/tokenizer_test_util.h"
 
@@ -76,7 +77,7 @@ TEST(SamplerReferenceTest, TheSameTokensAreLeftWithTheSameProbabilities) {
   int cases = 0;
   for (std::string line; std::getline(file, line); ++cases) {
     SCOPED_TRACE(line);
-    ExpectTheSame(json::parse(line));
+    ExpectTheSame(ParseJson(line));
   }
   EXPECT_GT(cases, 100);
 }

@@ -15,6 +15,7 @@
 #include "slm/model.h"
 #include "slm/sampler.h"
 #include "slm/session.h"
+#include "support/json.h"
 #include "support/test_data.h"
 
 namespace slm {
@@ -32,8 +33,8 @@ class GenerateTest : public testing::Test {
 
   void SetUp() override {
     ASSERT_TRUE(model_.ok()) << model_.status().message();
-    prompt_ = nlohmann::json::parse(ReadFile(DataPath("models/llama_f16/prompt.json"))).get<std::vector<Token>>();
-    greedy_ = nlohmann::json::parse(ReadFile(DataPath("models/llama_f16/greedy.json"))).get<std::vector<Token>>();
+    prompt_ = test::ParseJson(ReadFile(DataPath("models/llama_f16/prompt.json"))).get<std::vector<Token>>();
+    greedy_ = test::ParseJson(ReadFile(DataPath("models/llama_f16/greedy.json"))).get<std::vector<Token>>();
   }
 
   Session MakeSession(std::int32_t context_length = 0, std::int32_t batch_size = 512) {

@@ -9,11 +9,12 @@
 
 #include "dispatch.h"
 #include "model/model_impl.h"
+#include "support/json.h"
 
 namespace slm::test {
 
 std::vector<Token> Fixture::Tokens(const char* file) const {
-  return nlohmann::json::parse(ReadFile(folder / file)).get<std::vector<Token>>();
+  return ParseJson(ReadFile(folder / file)).get<std::vector<Token>>();
 }
 
 namespace {

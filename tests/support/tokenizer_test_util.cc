@@ -9,6 +9,7 @@
 #include <stdexcept>
 
 #include "file/gguf.h"
+#include "support/json.h"
 #include "support/test_data.h"
 
 namespace slm::test {
@@ -45,7 +46,7 @@ std::vector<TokenizerCase> ReadTokenizerCases(const std::filesystem::path& path)
   std::vector<TokenizerCase> cases;
   std::istringstream lines(ReadFile(path));
   for (std::string line; std::getline(lines, line);) {
-    const nlohmann::json object = nlohmann::json::parse(line);
+    const nlohmann::json object = ParseJson(line);
     cases.push_back({object.at("text"), object.at("ids"), object.value("parse_special", false)});
   }
   return cases;

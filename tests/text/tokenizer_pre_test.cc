@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "base/unicode.h"
+#include "support/json.h"
 #include "support/test_data.h"
 #include "text/pre_tokenizer.h"
 
@@ -30,7 +31,7 @@ TEST(PreTokenizerTest, CutsWhereTheRegularExpressionsDo) {
   std::istringstream lines(ReadFile(DataPath("tokenizers/words.jsonl")));
   std::map<std::string, int> checked;
   for (std::string line; std::getline(lines, line);) {
-    const nlohmann::json object = nlohmann::json::parse(line);
+    const nlohmann::json object = ParseJson(line);
     const std::string name = object.at("pre");
     const std::vector<std::string> words = object.at("words");
     std::string text;

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "support/json.h"
 #include "support/run_program.h"
 
 namespace slm::tools {
@@ -26,30 +27,30 @@ TEST(ChatReportTest, HasAllKeysOnOneLine) {
   record.result.generate_seconds = 0.5;
   const std::string line = ToJsonLine(record);
   EXPECT_EQ(line.find('\n'), line.size() - 1);
-  EXPECT_EQ(Json::parse(line), Json({{"model", "M"},
-                                     {"file", "a.md"},
-                                     {"text", record.result.text},
-                                     {"finish_reason", "max_tokens"},
-                                     {"prompt_tokens", 3},
-                                     {"cached_tokens", 4},
-                                     {"generated_tokens", 5},
-                                     {"prompt_seconds", 0.25},
-                                     {"generate_seconds", 0.5},
-                                     {"joules", 1.5},
-                                     {"seed", 18446744073709551615u}}));
+  EXPECT_EQ(test::ParseJson(line), Json({{"model", "M"},
+                                   {"file", "a.md"},
+                                   {"text", record.result.text},
+                                   {"finish_reason", "max_tokens"},
+                                   {"prompt_tokens", 3},
+                                   {"cached_tokens", 4},
+                                   {"generated_tokens", 5},
+                                   {"prompt_seconds", 0.25},
+                                   {"generate_seconds", 0.5},
+                                   {"joules", 1.5},
+                                   {"seed", 18446744073709551615u}}));
   record.file.clear();
   record.joules.reset();
   record.output = "out/a.md";
   record.parts = {{.range = {.begin = 0, .end = 9}, .prompt_tokens = 1, .generated_tokens = 2}};
-  const Json json = Json::parse(ToJsonLine(record));
+  const Json json = test::ParseJson(ToJsonLine(record));
   EXPECT_TRUE(json["file"].is_null());
   EXPECT_TRUE(json["joules"].is_null());
   EXPECT_EQ(json["output"], "out/a.md");
-  EXPECT_EQ(json["parts"], Json::parse(R"([{"begin":0,"end":9,"prompt_tokens":1,"generated_tokens":2}])"));
+  EXPECT_EQ(json["parts"], test::ParseJson(R"([{"begin":0,"end":9,"prompt_tokens":1,"generated_tokens":2}])"));
 }
 
 TEST(ChatReportTest, ErrorsAndBytesThatAreNoText) {
-  EXPECT_EQ(Json::parse(ToJsonLine({.model = "M", .file = "a\xFF", .error = "broken"})),
+  EXPECT_EQ(test::ParseJson(ToJsonLine({.model = "M", .file = "a\xFF", .error = "broken"})),
             Json({{"model", "M"}, {"file", "a\xEF\xBF\xBD"}, {"error", "broken"}}));
 }
 

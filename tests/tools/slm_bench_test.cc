@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "support/json.h"
 #include "support/run_program.h"
 #include "support/test_data.h"
 
@@ -30,7 +31,7 @@ Json BenchJson(std::vector<std::string> arguments) {
   arguments.insert(arguments.end(), {"--json", "--no-peaks"});
   const ProgramResult result = Bench(std::move(arguments));
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  return Json::parse(result.out);
+  return ParseJson(result.out);
 }
 
 TEST(SlmBench, JsonHasEveryFigure) {
@@ -72,7 +73,7 @@ TEST(SlmBench, JsonHasEveryFigure) {
 TEST(SlmBench, RatesStandBesideTheMachinesPeaks) {
   const ProgramResult result = Bench({Model("gemma3"), "-p", "20", "-n", "4", "-r", "1", "-t", "1", "--json"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
-  const Json json = Json::parse(result.out);
+  const Json json = ParseJson(result.out);
   const Json& peaks = json["peaks"];
   for (const char* key : {"int8_gmacs", "read_gbps"}) {
     EXPECT_GT(peaks["before"][key].get<double>(), 0);
@@ -95,7 +96,7 @@ TEST(SlmBench, RatesStandBesideTheMachinesPeaks) {
 TEST(SlmBench, PeakMemoryIsTheModels) {
   const ProgramResult result = Bench({Model("gemma3"), "-p", "20", "-n", "4", "-r", "1", "--json"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_LT(Json::parse(result.out)["peak_rss_bytes"].get<double>(), 200e6);
+  EXPECT_LT(ParseJson(result.out)["peak_rss_bytes"].get<double>(), 200e6);
 }
 
 TEST(SlmBench, ProfileByOperationAndLayer) {

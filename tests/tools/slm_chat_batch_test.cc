@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "support/json.h"
 #include "support/run_program.h"
 #include "support/run_terminal.h"
 #include "support/test_data.h"
@@ -34,7 +35,7 @@ bool Contains(const std::string& text, std::string_view part) { return text.find
 std::vector<Json> JsonLines(const std::string& text) {
   std::vector<Json> lines;
   std::istringstream in(text);
-  for (std::string line; std::getline(in, line);) lines.push_back(Json::parse(line));
+  for (std::string line; std::getline(in, line);) lines.push_back(ParseJson(line));
   return lines;
 }
 

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "support/json.h"
 #include "support/run_program.h"
 #include "support/test_data.h"
 
@@ -77,11 +78,11 @@ TEST_P(SlmInspectCompute, ChunksGiveTheSameFile) {
 }
 
 TEST_P(SlmInspectCompute, GreedyIsThatOfTheReference) {
-  const Json expected = Json::parse(ReadFile(File(GetParam(), "greedy.json")));
+  const Json expected = ParseJson(ReadFile(File(GetParam(), "greedy.json")));
   const ProgramResult result = Inspect({"greedy", File(GetParam(), "model.gguf"), "--tokens",
                                         File(GetParam(), "prompt.json"), "-n", std::to_string(expected.size())});
   ASSERT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_EQ(Json::parse(result.out), expected);
+  EXPECT_EQ(ParseJson(result.out), expected);
 }
 
 TEST(SlmInspectLogits, TokensFromStandardInput) {
@@ -119,12 +120,12 @@ TEST(SlmInspectLogits, HeaderIsNumpyVersion1) {
 
 TEST(SlmInspectLogits, LongerThanTrainedIsOnlyWarnedAbout) {
   const TemporaryFolder folder;
-  const Json info = Json::parse(Inspect({"info", File("llama_linear", "model.gguf"), "--json"}).out);
+  const Json info = ParseJson(Inspect({"info", File("llama_linear", "model.gguf"), "--json"}).out);
   const std::size_t trained = info["context_length"];
   const std::string tokens = folder.Write("tokens.json", Json(std::vector<int>(trained + 3, 5)).dump());
   const ProgramResult result = Inspect({"greedy", File("llama_linear", "model.gguf"), "--tokens", tokens, "-n", "2"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_EQ(Json::parse(result.out).size(), 2u);
+  EXPECT_EQ(ParseJson(result.out).size(), 2u);
   EXPECT_NE(result.err.find("warning"), std::string::npos) << result.err;
   EXPECT_NE(result.err.find(std::to_string(trained)), std::string::npos) << result.err;
 }
@@ -185,7 +186,7 @@ TEST(SlmInspectLogits, AFailedRunLeavesTheOldFileAlone) {
   const std::string out = folder.Write("out.npy", "old");
   // Finite weights whose products are not: the first token's logits can't be computed.
   std::string model = ReadFile(File("llama_spm", "model.gguf"));
-  for (const Json& tensor : Json::parse(Inspect({"tensors", File("llama_spm", "model.gguf"), "--json"}).out)) {
+  for (const Json& tensor : ParseJson(Inspect({"tensors", File("llama_spm", "model.gguf"), "--json"}).out)) {
     if (tensor["name"] != "output_norm.weight") continue;
     for (std::size_t byte = 0; byte < tensor["size"].get<std::size_t>(); ++byte) {
       model[tensor["offset"].get<std::size_t>() + byte] = "\xff\xff\x7f\x7f"[byte % 4];  // the largest float

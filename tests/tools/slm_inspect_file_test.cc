@@ -10,6 +10,7 @@
 
 #include "slm/machine.h"
 #include "slm/session.h"
+#include "support/json.h"
 #include "support/run_program.h"
 #include "support/test_data.h"
 #include "support/tiny_model.h"
@@ -29,7 +30,7 @@ ProgramResult Inspect(std::vector<std::string> arguments) {
 
 Json OutputJson(const ProgramResult& result) {
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  return Json::parse(result.out);
+  return ParseJson(result.out);
 }
 
 void ExpectHas(const std::string& text, const std::vector<std::string>& parts) {

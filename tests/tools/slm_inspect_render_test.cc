@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "support/json.h"
 #include "support/run_program.h"
 #include "support/test_data.h"
 #include "support/tiny_model.h"
@@ -62,7 +63,7 @@ TEST_P(SlmInspectRenderFamily, EveryCase) {
   std::istringstream lines(ReadFile(base + ".jsonl"));
   int rendered = 0, refused = 0;
   for (std::string line; std::getline(lines, line);) {
-    const ordered_json each = ordered_json::parse(line);
+    const ordered_json each = ParseOrderedJson(line);
     std::vector<std::string> arguments = {"--template", base + ".jinja", "--context", "-"};
     if (each.contains("extra") && each["extra"].contains("now")) {
       arguments.insert(arguments.end(), {"--now", each["extra"]["now"].get<std::string>()});
@@ -183,7 +184,7 @@ TEST(SlmInspectRender, RealModel) {
   const ProgramResult text = RunRender({model->string(), "--context", "-"}, kHi);
   EXPECT_NE(text.out.find("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"), std::string::npos) << text.err;
   const ProgramResult ids = RunRender({model->string(), "--context", "-", "--ids"}, kHi);
-  const auto tokens = ordered_json::parse(ids.out);
+  const auto tokens = ParseOrderedJson(ids.out);
   EXPECT_EQ(tokens[0], 1) << ids.out;  // <|im_start|>
   EXPECT_EQ(tokens[tokens.size() - 4], 1) << ids.out;
 }

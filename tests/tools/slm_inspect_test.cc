@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "support/json.h"
 #include "support/run_program.h"
 #include "support/test_data.h"
 
@@ -41,7 +42,7 @@ void ExpectFailure(const ProgramResult& result, int exit_code, const std::vector
 
 Json OutputJson(const ProgramResult& result) {
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  return Json::parse(result.out);
+  return ParseJson(result.out);
 }
 
 TEST(SlmInspectHelp, EveryCommandHasExamples) {
@@ -231,7 +232,7 @@ std::vector<TextCase> TextCases(const std::string& model) {
   std::vector<TextCase> cases;
   std::istringstream lines(ReadFile(DataPath("models/" + model + "/tokenize.jsonl")));
   for (std::string line; std::getline(lines, line);) {
-    const Json json = Json::parse(line);
+    const Json json = ParseJson(line);
     cases.push_back({json["text"], json["ids"]});
   }
   return cases;
@@ -248,7 +249,7 @@ TEST_P(SlmInspectText, LinesOfJsonGiveTheReferenceIds) {
   for (const TextCase& c : cases) {
     std::string line;
     ASSERT_TRUE(std::getline(lines, line));
-    EXPECT_EQ(Json::parse(line), c.ids) << c.text;
+    EXPECT_EQ(ParseJson(line), c.ids) << c.text;
   }
   EXPECT_EQ(lines.peek(), std::istringstream::traits_type::eof());
 }
