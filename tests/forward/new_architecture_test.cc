@@ -43,7 +43,7 @@ std::vector<Token> Text() {
 // As Model::Open does, with a table of its own.
 ModelImpl Open(const std::filesystem::path& path, std::span<const Architecture> table, const KernelSet& kernels) {
   ModelFile source = ModelFile::Open(path).value();
-  const GgufFile& file = source.impl().gguf;
+  const GgufFile& file = Internal::Impl(source).gguf;
   ModelConfig config = ReadModelConfig(file, table).value();
   Weights weights = BindWeights(file, config).value();
   Tokenizer tokenizer = LoadTokenizer(file, config.architecture->tokenizer, config.vocab_size, {}).value();
