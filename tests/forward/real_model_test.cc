@@ -60,7 +60,7 @@ constexpr double kMaxNllDifference = 0.02;  // of one text
 // A step of greedy generation whose two best tokens are closer may go either way with integer activations.
 constexpr double kClearGap = 0.5;
 // "scalar" is for checking, not for speed: it reads the short texts only.
-constexpr std::size_t kMaxScalarTokens = 160;
+constexpr std::size_t kMaxScalarTokens = 110;
 
 std::vector<Text> ReadTexts(const std::string& model) {
   std::vector<Text> texts;

@@ -28,16 +28,16 @@ TEST(ChatReportTest, HasAllKeysOnOneLine) {
   const std::string line = ToJsonLine(record);
   EXPECT_EQ(line.find('\n'), line.size() - 1);
   EXPECT_EQ(test::ParseJson(line), Json({{"model", "M"},
-                                   {"file", "a.md"},
-                                   {"text", record.result.text},
-                                   {"finish_reason", "max_tokens"},
-                                   {"prompt_tokens", 3},
-                                   {"cached_tokens", 4},
-                                   {"generated_tokens", 5},
-                                   {"prompt_seconds", 0.25},
-                                   {"generate_seconds", 0.5},
-                                   {"joules", 1.5},
-                                   {"seed", 18446744073709551615u}}));
+                                         {"file", "a.md"},
+                                         {"text", record.result.text},
+                                         {"finish_reason", "max_tokens"},
+                                         {"prompt_tokens", 3},
+                                         {"cached_tokens", 4},
+                                         {"generated_tokens", 5},
+                                         {"prompt_seconds", 0.25},
+                                         {"generate_seconds", 0.5},
+                                         {"joules", 1.5},
+                                         {"seed", 18446744073709551615u}}));
   record.file.clear();
   record.joules.reset();
   record.output = "out/a.md";
