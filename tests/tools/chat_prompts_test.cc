@@ -104,6 +104,10 @@ TEST(ChatPromptsTest, ListsOfTheFrontMatter) {
     EXPECT_EQ(stop(list).front(), "error") << list;
   }
   for (const char* const lines : {"a\n    b", "[a,\n    b]\n"}) EXPECT_EQ(stop(lines).front(), "error") << lines;
+  EXPECT_EQ(stop("\n    - a, b  # c\n  - \"d\"\n\n  # e\n  - 'f'"), (Texts{"a, b", "d", "f"}));
+  for (const char* const lines : {"[a]\n  - b", "\n  - ''", "\n  top-k: 1\n  - b", "\n  - [a]", "\n  - a: b", ""}) {
+    EXPECT_EQ(stop(lines).front(), "error") << lines;
+  }
   EXPECT_NE(stop("a\n    - b").back().find("line 7"), std::string::npos) << stop("a\n    - b").back();
   EXPECT_EQ(stop(std::string(990, 'a')), Texts{std::string(990, 'a')});
   EXPECT_EQ(stop(std::string(1000000, 'a')).front(), "error");

@@ -53,22 +53,23 @@ Result<Contents> CutFrontMatter(std::string_view text, const fs::path& path) {
 }
 
 // Of YAML the front matter has this, and the rest is refused rather than misread: lines "key: value", in settings
-// indented, and comments. A value is a text or a list of texts in brackets. A plain text has nothing in it that means
-// something else in YAML.
+// indented, and comments. A value is a text or a list of texts, in brackets or on lines of their own. A plain text has
+// nothing in it that means something else in YAML.
 struct HeadPatterns {
   std::string quoted = R"("(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|)";
   std::string first = R"((?![-?:](?:[ ,\]]|$))[^\s,[\]{}#&*!|>%@`"'])";
   std::string text = quoted + first + R"((?:(?!: |:$| +#| +$)[^\t])*)";
   std::string in_list = quoted + first + R"((?:(?!: |:[,\]]| +#| +[,\]])[^\t,[\]{}])*)";
   std::string list = R"(\[ *(?:(?:)" + in_list + ") *, *)*(?:" + in_list + R"() *\])";
-  std::regex line = std::regex(R"(( *)([\w-]+):(?: +()" + text + "|" + list + "))?(?: +#.*)? *| *(?:#.*)?");
+  std::regex line = std::regex(R"(( *)([\w-]+):(?: +()" + text + "|" + list + "))?(?: +#.*)? *| +- +(" + text +
+                               ")(?: +#.*)? *| *(?:#.*)?");
   std::regex item = std::regex(in_list);
 };
 
 // A line of the front matter.
 struct HeadLine {
   bool indented = false;
-  std::string key = {};  // empty: a comment, or nothing
+  std::string key = {};  // empty: an item of a list, a comment, or nothing
   std::vector<std::string> texts = {};
   bool is_list = false;
 };
@@ -83,8 +84,8 @@ std::optional<HeadLine> ReadHeadLine(const std::string& line) {
   if (head.is_list) {
     const std::sregex_token_iterator items(match[3].first, match[3].second, kPatterns.item);
     written.assign(items, {});
-  } else if (match[3].matched) {
-    written.push_back(match[3]);
+  } else if (match[3].matched || match[4].matched) {
+    written.push_back(match[3].matched ? match[3] : match[4]);
   }
   for (const std::string& text : written) {
     if (text.starts_with('"')) {
@@ -107,12 +108,17 @@ class FrontMatter {
   Status Read(const std::string& text) {
     std::istringstream lines(text);
     std::set<std::string> seen;
-    bool in_settings = false;
+    bool in_settings = false, in_list = false;
     int number = 2;
     for (std::string line; std::getline(lines, line); ++number) {
       const std::optional<HeadLine> head = ReadHeadLine(line);
       if (!head || (head->indented && !in_settings)) return NotUnderstood(number);
-      if (head->key.empty()) continue;
+      if (head->key.empty()) {
+        if (!head->texts.empty() && !in_list) return NotUnderstood(number);
+        prompt_.settings.stop.insert(prompt_.settings.stop.end(), head->texts.begin(), head->texts.end());
+        continue;
+      }
+      in_list = head->indented && head->key == "stop" && head->texts.empty() && !head->is_list;
       in_settings = head->indented || head->key == "settings";
       if (!seen.insert((head->indented ? " " : "") + head->key).second) {
         return Invalid(path_, "\"" + head->key + "\" is there twice.");
@@ -120,6 +126,10 @@ class FrontMatter {
       if (Status status = head->indented ? ReadSetting(*head) : ReadKey(*head); !status.ok()) return status;
     }
     if (seen.empty()) return NotUnderstood(number);
+    const std::vector<std::string>& stop = prompt_.settings.stop;
+    if (seen.contains(" stop") && (stop.empty() || std::ranges::count(stop, "") > 0)) {
+      return Invalid(path_, "\"stop\" must be a text or a list of texts.");
+    }
     if (prompt_.name != path_.stem().string()) {
       return Invalid(path_, "\"name\" must be the file's name without .md, which is \"" + path_.stem().string() +
                                 "\", but is \"" + prompt_.name + "\".");
@@ -156,8 +166,7 @@ class FrontMatter {
     PromptSettings& settings = prompt_.settings;
     if (head.key == "stop") {
       settings.stop = head.texts;
-      const bool empty = head.texts.empty() || std::ranges::count(head.texts, "") > 0;
-      return empty ? Invalid(path_, "\"stop\" must be a text or a list of texts.") : Status();
+      return {};
     }
     std::string text;
     if (Status status = ReadText(head, &text); !status.ok()) return status;
