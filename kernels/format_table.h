@@ -26,13 +26,13 @@ using KnownFormats = decltype(basic::Formats() + k::Formats() + iq::Formats());
 // FormatInfo::to_float.
 template <class F>
 void ToFloat(const void* blocks, std::int64_t n, float* out) {
-  const auto* block = static_cast<const typename F::Block*>(blocks);
+  using Block = typename F::Block;
   if constexpr (F::kActivation == Activation::kFloat) {
-    std::transform(block, block + n, out, F::ToFloat);
+    for (std::int64_t i = 0; i < n; ++i) out[i] = F::ToFloat(BlockAt<Block>(blocks, i));
   } else {
-    for (std::int64_t begin = 0; begin < n; begin += F::kElements, ++block) {
+    for (std::int64_t begin = 0; begin < n; begin += F::kElements) {
       UnpackedBlock unpacked;
-      F::Unpack(*block, unpacked);
+      F::Unpack(BlockAt<Block>(blocks, begin / F::kElements), unpacked);
       for (int i = 0; i < F::kElements; ++i) {
         const int group = i / F::kGroup;
         float x = unpacked.scales[group] * static_cast<float>(unpacked.codes[i] - F::kZero);
@@ -46,9 +46,10 @@ void ToFloat(const void* blocks, std::int64_t n, float* out) {
 // FormatInfo::find_bad_block.
 template <class F>
 std::int64_t FindBadBlock(const void* blocks, std::int64_t n_blocks) {
-  const auto* begin = static_cast<const typename F::Block*>(blocks);
-  const auto* bad = std::find_if_not(begin, begin + n_blocks, F::IsFinite);
-  return bad == begin + n_blocks ? -1 : bad - begin;
+  for (std::int64_t i = 0; i < n_blocks; ++i) {
+    if (!F::IsFinite(BlockAt<typename F::Block>(blocks, i))) return i;
+  }
+  return -1;
 }
 
 // By ascending id.

@@ -17,7 +17,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <type_traits>
 
 #include "formats.h"
@@ -27,6 +29,15 @@ namespace slm {
 
 template <class... Formats>
 struct TypeList {};
+
+// Block `index` of those at `blocks`, which files in memory may have at any address.
+template <class Block>
+Block BlockAt(const void* blocks, std::int64_t index) {
+  Block block;
+  std::memcpy(&block, static_cast<const std::byte*>(blocks) + static_cast<std::size_t>(index) * sizeof(Block),
+              sizeof(Block));
+  return block;
+}
 
 // A format of numbers.
 template <Format kId, class Element>

@@ -55,11 +55,10 @@ void MatMulInt8(const MatMulTask& task) {
   const auto* activations = static_cast<const ActivationBlock*>(task.activations);
   for (std::int64_t row = task.row_begin; row < task.row_end; ++row) {
     const std::byte* row_bytes = task.weights + static_cast<std::size_t>(row) * task.row_bytes;
-    const auto* blocks = reinterpret_cast<const typename F::Block*>(row_bytes);
     for (std::int64_t token = 0; token < task.tokens; ++token) task.out[token * task.out_stride + row] = 0;
     for (std::int64_t block = 0; block < task.columns / F::kElements; ++block) {
       UnpackedBlock weights;
-      F::Unpack(blocks[block], weights);
+      F::Unpack(BlockAt<typename F::Block>(row_bytes, block), weights);
       for (std::int64_t token = 0; token < task.tokens; ++token) {
         const ActivationBlock* x = activations + token * task.activation_stride + block * (F::kElements / 32);
         float& sum = task.out[token * task.out_stride + row];
