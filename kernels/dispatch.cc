@@ -127,8 +127,8 @@ std::uint32_t DetectCpuFeatures() { return 0; }
 }  // namespace
 
 std::uint32_t CpuFeatures() {
-  static const std::uint32_t features = DetectCpuFeatures();
-  return features;
+  static const std::uint32_t kFeatures = DetectCpuFeatures();
+  return kFeatures;
 }
 
 KernelSet WithProducts(KernelSet set, const KernelSet::MatMulTable& products) {

@@ -111,8 +111,8 @@ void Attention::TurnQueries(std::size_t index, std::int64_t row, std::int64_t po
     TurnHead(index, row, context_->weights.layers[index].attn_q_norm, queries + head * shape.key_length);
   }
   if (context_->config.temperature_scale == 0) return;
-  const auto lengths = static_cast<double>(position / context_->config.original_context_length);
-  const double temperature = 1 + context_->config.temperature_scale * std::log1p(lengths);
+  const auto lengths = position / context_->config.original_context_length;  // whole ones
+  const double temperature = 1 + context_->config.temperature_scale * std::log1p(static_cast<double>(lengths));
   context_->kernels.scale(queries, static_cast<float>(temperature), width);
 }
 

@@ -23,8 +23,8 @@ inline void Pause() {
 }  // namespace
 
 int DefaultThreads() {
-  static const int threads = DescribeMachine().default_threads;
-  return threads;
+  static const int kThreads = DescribeMachine().default_threads;
+  return kThreads;
 }
 
 std::int64_t Team::Take(std::uint32_t step, std::int64_t chunks) {

@@ -83,7 +83,7 @@ std::optional<std::int64_t> ReadInteger(std::string_view text, int base) {
 
 Value Int(Evaluator&, const Value& input, const Args& args) {
   const Value* given = args.Find(0, "default");
-  const Value otherwise = given != nullptr ? *given : Value(std::int64_t{0});
+  Value otherwise = given != nullptr ? *given : Value(std::int64_t{0});
   if (input.is_undefined()) throw Failure(input.why_undefined());
   std::optional<double> real;
   if (input.is_integral()) return Value(input.integer());
@@ -101,7 +101,7 @@ Value Int(Evaluator&, const Value& input, const Args& args) {
 
 Value Float(Evaluator&, const Value& input, const Args& args) {
   const Value* given = args.Find(0, "default");
-  const Value otherwise = given != nullptr ? *given : Value(0.0);
+  Value otherwise = given != nullptr ? *given : Value(0.0);
   if (input.is_undefined()) throw Failure(input.why_undefined());
   if (input.is_number()) return Value(input.real());
   if (!input.is_string()) return otherwise;

@@ -116,7 +116,7 @@ Value Cycler::Attribute(std::string_view name) const {
 }
 
 Value Cycler::Next() {
-  const Value value = values_[index_];
+  Value value = values_[index_];
   index_ = (index_ + 1) % values_.size();
   return value;
 }

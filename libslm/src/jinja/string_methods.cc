@@ -119,7 +119,7 @@ Value SplitAtSpace(Evaluator& e, const Text& text, std::int64_t limit) {
 
 // Like SplitAtSpace(), but it is the first part that keeps what the limit leaves.
 Value SplitAtSpaceFromRight(Evaluator& e, const Text& text, std::int64_t limit) {
-  const Value all = SplitAtSpace(e, text, -1);
+  Value all = SplitAtSpace(e, text, -1);
   const auto count = static_cast<std::int64_t>(all.items().size());
   if (limit >= count) return all;
   List parts(all.items().end() - limit, all.items().end());

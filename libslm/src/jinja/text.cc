@@ -20,7 +20,7 @@ void Text::Append(std::string_view bytes, bool from_template) {
 
 void Text::Append(const Text& other) {
   if (&other == this) {
-    const Text copy = other;
+    const Text copy = other;  // NOLINT(performance-unnecessary-copy-initialization): this one changes meanwhile
     AppendPart(copy, 0, copy.size());
   } else {
     AppendPart(other, 0, other.size());
