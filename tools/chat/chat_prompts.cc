@@ -362,7 +362,8 @@ std::vector<ChatPrompt> ListPrompts(const std::vector<fs::path>& folders, std::v
       if (path.extension() != ".md" || !seen.insert(path.stem().string()).second) continue;
       Result<ChatPrompt> prompt = ReadPromptFile(path);
       if (prompt.ok()) {
-        prompts.emplace(prompt->name, *std::move(prompt));
+        const std::string name = prompt->name;
+        prompts.emplace(name, *std::move(prompt));
       } else {
         problems->push_back(prompt.status());
       }
