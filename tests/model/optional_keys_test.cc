@@ -2,6 +2,7 @@
 // refused, or the number that HF transformers' configuration class has. A key that is read without a row here fails.
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -107,7 +108,7 @@ struct Row {
 };
 
 // Numbers of transformers 5.24, read off the classes in models/*/configuration_*.py and, where a class does not say,
-// modeling_rope_utils.py; 4.57 has the same. What llama.cpp's converter writes into every file may be required, and is
+// modeling_rope_utils.py. What llama.cpp's converter writes into every file may be required, and is
 // where the class has another number than the models that were released, or depends on more than the class.
 constexpr Row kRows[] = {
     {"attention.head_count_kv", "*", Kind::kPlain, KvHeads, Heads,
@@ -325,7 +326,7 @@ std::string With(std::string bytes, const std::string& key, double number) {
 }
 
 Result<Model> Open(const std::string& bytes) {
-  const auto path = std::filesystem::path(testing::TempDir()) / "optional_keys_test.gguf";
+  const auto path = std::filesystem::path(testing::TempDir()) / Cat("optional_keys_", getpid(), ".gguf");
   std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
   Result<Model> model = Model::Open(path);
   std::filesystem::remove(path);
