@@ -77,16 +77,21 @@ void SpecialMatcher::Link() {
 }
 
 SpecialMatcher::Matches SpecialMatcher::Find(std::string_view text, bool parse_special) const {
-  Matches matches;
+  Matches matches(*this);
   std::int32_t node = kRoot;
   for (std::size_t begin = text.size(); begin-- > 0;) {
     node = Step(node, text[begin]);
     const std::int32_t longest = parse_special ? At(node).longest : At(node).longest_always;
-    if (longest < 0) continue;
-    const Node& found = At(longest);
-    matches.found_.push_back({begin, static_cast<std::size_t>(found.size), found.token, found.always});
+    if (longest >= 0) matches.places_.push_back({static_cast<std::uint32_t>(begin), longest});
   }
   return matches;
+}
+
+std::optional<SpecialMatcher::Match> SpecialMatcher::Matches::Next(std::size_t from) {
+  while (!places_.empty() && places_.back().begin < from) places_.pop_back();
+  if (places_.empty()) return std::nullopt;
+  const Node& found = matcher_.At(places_.back().node);
+  return Match{places_.back().begin, static_cast<std::size_t>(found.size), found.token, found.always};
 }
 
 }  // namespace slm

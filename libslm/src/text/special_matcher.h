@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -32,21 +33,25 @@ class SpecialMatcher {
     Token token;
     bool always;  // it matches without parse_special too
   };
-  // What a text holds, for walking through it from the left.
+  // What a text holds, for walking through it from the left. The matcher must outlive it.
   class Matches {
    public:
-    // The first match that begins at `from` or later, and the longest of those that begin there; nullptr if there is
-    // none. `from` never gets smaller.
-    const Match* Next(std::size_t from) {
-      while (!found_.empty() && found_.back().begin < from) found_.pop_back();
-      return found_.empty() ? nullptr : &found_.back();
-    }
+    // The first match that begins at `from` or later, and the longest of those that begin there. `from` never gets
+    // smaller.
+    std::optional<Match> Next(std::size_t from);
 
    private:
     friend class SpecialMatcher;
-    std::vector<Match> found_;  // the longest of each place where one begins, the last place first
+    explicit Matches(const SpecialMatcher& matcher) : matcher_(matcher) {}
+    struct Place {
+      std::uint32_t begin;
+      std::int32_t node;  // of the longest token there
+    };
+    const SpecialMatcher& matcher_;
+    std::vector<Place> places_;  // where a token begins, the last first
   };
-  // User-defined tokens match always (but see the constructor), control and unknown ones only if parse_special.
+  // Of a text below 4 GB. User-defined tokens match always (but see the constructor), control and unknown ones only if
+  // parse_special.
   Matches Find(std::string_view text, bool parse_special) const;
 
  private:

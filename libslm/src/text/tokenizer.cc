@@ -41,10 +41,10 @@ Status AppendText(const TokenizerBackend& backend, std::string_view text, bool b
   std::size_t lost = 0;
   SpecialMatcher::Matches specials = backend.specials().Find(text, parse_special);
   for (std::size_t position = 0; position < text.size();) {
-    const SpecialMatcher::Match* const special = specials.Next(position);
-    const std::size_t end = special != nullptr ? special->begin : text.size();
+    const std::optional<SpecialMatcher::Match> special = specials.Next(position);
+    const std::size_t end = special ? special->begin : text.size();
     if (end > position) lost += backend.EncodeText(text.substr(position, end - position), begins, out);
-    if (special == nullptr) break;
+    if (!special) break;
     out.push_back(special->token);
     begins = true;
     position = end + special->size;
@@ -104,7 +104,7 @@ Result<std::vector<Token>> Tokenizer::Encode(std::string_view text, const Encode
   out.reserve(text.size() / 4 + 2);
   if (options.add_special && config.add_bos && config.bos) out.push_back(*config.bos);
   SLM_RETURN_IF_ERROR(AppendText(*impl_, text, options.at_start, options.parse_special, out));
-  if (options.add_special && config.add_eos && config.eos) out.push_back(*config.eos);
+  if (options.add_special && options.at_end && config.add_eos && config.eos) out.push_back(*config.eos);
   return out;
 }
 
@@ -136,9 +136,8 @@ Result<std::vector<Token>> Tokenizer::EncodeParts(std::span<const TextPart> part
       continue;
     }
     std::size_t position = 0;
-    SpecialMatcher::Matches specials;
-    if (part.markup) specials = impl_->specials().Find(part.text, true);
-    for (std::size_t from = 0; const SpecialMatcher::Match* const special = specials.Next(from);) {
+    SpecialMatcher::Matches specials = impl_->specials().Find(part.markup ? std::string_view(part.text) : "", true);
+    for (std::size_t from = 0; const std::optional<SpecialMatcher::Match> special = specials.Next(from);) {
       from = special->begin + special->size;
       if (special->always) continue;  // found again where the stretch is encoded
       append(std::string_view(part.text).substr(position, special->begin - position));
