@@ -41,7 +41,9 @@ TEST(WorkerPoolTest, NobodyIsWaitedFor) {
   WorkerPool pool(3, {});
   int caller_runs = 0;
   for (int job = 0; job < 1000; ++job) {
-    pool.Run(3, [&](int rank) { caller_runs += rank == 0; });
+    pool.Run(3, [&](int rank) {
+      if (rank == 0) ++caller_runs;
+    });
   }
   EXPECT_EQ(caller_runs, 1000);
 }
