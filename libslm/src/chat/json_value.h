@@ -22,6 +22,9 @@ Result<Json> ParseJson(std::string_view text, std::string_view what);
 // numbers. `json` comes from ParseJson.
 jinja::Value ToTemplateValue(const Json& json);
 
+// What a template's from_json gives: all strings, names of roles too, have the origin of the text.
+Result<jinja::Value> ParseJsonInTemplate(std::string_view text, bool from_template);
+
 }  // namespace slm
 
 #endif  // SLM_CHAT_JSON_VALUE_H_

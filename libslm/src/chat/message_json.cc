@@ -7,6 +7,7 @@
 
 #include "base/format.h"
 #include "base/status_macros.h"
+#include "file/escape.h"
 
 namespace slm {
 
@@ -18,7 +19,7 @@ Status Wrong(std::string_view where, std::string_view expected, const Json& foun
 
 Status UnknownKey(std::string_view where, std::string_view key) {
   return {StatusCode::kInvalidArgument,
-          Cat(where, " has the key \"", key, "\", which this library does not know and would lose.")};
+          Cat(where, " has the key ", Quoted(key), ", which this library does not know and would lose.")};
 }
 
 Result<Role> ParseRole(const Json& json, const std::string& where) {
@@ -29,7 +30,7 @@ Result<Role> ParseRole(const Json& json, const std::string& where) {
     if (name == RoleName(role)) return role;
   }
   return Status(StatusCode::kInvalidArgument,
-                Cat(where, ".role is \"", name, "\"; expected system, user, assistant or tool."));
+                Cat(where, ".role is ", Quoted(name), "; expected system, user, assistant or tool."));
 }
 
 Result<std::string> ParseString(const Json& json, const std::string& where) {

@@ -202,7 +202,7 @@ struct Window {
 Window WindowOf(const Value& self, const Args& args) {
   const std::string_view view = self.text().view();
   if (args.positional.size() < 2) return {view};
-  const std::vector<std::size_t> offsets = CharacterOffsets(view);
+  const Array<std::size_t> offsets = CharacterOffsets(view);
   const auto length = static_cast<std::int64_t>(offsets.size()) - 1;
   const auto bound = [&](std::size_t i, std::string_view name, std::int64_t otherwise) {
     if (i < args.positional.size() && args.positional[i].is_null()) return otherwise;

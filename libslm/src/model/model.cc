@@ -34,15 +34,15 @@ Result<std::shared_ptr<const ModelImpl>> Load(const ModelFile& source, const Ker
   const GgufFile& file = Internal::Impl(source).gguf;
   SLM_RETURN_IF_ERROR(RefuseOtherFiles(file));
   SLM_ASSIGN_OR_RETURN(ModelConfig config, ReadModelConfig(file));
-  SLM_ASSIGN_OR_RETURN(Weights weights, BindWeights(file, config));
+  SLM_ASSIGN_OR_RETURN(Weights weights, BindWeights(file, config, log));
   SLM_ASSIGN_OR_RETURN(Tokenizer tokenizer,
                        LoadTokenizer(file, config.architecture->tokenizer, config.vocab_size, log));
   if (tokenizer.vocab_size() != config.vocab_size) {
     return Status(StatusCode::kCorruptFile, Cat("tokenizer.ggml.tokens has ", tokenizer.vocab_size(),
                                                 " tokens, but token_embd.weight has ", config.vocab_size, " rows"));
   }
-  return std::make_shared<const ModelImpl>(source, std::move(config), std::move(weights), std::move(tokenizer),
-                                           kernels);
+  return std::make_shared<const ModelImpl>(source, std::move(config), std::move(weights), std::move(tokenizer), kernels,
+                                           log);
 }
 
 }  // namespace
