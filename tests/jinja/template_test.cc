@@ -115,6 +115,13 @@ TEST(TemplateTest, LongTextsAreReadInLinearTime) {
   EXPECT_NE(Failure("{{ text.strip(text) }}", context).find("too many steps"), std::string::npos);
 }
 
+TEST(TemplateTest, SplittingFromTheRight) {
+  EXPECT_EQ(Marked("{{ '  a  b c '.rsplit(none, 1) }}{{ '  a  b c '.rsplit(none, 2) }}{{ ' a b '.rsplit(none, 0) }}"
+                   "{{ 'a b'.rsplit(none, 5) }}{{ '  '.rsplit(none, 0) }}",
+                   ordered_json::object()),
+            "['  a  b', 'c']['  a', 'b', 'c'][' a b']['a', 'b'][]");
+}
+
 TEST(TemplateTest, WorkOnLongTextsIsBounded) {
   RenderOptions options;
   options.max_steps = 1'000'000;

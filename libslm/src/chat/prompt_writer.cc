@@ -8,7 +8,7 @@
 #include "base/status_macros.h"
 #include "chat/chat_template_program.h"
 #include "chat/json_value.h"
-#include "model/model_impl.h"
+#include "model/model_log.h"
 
 namespace slm {
 
@@ -89,11 +89,9 @@ Result<PromptWriter> PromptWriter::Create(const Model& model, const ChatOptions&
   SLM_ASSIGN_OR_RETURN(ChatTemplate chat_template, options.chat_template.empty()
                                                        ? ChatTemplate::ForModel(model)
                                                        : ChatTemplate::Parse(options.chat_template));
-  const ModelImpl& impl = Internal::Impl(model);
-  const bool stands_in = options.chat_template.empty() && model.file().chat_template().empty();
-  if (stands_in && impl.log && !impl.told_of_template.test_and_set()) {
-    impl.log(LogLevel::kWarning, Cat("The model file has no chat template; conversations are written by the one ",
-                                     chat_template.origin(), "."));
+  if (options.chat_template.empty() && model.file().chat_template().empty()) {
+    WarnOnce(model, Cat("The model file has no chat template; conversations are written by the one ",
+                        chat_template.origin(), "."));
   }
   PromptWriter writer(std::move(chat_template), now);
   SLM_RETURN_IF_ERROR(writer.AddVariables(model, options));

@@ -8,6 +8,7 @@
 #include "base/status_macros.h"
 #include "file/escape.h"
 #include "model/model_impl.h"
+#include "model/model_log.h"
 #include "text/tokenizer_load.h"
 
 namespace slm {
@@ -70,6 +71,11 @@ Result<Model> Model::Open(const ModelFile& file, const ModelOptions& options) tr
   return Model(*std::move(impl));
 }
 SLM_CATCH_OUT_OF_MEMORY
+
+void WarnOnce(const Model& model, std::string_view message) {
+  const ModelImpl& impl = Internal::Impl(model);
+  if (impl.log && !impl.warned.test_and_set()) impl.log(LogLevel::kWarning, message);
+}
 
 const ModelFile& Model::file() const { return impl_->source; }
 const Tokenizer& Model::tokenizer() const { return impl_->tokenizer; }

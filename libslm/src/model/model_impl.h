@@ -36,8 +36,8 @@ struct Model::Impl {
   const Weights weights;
   const Tokenizer tokenizer;
   const KernelSet& kernels;
-  const LogCallback log;                           // for what is found after opening
-  mutable std::atomic_flag told_of_template = {};  // that the file has none; said once
+  const LogCallback log;                 // for what is found after opening
+  mutable std::atomic_flag warned = {};  // of that
 };
 using ModelImpl = ImplOf<Model>;
 
