@@ -17,18 +17,19 @@ std::size_t held = 0, most = 0;
 
 }  // namespace
 
-void* operator new(std::size_t size) {
+// Not inlined, for then GCC takes malloc and delete for a pair that does not match.
+[[gnu::noinline]] void* operator new(std::size_t size) {
   void* const memory = std::malloc(size);
   if (memory == nullptr) throw std::bad_alloc();
   held += malloc_usable_size(memory);
   most = std::max(most, held);
   return memory;
 }
-void operator delete(void* memory) noexcept {
+[[gnu::noinline]] void operator delete(void* memory) noexcept {
   held -= malloc_usable_size(memory);
   std::free(memory);
 }
-void operator delete(void* memory, std::size_t) noexcept { operator delete(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { operator delete(memory); }
 
 namespace slm::test {
 namespace {

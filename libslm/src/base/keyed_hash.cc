@@ -1,5 +1,6 @@
 #include "base/keyed_hash.h"
 
+#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #include <array>

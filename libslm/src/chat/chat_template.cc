@@ -73,18 +73,16 @@ Result<ChatTemplate> ChatTemplate::ForModel(const ModelFile& file, const Tokeniz
 SLM_CATCH_OUT_OF_MEMORY
 
 Result<Prompt> ChatTemplate::Render(std::string_view context, std::chrono::system_clock::time_point now) const try {
-  SLM_ASSIGN_OR_RETURN(const Json json, ParseJson(context, "the context"));
-  if (!json.is_object()) {
+  SLM_ASSIGN_OR_RETURN(const jinja::Value json, ParseJson(context, "the context"));
+  if (!json.is(jinja::Value::Type::kDict)) {
     return Status(StatusCode::kInvalidArgument,
-                  Cat("the context must be a JSON object, but is ", json.type_name(), "."));
+                  Cat("the context must be a JSON object, but is ", JsonTypeName(json), "."));
   }
   jinja::Dict variables;
-  for (const auto& [name, item] : json.items()) {
-    if (name.ends_with("_token") && item.is_string()) {
-      variables.Set(name, true, jinja::Value::String(item.get_ref<const std::string&>(), true));
-      continue;
-    }
-    variables.Set(name, true, ToTemplateValue(item));
+  for (const auto& [key, item] : json.dict().entries()) {
+    const std::string_view name = key.text().view();
+    const bool names_token = name.ends_with("_token") && item.is_string();
+    variables.Set(name, true, names_token ? jinja::Value::String(item.text().view(), true) : item);
   }
   return RenderTemplate(*this, std::move(variables), now);
 }
