@@ -112,7 +112,8 @@ TEST_F(SplitFileTest, SizesAndPathsAreThoseOfTheParts) {
 TEST_F(SplitFileTest, DataIsThatOfTheTensorsOwnPart) {
   const float other[] = {5, 7};
   Write(kThird, Part({2, 3, 4}).AddF32("d", {2}, other));
-  std::vector<GgufPart> parts = OpenAllParts(OpenPart(folder_ / kFirst).value()).value();
+  std::vector<GgufPart> parts =
+      OpenAllParts(OpenPart(folder_ / kFirst, BytesFrom::kMapping).value(), BytesFrom::kMapping).value();
   ASSERT_EQ(parts.size(), 3u);
   GgufFile file = parts[0].gguf;
   ASSERT_TRUE(file.AddPart(parts[1].gguf).ok());
@@ -234,7 +235,7 @@ TEST_F(SplitFileTest, KeysThatMakeNoSenseAreNamed) {
 TEST_F(SplitFileTest, PartsAreBounded) {
   for (const std::string count : {"65536", "10000000", "18446744073709551615"}) {
     const std::string name = "part-00001-of-" + count + ".gguf";
-    Write(name, TinyGguf().Set("split.no", 0u).Set("split.count", std::stoull(count)));
+    Write(name, TinyGguf().Set("split.no", 0u).Set("split.count", std::uint64_t{std::stoull(count)}));
     ExpectFails(StatusCode::kCorruptFile, AllOf(HasSubstr("one of " + count), HasSubstr("at most 65535")), name);
   }
 }

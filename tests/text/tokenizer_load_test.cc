@@ -289,14 +289,17 @@ TEST(TokenizerLoadTest, FilesWithoutTokensHaveAsManyAsRows) {
 // Without byte tokens and an unknown token, what the vocabulary can't spell would vanish.
 TEST(TokenizerLoadTest, TextIsNotLost) {
   for (const char* model : {"llama", "gpt2", "gemma4"}) {
-    TinyGguf file;
-    file.Set("tokenizer.ggml.model", model).Set("tokenizer.ggml.add_space_prefix", false);
-    file.Set("tokenizer.ggml.tokens", std::vector<std::string>{"a", "", "<unk>", "<end>"});
-    file.Set("tokenizer.ggml.scores", std::vector<float>{0, 1, 2, 3});
-    file.Set("tokenizer.ggml.merges", std::vector<std::string>());
-    file.Set("tokenizer.ggml.token_type", std::vector<std::int32_t>{1, 1, 2, 3});
-    file.Set("tokenizer.ggml.unknown_token_id", 99u);
-    const LoadedTokenizer loses(file);
+    const auto with_unknown = [&](std::uint32_t unknown) {
+      TinyGguf file;
+      file.Set("tokenizer.ggml.model", model).Set("tokenizer.ggml.add_space_prefix", false);
+      file.Set("tokenizer.ggml.tokens", std::vector<std::string>{"a", "", "<unk>", "<end>"});
+      file.Set("tokenizer.ggml.scores", std::vector<float>{0, 1, 2, 3});
+      file.Set("tokenizer.ggml.merges", std::vector<std::string>());
+      file.Set("tokenizer.ggml.token_type", std::vector<std::int32_t>{1, 1, 2, 3});
+      file.Set("tokenizer.ggml.unknown_token_id", unknown);
+      return file;
+    };
+    const LoadedTokenizer loses(with_unknown(99));
     EXPECT_EQ(loses.Encode("aa"), (Tokens{0, 0}));
     const TextPart parts[] = {{.text = "<end>abc<end>", .markup = true}, {.text = "a"}};
     for (const Status& status : {loses->Encode("a\u00e9b").status(), loses->EncodeParts(parts).status()}) {
@@ -305,7 +308,7 @@ TEST(TokenizerLoadTest, TextIsNotLost) {
     }
     EXPECT_TRUE(Mentions(loses->Encode("a\u00e9b").status().message(), {" 3 of its bytes"})) << model;
 
-    const LoadedTokenizer replaces(file.Set("tokenizer.ggml.unknown_token_id", 2u));
+    const LoadedTokenizer replaces(with_unknown(2));
     EXPECT_EQ(replaces.Encode("aba"), (Tokens{0, 2, 0})) << model;
   }
 }
@@ -336,6 +339,7 @@ TEST(TokenizerLoadTest, UnknownTokenTypesCountAsNormal) {
   TinyGguf file = ThreeTokens();
   file.Set("tokenizer.ggml.scores", std::vector<float>{0, 0, 1});
   file.Set("tokenizer.ggml.token_type", std::vector<std::int32_t>{0, 99, -5});
+  file.Set("tokenizer.ggml.add_space_prefix", false);
   const LoadedTokenizer tokenizer(file);
   EXPECT_TRUE(Mentions(tokenizer.warnings(), {"3 values outside 1 to 6"})) << tokenizer.warnings();
   EXPECT_EQ(tokenizer->Kind(1), TokenKind::kNormal);
