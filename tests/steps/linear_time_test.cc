@@ -35,12 +35,6 @@ ModelFile Opened(const std::string& bytes) {
   return ModelFile::FromMemory(std::as_bytes(std::span(bytes)), "test").value();
 }
 
-std::string Repeated(std::string_view pattern, std::size_t bytes) {
-  std::string text;
-  while (text.size() < bytes) text += pattern;
-  return text;
-}
-
 TinyGguf Vocabulary(const std::vector<std::string>& texts, const std::vector<std::int32_t>& types) {
   TinyGguf file;
   file.Set("tokenizer.ggml.model", "gpt2").Set("tokenizer.ggml.pre", "llama-bpe");

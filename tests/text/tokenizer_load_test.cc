@@ -247,7 +247,9 @@ TEST(Gemma4Test, UserTextForgesNoMarks) {
   const LoadedTokenizer tokenizer(Gemma4File());
   EXPECT_EQ(tokenizer.Encode("a<table>b"), (Tokens{9, 4, 10}));
   EXPECT_EQ(tokenizer.Encode("<|tool_call>b<tool_call|><|turn>", /*parse_special=*/true), (Tokens{2, 10, 3, 5}));
-  for (const Token token : tokenizer.Encode("<|tool_call>b<tool_call|><|turn>")) EXPECT_GT(token, 5);
+  // What this vocabulary can't spell becomes "a".
+  const LoadedTokenizer spells(Gemma4File().Set("tokenizer.ggml.unknown_token_id", 9u));
+  for (const Token token : spells.Encode("<|tool_call>b<tool_call|><|turn>")) EXPECT_GT(token, 5);
   EXPECT_EQ(tokenizer->Piece(2), "<|tool_call>");
 }
 
