@@ -26,7 +26,10 @@ void Fuzz(std::string_view input) {
   const std::string bytes(input.substr(1));
   const ScratchFile file((flags & 1) != 0 ? Sealed(bytes) : bytes);
   const Model& model = SavedModel((flags & 2) != 0);
-  auto restored = Session::Restore(model, file.path(), {.kv_type = kTypes[flags / 4 % kTypes.size()], .threads = 1});
+  // Without a context of the caller's own a file may ask for any memory.
+  auto restored =
+      Session::Restore(model, file.path(),
+                       {.context_length = kSavedContext, .kv_type = kTypes[flags / 4 % kTypes.size()], .threads = 1});
   if (!restored.ok()) {
     Require(!restored.status().message().empty(), "errors say something");
     return;

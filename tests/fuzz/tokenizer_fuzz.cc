@@ -19,8 +19,11 @@ constexpr std::array kNames = {"gemma3", "gemma4_dense", "gemma4_trained", "llam
 
 struct Vocabulary {
   explicit Vocabulary(const char* name) : tokenizer(DataPath("tokenizers") / name / "vocab.gguf") {
-    for (std::size_t byte = 0; byte < has_byte.size(); ++byte)
-      has_byte[byte] = tokenizer->Decode(*tokenizer->Encode(std::string(1, static_cast<char>(byte)))).size() == 1;
+    for (std::size_t i = 0; i < has_byte.size(); ++i) {
+      const std::string byte(1, static_cast<char>(i));
+      const auto tokens = tokenizer->Encode(byte);
+      has_byte[i] = tokens.ok() && tokenizer->Decode(*tokens) == byte;
+    }
   }
   LoadedTokenizer tokenizer;
   std::array<bool, 256> has_byte{};  // a small vocabulary may lack some

@@ -112,12 +112,14 @@ class Conversation {
     std::optional<CancelLater> later;
     if (dice().Chance(2)) later.emplace(token, std::chrono::microseconds(dice().Below(3000)));
     const auto answer = chat_.Send(dice().Of(kTexts), nullptr, generate);
-    if (answer.ok()) ++answers_;
-    ++world_
-          .counts[answer.ok() && answer->finish_reason == FinishReason::kCancelled ? "answers cancelled"
-                                                                                   : "cancelled too late or too early"];
-    if (!answer.ok() || (answer->finish_reason == FinishReason::kCancelled && answer->text.empty()))
+    const bool cancelled = !answer.ok() || answer->finish_reason == FinishReason::kCancelled;
+    const bool nothing = !answer.ok() || (cancelled && answer->text.empty());
+    ++world_.counts[cancelled ? "answers cancelled" : "cancelled too late"];
+    if (nothing) {
       Require(chat_.messages() == before, "a Send that was cancelled before its answer leaves nothing");
+    } else {
+      ++answers_;
+    }
   }
   void Undo() {
     const std::size_t before = chat_.messages().size();

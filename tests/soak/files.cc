@@ -36,8 +36,10 @@ std::string Damaged(Dice& dice, std::string bytes) {
   }
 }
 
+constexpr SessionOptions kOptions = {.context_length = 512, .kv_type = KvType::kF32, .threads = 1};
+
 Session SessionOf(const Model& model, std::size_t tokens) {
-  auto session = Session::Create(model, {.context_length = 512, .kv_type = KvType::kF32, .threads = 1});
+  auto session = Session::Create(model, kOptions);
   Require(session.ok() && session->Append(std::vector<Token>(tokens, 1)).ok(), "a session");
   return std::move(*session);
 }
@@ -61,14 +63,15 @@ void RunDamagedFiles(World& world) {
   const std::string saved = ReadFile(path);
   Write(path, Damaged(world.dice, saved));
   if (ReadFile(path) != saved) {
-    Require(!Session::Restore(model, path).ok(), "a session file that was changed is refused");
+    Require(!Session::Restore(model, path, kOptions).ok(), "a session file that was changed is refused");
     ++world.counts["damaged sessions refused"];
   }
   {
     const Limit none = NoDescriptors();
     Require(!Model::Open(world.model_path).ok(), "without descriptors no model is opened");
   }
-  Require(!Model::Open(world.folder).ok() && !Session::Restore(model, world.folder).ok(), "a folder is no file");
+  Require(!Model::Open(world.folder).ok() && !Session::Restore(model, world.folder, kOptions).ok(),
+          "a folder is no file");
   Require(!SessionOf(model, 1).Save(world.folder / "none" / "x").ok(), "there must be a folder to save to");
   std::filesystem::remove(path);
 }
@@ -88,7 +91,7 @@ void KillWhileSaving(World& world, int times) {
     kill(child, SIGKILL);
     waitpid(child, nullptr, 0);
 
-    auto restored = Session::Restore(model, path);
+    auto restored = Session::Restore(model, path, kOptions);
     Require(restored.ok(), "the old file or the new one is there, whole: " + restored.status().message());
     const bool is_first = restored->note == "first";
     Require(restored->session.position() == (is_first ? 100 : 400), "a file holds one session");

@@ -5,6 +5,7 @@
 #include "soak/soak.h"
 
 #include <malloc.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -12,7 +13,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
-#include <vector>
 
 #include "support/run_program.h"
 
@@ -20,6 +20,7 @@ namespace slm::test {
 
 void Require(bool condition, const std::string& promise) {
   if (condition) return;
+  std::fflush(stdout);
   std::fprintf(stderr, "soak: broken promise: %s\n", promise.c_str());
   std::abort();
 }
@@ -28,19 +29,13 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// With everything closed.
-struct MemoryUse {
-  double heap = 0;      // bytes that are allocated
-  double resident = 0;  // bytes
-
-  static MemoryUse Now() {
-    malloc_trim(0);
-    const struct mallinfo2 info = mallinfo2();
-    double size = 0, resident = 0;
-    std::ifstream("/proc/self/statm") >> size >> resident;
-    return {static_cast<double>(info.uordblks + info.hblkhd), resident * 4096};
-  }
-};
+// Bytes, with everything closed.
+double ResidentMemory() {
+  malloc_trim(0);
+  double size = 0, resident = 0;
+  std::ifstream("/proc/self/statm") >> size >> resident;
+  return resident * static_cast<double>(sysconf(_SC_PAGESIZE));
+}
 
 void RunRound(World& world) {
   switch (world.dice.Below(4)) {
@@ -51,17 +46,6 @@ void RunRound(World& world) {
     default:
       return RunConversation(world);
   }
-}
-
-// The most after the first quarter of the time may be 5 % above what there was then.
-void CheckMemory(const char* what, const std::vector<MemoryUse>& uses, double MemoryUse::*use) {
-  const std::size_t warm = uses.size() / 4;
-  double before = 0, after = 0;
-  for (std::size_t i = 0; i < uses.size(); ++i)
-    (i <= warm ? before : after) = std::max(i <= warm ? before : after, uses[i].*use);
-  std::printf("%s: at most %.2f MB in the first quarter, %.2f MB later (%+.1f %%)\n", what, before / 1e6, after / 1e6,
-              100 * (after / before - 1));
-  Require(after <= 1.05 * before, std::string(what) + " stays as it was");
 }
 
 }  // namespace
@@ -82,16 +66,19 @@ int main(int argc, char** argv) {
   std::fflush(stdout);
 
   KillWhileSaving(world, 100);
-  std::vector<MemoryUse> uses;
-  const auto end = Clock::now() + std::chrono::duration<double>(minutes * 60);
+  const auto begin = Clock::now();
+  const std::chrono::duration<double> time(minutes * 60);
+  double warm = 0, later = 0;  // the most memory in the first quarter of the time, and after it
   do {
     RunRound(world);
-    uses.push_back(MemoryUse::Now());
-  } while (Clock::now() < end);
+    ++world.counts["rounds"];
+    double& most = Clock::now() < begin + time / 4 ? warm : later;
+    most = std::max(most, ResidentMemory());
+  } while (Clock::now() < begin + time);
 
-  for (const auto& [what, count] : world.counts)
+  for (const auto& [what, count] : world.counts) {
     std::printf("%8llu %s\n", static_cast<unsigned long long>(count), what.c_str());
-  std::printf("%8zu rounds\n", uses.size());
-  CheckMemory("heap", uses, &MemoryUse::heap);
-  CheckMemory("resident memory", uses, &MemoryUse::resident);
+  }
+  std::printf("memory: %.2f MB in the first quarter of the time, %.2f MB later\n", warm / 1e6, later / 1e6);
+  Require(later <= 1.05 * warm, "memory stays as it was");
 }

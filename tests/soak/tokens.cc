@@ -20,10 +20,10 @@ struct Step {
   std::int32_t second = 0;  // tokens to discard
 };
 
-Status Do(Session& session, const Step& step, const CancelToken* cancel = nullptr) {
+Status Do(Session& session, const Step& step, const AppendOptions& options = {}) {
   switch (step.kind) {
     case Step::kAppend:
-      return session.Append(step.tokens, {.cancel = cancel}).status();
+      return session.Append(step.tokens, options).status();
     case Step::kRewind:
       return session.Rewind(step.first);
     default:
@@ -62,10 +62,16 @@ Step Draw(World& world, const Session& session) {
 void Try(World& world, Session& session, Step step, std::vector<Step>& done) {
   const std::int32_t before = session.position();
   CancelToken cancel;
+  AppendOptions options = {.cancel = &cancel};
+  int calls = world.dice.Below(60);  // after some layers, or not at all
+  if (world.dice.Chance(2)) {
+    options.progress = [&](std::int64_t, std::int64_t) {
+      if (--calls == 0) cancel.Cancel();
+    };
+  }
   std::optional<CancelLater> later;
-  if (step.kind == Step::kAppend && world.dice.Chance(4))
-    later.emplace(cancel, std::chrono::microseconds(world.dice.Below(500)));
-  const Status status = Do(session, step, &cancel);
+  if (world.dice.Chance(4)) later.emplace(cancel, std::chrono::microseconds(world.dice.Below(500)));
+  const Status status = Do(session, step, options);
   later.reset();
   if (status.code() == StatusCode::kCancelled) {
     ++world.counts["reads cancelled"];
