@@ -12,7 +12,7 @@ namespace slm {
 namespace {
 
 // Of the note; the session's file has a version of its own.
-constexpr int kVersion = 1;
+constexpr int kVersion = 2;
 constexpr std::string_view kWhat = "the conversation in the session file";
 
 Status Corrupt(std::string_view why) { return {StatusCode::kCorruptFile, Cat(kWhat, " can't be read: ", why, ".")}; }
@@ -45,6 +45,7 @@ Result<ChatNote> ReadFields(const Json& json, std::int32_t vocab_size) {
   note.variables = json.at("variables").get<std::string>();
   note.now = std::chrono::system_clock::from_time_t(json.at("now").get<std::int64_t>());
   note.answer_count = json.at("answer_count").get<std::uint64_t>();
+  note.forgotten = json.at("forgotten").get<std::size_t>();
   SLM_RETURN_IF_ERROR(ReadAnswers(json.at("answers"), vocab_size, note.memory));
   return note;
 }
@@ -59,6 +60,7 @@ Result<std::string> WriteChatNote(const ChatNote& note) {
                      {"variables", note.variables},
                      {"now", std::chrono::system_clock::to_time_t(note.now)},
                      {"answer_count", note.answer_count},
+                     {"forgotten", note.forgotten},
                      {"answers", AnswersJson(note.memory)}};
   try {
     return json.dump();
