@@ -16,19 +16,6 @@ struct Problem {
   std::vector<std::byte> stored_keys, stored_values;
 };
 
-std::vector<std::byte> Store(CacheFormat format, const std::vector<float>& rows, std::int64_t dim) {
-  const std::size_t cell = CacheBytes(format, dim);
-  std::vector<std::byte> stored(rows.size() / static_cast<std::size_t>(dim) * cell);
-  for (std::size_t i = 0; i * cell < stored.size(); ++i) {
-    const float* row = rows.data() + static_cast<std::int64_t>(i) * dim;
-    std::byte* to = stored.data() + i * cell;
-    if (format == CacheFormat::kF32) std::copy_n(reinterpret_cast<const std::byte*>(row), cell, to);
-    if (format == CacheFormat::kF16) ScalarSet().to_half(row, dim, reinterpret_cast<Half*>(to));
-    if (format == CacheFormat::kQ8_0) ScalarSet().to_q8_0(row, dim, reinterpret_cast<BlockQ8_0*>(to));
-  }
-  return stored;
-}
-
 Problem Draw(KernelInput& input) {
   Problem problem;
   AttentionTask& task = problem.task;

@@ -6,6 +6,7 @@
 
 #include <fuzzer/FuzzedDataProvider.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <vector>
@@ -59,6 +60,36 @@ inline bool Near(double actual, double expected, double bound) {
 }
 
 inline bool SameBits(float a, float b) { return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b); }
+
+// Rows of `columns` floats as products with int8 want them.
+inline std::vector<ActivationBlock> Quantize(const std::vector<float>& rows, std::int64_t columns) {
+  std::vector<ActivationBlock> blocks(rows.size() / 32);
+  for (std::size_t i = 0; i < blocks.size(); i += static_cast<std::size_t>(columns / 32))
+    ScalarSet().quantize(rows.data() + 32 * i, columns, blocks.data() + i);
+  return blocks;
+}
+
+// Rows of `dim` floats as a cache stores them.
+inline std::vector<std::byte> Store(CacheFormat format, const std::vector<float>& rows, std::int64_t dim) {
+  const std::size_t cell = CacheBytes(format, dim);
+  std::vector<std::byte> stored(rows.size() / static_cast<std::size_t>(dim) * cell);
+  for (std::size_t i = 0; i * cell < stored.size(); ++i) {
+    const float* row = rows.data() + static_cast<std::int64_t>(i) * dim;
+    std::byte* to = stored.data() + i * cell;
+    if (format == CacheFormat::kF32) std::copy_n(reinterpret_cast<const std::byte*>(row), cell, to);
+    if (format == CacheFormat::kF16) ScalarSet().to_half(row, dim, reinterpret_cast<Half*>(to));
+    if (format == CacheFormat::kQ8_0) ScalarSet().to_q8_0(row, dim, reinterpret_cast<BlockQ8_0*>(to));
+  }
+  return stored;
+}
+
+// Each number is what scalar computes, but for so many roundings of magnitude(index).
+inline void RequireNear(const std::vector<float>& actual, const std::vector<float>& expected, double rounding,
+                        auto magnitude) {
+  for (std::size_t i = 0; i < actual.size(); ++i)
+    Require(Near(actual[i], expected[i], rounding * kRounding * magnitude(i) + 1e-36),
+            "a set computes what scalar does");
+}
 
 // Short inputs of bytes of all kinds.
 inline std::vector<std::string> RandomSeeds(std::size_t count, std::size_t size) {

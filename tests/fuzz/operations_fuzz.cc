@@ -57,12 +57,6 @@ Outcome Run(const KernelSet& set, const Floats& x, const Floats& y, float number
   return out;
 }
 
-void RequireNear(const Floats& actual, const Floats& expected, double rounding, auto magnitude) {
-  for (std::size_t i = 0; i < actual.size(); ++i)
-    Require(Near(actual[i], expected[i], rounding * kRounding * magnitude(i) + 1e-36),
-            "a set computes what scalar does");
-}
-
 void Compare(const KernelSet& set, const Floats& x, const Floats& y, float number) {
   const Outcome actual = Run(set, x, y, number), expected = Run(ScalarSet(), x, y, number);
   const auto own = [](const Floats& values) {
