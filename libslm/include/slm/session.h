@@ -24,7 +24,6 @@
 #include <string_view>
 #include <vector>
 
-#include "slm/log.h"
 #include "slm/model.h"
 #include "slm/profile.h"
 #include "slm/status.h"
@@ -62,9 +61,9 @@ struct SessionOptions {
   bool profile = false;
   // Rows evaluated at once while a prompt is read. More needs more scratch memory; the results are the same.
   std::int32_t batch_size = 512;
-  // Where the threads come from, and what is told if there are fewer than wanted (Session::threads has their number).
-  Workers workers = {};
-  LogCallback log = {};
+  // Where the threads come from; the session keeps a handle of its own. nullptr: the pool of the process. If the system
+  // makes fewer threads than wanted, ModelOptions::log is told, and Session::threads has their number.
+  const Workers* workers = nullptr;
 };
 
 // What a model and one session take, known before the session takes it. Not counted: the tokenizer's tables and norms
@@ -153,7 +152,8 @@ class Session {
 
   // A session as it was when it was saved: the same tokens give the logits they would have given there, bit for bit on
   // the same kernels. A file belongs to the model's very file, to the context length and kv_type it was saved with, and
-  // to this version of its format; other options are free. A context_length of 0 is the saved one. Sliding windows are
+  // to this version of its format; other options are free. A context_length of 0 is the saved one, unless that is more
+  // than 4096 and than the model was trained for: a file must not choose what memory is taken. Sliding windows are
   // restored as far back as they were kept and `batch_size` leaves room for, which Rewind and Shift may notice.
   //
   // Any file can be given. Fails with kNotFound or kIoError, kUnsupported (no session file, or of another version),

@@ -66,21 +66,29 @@ ForwardOptions ToForwardOptions(const SessionSettings& settings) {
 }
 
 // The threads there are: a system may refuse to make more.
-void ReserveThreads(const SessionOptions& options, SessionSettings& settings) {
+void ReserveThreads(const Model& model, Workers& workers, SessionSettings& settings) {
   const int wanted = std::max(settings.threads, settings.prompt_threads);
-  Workers workers = options.workers;
   const int threads = Internal::Impl(workers).pool().Reserve(wanted);
   if (threads == wanted) return;
   settings.threads = std::min(settings.threads, threads);
   settings.prompt_threads = std::min(settings.prompt_threads, threads);
-  if (!options.log) return;
-  options.log(LogLevel::kWarning,
-              Cat("The system makes no more threads: computing on ", threads, " instead of ", wanted, "."));
+  const LogCallback& log = Internal::Impl(model).log;
+  if (!log) return;
+  log(LogLevel::kWarning, Cat("The system makes no more threads: computing on ", threads, " instead of ", wanted, "."));
 }
 
 std::size_t LogitsFloats(const SessionSettings& settings, const ModelConfig& config) {
   const std::int64_t rows = std::min<std::int64_t>(settings.batch_size, Forward::kLogitsRows);
   return static_cast<std::size_t>(rows * config.vocab_size);
+}
+
+// A file must not make a program take memory that nobody asked for.
+Status CheckSavedContext(std::int32_t saved, const Model& model) {
+  const std::int32_t trained = std::max(model.context_length(), kDefaultContext);
+  if (saved <= trained) return {};
+  return {StatusCode::kInvalidArgument,
+          Cat("the session file has a context of ", saved, " tokens, more than the model's ", trained,
+              "; to take it, ask for a context of so many")};
 }
 
 // Without branches or float sums, so that compilers vectorize it.
@@ -236,8 +244,9 @@ Session& Session::operator=(Session&&) noexcept = default;
 
 Result<Session> Session::Create(const Model& model, const SessionOptions& options) try {
   SLM_ASSIGN_OR_RETURN(SessionSettings settings, ToSettings(model, options));
-  ReserveThreads(options, settings);
-  auto impl = std::make_unique<Impl>(model, settings, options.workers);
+  Workers workers = options.workers != nullptr ? *options.workers : Workers();
+  ReserveThreads(model, workers, settings);
+  auto impl = std::make_unique<Impl>(model, settings, std::move(workers));
   if (options.profile) impl->profiler.emplace(Internal::Impl(model).config.layers.size());
   SLM_RETURN_IF_ERROR(impl->Init(settings));
   return Session(std::move(impl));
@@ -252,7 +261,7 @@ Result<MemoryEstimate> EstimateMemory(const Model& model, const SessionOptions& 
   estimate.weight_bytes = model.file().size();
   SLM_ASSIGN_OR_RETURN(estimate.kv_bytes, KvCache::BytesNeeded(impl.config, settings.context_length,
                                                                settings.batch_size, settings.cache_format));
-  Team team(std::max(settings.threads, settings.prompt_threads), options.workers);
+  Team team(std::max(settings.threads, settings.prompt_threads));
   estimate.scratch_bytes = Forward::ScratchBytesNeeded(impl, team, ToForwardOptions(settings)) +
                            LogitsFloats(settings, impl.config) * sizeof(float);
   return estimate;
@@ -353,7 +362,10 @@ Result<RestoredSession> Session::Restore(const Model& model, const std::filesyst
                                          const SessionOptions& options) try {
   SLM_ASSIGN_OR_RETURN(const SessionFile file, SessionFile::Open(path, Internal::Impl(model)));
   SessionOptions saved = options;
-  if (options.context_length == 0) saved.context_length = file.context_length();
+  if (options.context_length == 0) {
+    SLM_RETURN_IF_ERROR(CheckSavedContext(file.context_length(), model));
+    saved.context_length = file.context_length();
+  }
   SLM_RETURN_IF_ERROR(file.CheckSession(saved.context_length, ToCacheFormat(options.kv_type)));
   SLM_ASSIGN_OR_RETURN(Session session, Create(model, saved));
   SLM_RETURN_IF_ERROR(file.ReadCells(Internal::Impl(model).config, *session.impl_->cache));
