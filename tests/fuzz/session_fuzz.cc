@@ -1,5 +1,5 @@
 // Session files. Of the first byte, bit 0 tells whether the checksum is made to fit, bit 1 which model the file is for,
-// and two more which type of cache it is restored with.
+// two more which type of cache it is restored with, and bit 4 whether its context is taken as it is.
 
 #include <array>
 
@@ -15,8 +15,8 @@ constexpr std::array kTypes = {KvType::kF16, KvType::kF32, KvType::kQ8_0};
 
 std::vector<std::string> Seeds() {
   std::vector<std::string> seeds;
-  for (const unsigned flags : {0u, 1u, 3u, 5u, 7u, 9u, 11u})
-    seeds.push_back(static_cast<char>(flags) + SavedSession((flags & 2) != 0, kTypes[flags / 4], "a note"));
+  for (const unsigned flags : {0u, 1u, 3u, 5u, 7u, 9u, 27u})
+    seeds.push_back(static_cast<char>(flags) + SavedSession((flags & 2) != 0, kTypes[flags / 4 % 4], "a note"));
   return seeds;
 }
 
@@ -26,10 +26,9 @@ void Fuzz(std::string_view input) {
   const std::string bytes(input.substr(1));
   const ScratchFile file((flags & 1) != 0 ? Sealed(bytes) : bytes);
   const Model& model = SavedModel((flags & 2) != 0);
-  // Without a context of the caller's own a file may ask for any memory.
-  auto restored =
-      Session::Restore(model, file.path(),
-                       {.context_length = kSavedContext, .kv_type = kTypes[flags / 4 % kTypes.size()], .threads = 1});
+  const std::int32_t context = (flags & 16) != 0 ? 0 : kSavedContext;
+  auto restored = Session::Restore(
+      model, file.path(), {.context_length = context, .kv_type = kTypes[flags / 4 % 4 % kTypes.size()], .threads = 1});
   if (!restored.ok()) {
     Require(!restored.status().message().empty(), "errors say something");
     return;
