@@ -105,8 +105,8 @@ class Tokenizer {
   // Whether texts are encoded with a space before them.
   bool adds_space() const;
   // Whether the model uses this token to end its turn or the text: eos, eot, eom and the control tokens known to mean
-  // it. Of those that are known, and of what else marks turns, a file may say that they are something other than control
-  // tokens; they are all the same, with a warning.
+  // it. Of those that are known, and of what else marks turns, a file may say that they are something other than
+  // control tokens; they are all the same, with a warning.
   bool IsEndOfGeneration(Token token) const;
   // All such tokens, ascending.
   std::span<const Token> end_of_generation() const;

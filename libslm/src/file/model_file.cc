@@ -52,14 +52,10 @@ Result<ModelFile> OpenFrom(const std::filesystem::path& path, BytesFrom from) {
 
 }  // namespace
 
-Result<ModelFile> ModelFile::Open(const std::filesystem::path& path) try {
-  return OpenFrom(path, BytesFrom::kMapping);
-}
+Result<ModelFile> ModelFile::Open(const std::filesystem::path& path) try { return OpenFrom(path, BytesFrom::kMapping); }
 SLM_CATCH_OUT_OF_MEMORY
 
-Result<ModelFile> ModelFile::Load(const std::filesystem::path& path) try {
-  return OpenFrom(path, BytesFrom::kCopy);
-}
+Result<ModelFile> ModelFile::Load(const std::filesystem::path& path) try { return OpenFrom(path, BytesFrom::kCopy); }
 SLM_CATCH_OUT_OF_MEMORY
 
 Result<ModelFile> ModelFile::FromMemory(std::span<const std::byte> bytes, std::string_view name) try {

@@ -33,9 +33,9 @@ Value Value::Tuple(List items) {
   return value;
 }
 
-Value Value::Undefined(std::string why) {
+Value Value::Undefined(std::string_view why) {
   Value value;
-  value.data_ = Make<const std::string>(std::move(why));
+  value.data_ = Make<const Bytes>(why);
   return value;
 }
 

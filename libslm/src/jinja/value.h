@@ -47,7 +47,7 @@ class Value {
 
   static Value Tuple(List items);
   // `why` says what is missing: "'x' is undefined".
-  static Value Undefined(std::string why);
+  static Value Undefined(std::string_view why);
   // A string of the conversation (from_template false), or one that the template or the model's files define, such as
   // the text of the BOS token.
   static Value String(std::string_view text, bool from_template) { return Value(Text(text, from_template)); }
@@ -70,7 +70,7 @@ class Value {
   const List& items() const { return std::get<std::shared_ptr<const Sequence>>(data_)->items; }
   const Dict& dict() const { return *std::get<std::shared_ptr<const Dict>>(data_); }
   const std::shared_ptr<Object>& object() const { return std::get<std::shared_ptr<Object>>(data_); }
-  const std::string& why_undefined() const { return *std::get<std::shared_ptr<const std::string>>(data_); }
+  std::string why_undefined() const { return std::string(*std::get<std::shared_ptr<const Bytes>>(data_)); }
 
   // True if both are one and the same list, dict or object, or equal simple values.
   bool Same(const Value& other) const;
@@ -88,7 +88,7 @@ class Value {
   static std::shared_ptr<const Sequence> MakeSequence(List items, bool tuple);
 
   std::variant<std::monostate, bool, std::int64_t, double, std::shared_ptr<const Text>, std::shared_ptr<const Sequence>,
-               std::shared_ptr<const Dict>, std::shared_ptr<Object>, std::shared_ptr<const std::string>>
+               std::shared_ptr<const Dict>, std::shared_ptr<Object>, std::shared_ptr<const Bytes>>
       data_;
 };
 
