@@ -38,9 +38,11 @@ std::vector<std::string> Seeds() {
     seeds.push_back(NoteOf(*chat));
     static_cast<void>(chat->Send("3 4", nullptr, {.max_tokens = 3}));
     seeds.push_back(NoteOf(*chat));
-    chat->SetMessages({{.content = "a"},
-                       {.role = Role::kAssistant, .tool_calls = {{.id = "1", .name = "f", .arguments = "{}"}}},
-                       {.role = Role::kTool, .content = "b", .tool_call_id = "1", .name = "f"}});
+    const Status set =
+        chat->SetMessages({{.content = "a"},
+                           {.role = Role::kAssistant, .tool_calls = {{.id = "1", .name = "f", .arguments = "{}"}}},
+                           {.role = Role::kTool, .content = "b", .tool_call_id = "1", .name = "f"}});
+    Require(set.ok(), "messages that can be set");
     seeds.push_back(NoteOf(*chat));
   }
   return seeds;

@@ -132,7 +132,7 @@ class Conversation {
     std::vector<Message> messages = chat_.messages();
     if (messages.empty()) return;
     messages[static_cast<std::size_t>(dice().Below(static_cast<int>(messages.size())))].content += " (edited)";
-    chat_.SetMessages(messages);
+    Require(chat_.SetMessages(messages).ok(), "messages can be set");
     ++world_.counts["edited"];
   }
   void Resize() {
