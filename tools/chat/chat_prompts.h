@@ -39,6 +39,7 @@ struct PromptSettings {
   std::vector<SamplerSetting> sampling;
   std::optional<std::int32_t> max_tokens;
   std::vector<std::string> stop;
+  std::vector<std::string> variables;  // of the template, NAME=JSON
   bool interactive = false;  // the answer begins a conversation
 };
 

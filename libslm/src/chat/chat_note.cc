@@ -1,5 +1,7 @@
 #include "chat/chat_note.h"
 
+#include <cstdint>
+#include <limits>
 #include <utility>
 
 #include "base/format.h"
@@ -23,28 +25,60 @@ Json AnswersJson(const AnswerMemory& memory) {
   return json;
 }
 
+// A whole number from `least` to `most`. JSON has others, and the JSON library casts them as they come.
+template <typename T>
+Result<T> ReadNumber(const Json& json, std::string_view name, T least, T most) {
+  const auto read = [&](auto number) -> Result<T> {
+    if (std::cmp_less(number, least) || std::cmp_greater(number, most)) {
+      return Corrupt(Cat(name, " is ", number, ", expected ", least, least == most ? "" : Cat(" to ", most)));
+    }
+    return static_cast<T>(number);
+  };
+  if (json.is_number_unsigned()) return read(json.get<std::uint64_t>());
+  if (json.is_number_integer()) return read(json.get<std::int64_t>());
+  return Corrupt(Cat(name, " is no whole number"));
+}
+
 Status ReadAnswers(const Json& json, std::int32_t vocab_size, AnswerMemory& memory) {
+  if (!json.is_array()) return Corrupt("its answers are no list");
   for (const Json& answer : json) {
-    const auto tokens = answer.at("tokens").get<std::vector<Token>>();
-    for (const Token token : tokens) {
-      if (token < 0 || token >= vocab_size) return Corrupt(Cat("it has the token ", token, " of ", vocab_size));
+    const Json& ids = answer.at("tokens");
+    if (!ids.is_array()) return Corrupt("the tokens of an answer are no list");
+    std::vector<Token> tokens;
+    for (const Json& id : ids) {
+      SLM_ASSIGN_OR_RETURN(const Token token, ReadNumber<Token>(id, "a token", 0, vocab_size - 1));
+      tokens.push_back(token);
     }
     memory.Add(answer.at("text").get<std::string>(), tokens);
   }
   return {};
 }
 
+// Seconds since 1970, as far as the system's clock counts.
+Result<std::chrono::system_clock::time_point> ReadTime(const Json& json) {
+  using Clock = std::chrono::system_clock;
+  const auto seconds = [](Clock::time_point time) {
+    return std::int64_t{std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count()};
+  };
+  SLM_ASSIGN_OR_RETURN(const std::int64_t now, ReadNumber(json, "its time", seconds(Clock::time_point::min()),
+                                                          seconds(Clock::time_point::max())));
+  return Clock::time_point(std::chrono::seconds(now));
+}
+
 // Throws the JSON library's errors.
 Result<ChatNote> ReadFields(const Json& json, std::int32_t vocab_size) {
-  const int version = json.at("version").get<int>();
-  if (version != kVersion) return Corrupt(Cat("its version is ", version, ", and this library reads ", kVersion));
+  using Unsigned = std::numeric_limits<std::uint64_t>;
+  SLM_RETURN_IF_ERROR(ReadNumber(json.at("version"), "its version", kVersion, kVersion).status());
   ChatNote note;
-  SLM_ASSIGN_OR_RETURN(note.messages, MessagesFromJson(json.at("messages"), "messages"));
+  Result<std::vector<Message>> messages = MessagesFromJson(json.at("messages"), "messages");
+  if (!messages.ok()) return Status(StatusCode::kCorruptFile, Cat(kWhat, ": ", messages.status().message()));
+  note.messages = *std::move(messages);
   note.chat_template = json.at("chat_template").get<std::string>();
   note.tools = json.at("tools").get<std::string>();
   note.variables = json.at("variables").get<std::string>();
-  note.now = std::chrono::system_clock::from_time_t(json.at("now").get<std::int64_t>());
-  note.answer_count = json.at("answer_count").get<std::uint64_t>();
+  SLM_ASSIGN_OR_RETURN(note.now, ReadTime(json.at("now")));
+  SLM_ASSIGN_OR_RETURN(note.answer_count,
+                       ReadNumber(json.at("answer_count"), "its number of answers", Unsigned::min(), Unsigned::max()));
   SLM_RETURN_IF_ERROR(ReadAnswers(json.at("answers"), vocab_size, note.memory));
   return note;
 }
@@ -69,9 +103,10 @@ Result<std::string> WriteChatNote(const ChatNote& note) {
 }
 
 Result<ChatNote> ReadChatNote(std::string_view text, std::int32_t vocab_size) {
-  SLM_ASSIGN_OR_RETURN(const Json json, ParseJson(text, kWhat));
+  const Result<Json> json = ParseJson(text, kWhat);
+  if (!json.ok()) return Status(StatusCode::kCorruptFile, json.status().message());
   try {
-    return ReadFields(json, vocab_size);
+    return ReadFields(*json, vocab_size);
   } catch (const Json::exception&) {
     return Corrupt("a field is missing or of another type than expected");
   }
