@@ -20,8 +20,8 @@ constexpr std::int32_t kVocabulary = 100;
 // A note with one member replaced by the JSON text `value`.
 std::string NoteWith(const std::string& key, const std::string& value) {
   ordered_json note = ordered_json::parse(
-      R"({"version": 1, "messages": [{"role": "user", "content": "Hi"}], "chat_template": "", "tools": "",
-          "variables": "", "now": 1700000000, "answer_count": 3, "answers": [{"text": "a", "tokens": [7, 99]}]})");
+      R"({"version": 2, "messages": [{"role": "user", "content": "Hi"}], "chat_template": "", "tools": "",
+          "variables": "", "now": 1700000000, "answer_count": 3, "forgotten": 1, "answers": [{"text": "a", "tokens": [7, 99]}]})");
   note[key] = "PLACE";
   std::string text = note.dump();
   return text.replace(text.find("\"PLACE\""), 7, value);
@@ -59,9 +59,9 @@ TEST(ChatNoteTest, NumbersOutOfRangeAreCorrupt) {
   const Case cases[] = {
       {"version", "1e300"},
       {"version", "1.0"},
-      {"version", "4294967297"},  // 1 in 32 bits
+      {"version", "4294967298"},  // 2 in 32 bits
       {"version", "-1"},
-      {"version", "2"},
+      {"version", "3"},
       {"now", "9223372036854775807"},
       {"now", "-9223372036854775808"},
       {"now", "18446744073709551615"},
@@ -75,6 +75,9 @@ TEST(ChatNoteTest, NumbersOutOfRangeAreCorrupt) {
       {"answer_count", "1e30"},
       {"answer_count", "18446744073709551616"},
       {"answer_count", "null"},
+      {"forgotten", "2"},  // of one message
+      {"forgotten", "-1"},
+      {"forgotten", "0.5"},
       {"answers", R"([{"text": "a", "tokens": [1e300]}])"},
       {"answers", R"([{"text": "a", "tokens": [1.5]}])"},
       {"answers", R"([{"text": "a", "tokens": [100]}])"},

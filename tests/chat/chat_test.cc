@@ -210,7 +210,7 @@ TEST_P(ChatTest, ResetForgetsTheTurns) {
   Chat chat = MakeChat();
   const std::string first = Send(chat, "Hello").text;
   Send(chat, "Something else that is long enough to leave the window of the sliding layers behind.");
-  chat.Reset();
+  ASSERT_TRUE(chat.Reset().ok());
   ASSERT_EQ(chat.messages().size(), 1u);
   EXPECT_EQ(Send(chat, "Hello").text, first);
 }

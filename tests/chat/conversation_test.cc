@@ -131,7 +131,7 @@ TEST_P(ConversationTest, AnEditReadsFromTheFirstDifferenceOn) {
   messages[3].content = "What is the bridge like?";
   messages.resize(4);
   const std::vector<Token> before = Tokens(chat_);
-  chat_.SetMessages(messages);
+  ASSERT_TRUE(chat_.SetMessages(messages).ok());
   const Result<GenerateResult> result = chat_.Answer({}, kTwelve);
   ASSERT_TRUE(result.ok());
   const std::vector<Token> after = Tokens(chat_);
@@ -145,7 +145,7 @@ TEST_P(ConversationTest, AnEditReadsFromTheFirstDifferenceOn) {
   }
 
   Chat fresh = Chat::Create(model_, TinyOptions(model_)).value();
-  fresh.SetMessages(messages);
+  ASSERT_TRUE(fresh.SetMessages(messages).ok());
   EXPECT_EQ(fresh.Answer({}, kTwelve).value().text, result->text);
 }
 

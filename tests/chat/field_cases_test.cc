@@ -57,16 +57,17 @@ TEST(B25Test, TurnsThatDoNotAlternate) {
   const Model model = OpenTiny("gemma3");
   Chat chat = StrictChat(model);
   const std::vector<Message> twice = {{.role = Role::kUser, .content = "One"}, {.role = Role::kUser, .content = "Two"}};
-  chat.SetMessages(twice);
+  ASSERT_TRUE(chat.SetMessages(twice).ok());
   const Status refused = chat.Answer({}).status();
   EXPECT_EQ(refused.code(), StatusCode::kInvalidArgument);
   EXPECT_NE(refused.message().find("roles must alternate"), std::string::npos) << refused.message();
   EXPECT_EQ(chat.messages(), twice);
-  chat.SetMessages(MergeNeighbours(twice));
+  ASSERT_TRUE(chat.SetMessages(MergeNeighbours(twice)).ok());
   ASSERT_TRUE(chat.Answer({}, {.max_tokens = 3}).ok());
   EXPECT_NE(Read(chat).find("user\nOne\n\nTwo<end_of_turn>"), std::string::npos) << Read(chat);
 
-  chat.SetMessages({{.role = Role::kAssistant, .content = "Hello!"}, {.role = Role::kUser, .content = "Hi"}});
+  ASSERT_TRUE(
+      chat.SetMessages({{.role = Role::kAssistant, .content = "Hello!"}, {.role = Role::kUser, .content = "Hi"}}).ok());
   EXPECT_EQ(chat.Answer({}).status().code(), StatusCode::kInvalidArgument);
 }
 
@@ -164,7 +165,7 @@ TEST(B54Test, ALongConversationOnASlidingWindowModel) {
   std::vector<Message> edited = chat.messages();
   edited[0].content[5] = 'x';
   edited.resize(1);
-  chat.SetMessages(edited);
+  ASSERT_TRUE(chat.SetMessages(edited).ok());
   const GenerateResult earlier = chat.Answer({}, few).value();
   EXPECT_EQ(earlier.cached_tokens, 0);
   EXPECT_GT(earlier.reread_tokens, 0) << "what was the same before the edit";

@@ -57,8 +57,8 @@ TEST(InterviewTest, TenTurnsReadOnlyWhatIsNew) {
   Chat chat = Chat::Create(model, options).value();
   options.reuse = false;
   Chat without_reuse = Chat::Create(model, options).value();
-  chat.SetMessages(examples);
-  without_reuse.SetMessages(examples);
+  ASSERT_TRUE(chat.SetMessages(examples).ok());
+  ASSERT_TRUE(without_reuse.SetMessages(examples).ok());
   for (std::size_t turn = 0; turn < kAnswers.size(); ++turn) {
     SCOPED_TRACE(turn);
     const std::int32_t position = chat.session().position();

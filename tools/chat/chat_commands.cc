@@ -61,7 +61,7 @@ Status Help(Talk& talk, std::string_view) {
 Status System(Talk& talk, std::string_view argument) {
   Chat& chat = *talk.conversation.chat();
   if (!argument.empty()) {
-    chat.SetSystem(argument == "-" ? std::string_view() : argument);
+    if (Status status = chat.SetSystem(argument == "-" ? std::string_view() : argument); !status.ok()) return status;
     return talk.conversation.SaveSession();
   }
   const std::vector<Message>& messages = chat.messages();
@@ -182,7 +182,7 @@ Status Set(Talk& talk, std::string_view argument) {
 }
 
 Status Reset(Talk& talk, std::string_view) {
-  talk.conversation.Reset();
+  if (Status status = talk.conversation.Reset(); !status.ok()) return status;
   talk.files.clear();
   return talk.conversation.SaveSession();
 }

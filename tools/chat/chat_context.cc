@@ -44,7 +44,7 @@ Result<std::int32_t> CountTokens(const Model& model, const ChatToolOptions& opti
 }
 
 Result<SessionOptions> SizeContext(const Model& model, const ChatToolOptions& options, std::int32_t prompt_tokens) {
-  SessionOptions session = ToSessionOptions(options.compute, options.context);
+  SessionOptions session = ToSessionOptions(kChat, options.compute, options.context);
   if (options.context > 0) {
     WarnBeyondTraining(kChat, model, options.context);
     return session;

@@ -44,7 +44,7 @@ Result<Conversation> Conversation::Start(const Model& model, const ChatToolOptio
   Result<Chat> chat = Chat::Create(model, chat_options);
   if (!chat.ok()) return chat.status();
   conversation.chat_ = *std::move(chat);
-  conversation.chat_->SetMessages(conversation.beginning_);
+  if (Status status = conversation.chat_->SetMessages(conversation.beginning_); !status.ok()) return status;
   conversation.SayTemplate();
   return conversation;
 }
@@ -52,8 +52,9 @@ Result<Conversation> Conversation::Start(const Model& model, const ChatToolOptio
 Result<Conversation> Conversation::GoOn(const Model& model, const ChatToolOptions& options, const std::string& system) {
   Conversation conversation(model, options, {});
   if (Status status = conversation.Load(options.session, options.context); !status.ok()) return status;
-  if (!system.empty()) conversation.chat()->SetSystem(system);
   conversation.SayTemplate();
+  if (system.empty()) return conversation;
+  if (Status status = conversation.chat()->SetSystem(system); !status.ok()) return status;
   return conversation;
 }
 
@@ -71,14 +72,14 @@ Status Conversation::SetSampler(const SamplerOptions& sampler) {
   return {};
 }
 
-void Conversation::Reset() {
-  if (!chat_) return;
-  chat_->Reset();
+Status Conversation::Reset() {
+  if (!chat_) return {};
+  if (Status status = chat_->Reset(); !status.ok()) return status;
   std::vector<Message> messages = chat_->messages();
   for (const Message& message : beginning_) {
     if (message.role != Role::kSystem) messages.push_back(message);
   }
-  chat_->SetMessages(std::move(messages));
+  return chat_->SetMessages(std::move(messages));
 }
 
 std::size_t Conversation::FirstTurn() const {
@@ -165,7 +166,7 @@ Status Conversation::SetVariable(std::string_view assignment) {
   Result<Chat> chat = Chat::Create(model_, options);
   if (!chat.ok()) return chat.status();
   chat_ = *std::move(chat);
-  chat_->SetMessages(std::move(messages));
+  if (Status status = chat_->SetMessages(std::move(messages)); !status.ok()) return status;
   style_.Note("The next answer reads the conversation from its beginning.");
   return SaveSession();
 }
@@ -196,11 +197,11 @@ Status Conversation::Retry() {
 
 Status Conversation::AnswerInstead(std::vector<Message> messages) {
   std::vector<Message> before = chat_->messages();
-  chat_->SetMessages(std::move(messages));
+  if (Status status = chat_->SetMessages(std::move(messages)); !status.ok()) return status;
   return Show([&](const PieceCallback& on_piece) {
     Result<GenerateResult> result = chat_->Answer(on_piece, ToGenerateOptions());
     if (!result.ok() || (result->finish_reason == FinishReason::kCancelled && result->text.empty())) {
-      chat_->SetMessages(std::move(before));
+      if (Status status = chat_->SetMessages(std::move(before)); !status.ok()) return Result<Record>(status);
     }
     return ToRecord(std::move(result));
   });
@@ -239,8 +240,8 @@ Result<GenerateResult> Conversation::Answer(const std::vector<Message>& messages
     sampler_->Reseed(options_.sampler.seed);
     return ContinueText(messages.back().content, on_piece, generate);
   }
-  chat_->Reset();
-  chat_->SetMessages(messages);
+  if (Status status = chat_->Reset(); !status.ok()) return status;
+  if (Status status = chat_->SetMessages(messages); !status.ok()) return status;
   return chat_->Answer(on_piece, generate);
 }
 

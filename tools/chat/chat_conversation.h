@@ -70,7 +70,7 @@ class Conversation : public Responder {
   Status SetVariable(std::string_view assignment);
 
   // Back to the beginning, with the system text of now.
-  void Reset();
+  Status Reset();
   // The first of the chat's messages that is not part of the beginning.
   std::size_t FirstTurn() const;
 

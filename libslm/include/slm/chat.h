@@ -10,6 +10,10 @@
 // Only what changed since the last answer is evaluated, also after an undo or an edit; GenerateResult has the counts.
 // An answer stays in the session as the tokens the model wrote, as long as the template repeats its text.
 //
+// Callbacks may look at the Chat that called them. What changes or saves it fails in one, with kInvalidArgument; it
+// must not be destroyed or moved. An exception of a callback goes on to the caller and leaves the conversation as it
+// was.
+//
 // Thread-safety: a Chat must not be used from two threads at once; CancelToken may be set from any.
 
 #ifndef SLM_CHAT_H_
@@ -64,7 +68,7 @@ class Chat {
 
   // Adds a user message and streams the answer to it. If the prompt does not fit the context: kContextFull with both
   // numbers. A failed call leaves the conversation as it was before. A cancelled one does too if no text was delivered;
-  // otherwise the part delivered so far is the answer.
+  // otherwise the part delivered so far is the answer. The conversation has message and answer when the call returns.
   Result<GenerateResult> Send(std::string_view user, const PieceCallback& on_piece,
                               const GenerateOptions& options = {});
   // Streams an answer to the conversation as it stands, which ends with a message of the user or of tools.
@@ -78,11 +82,11 @@ class Chat {
   const std::vector<Message>& messages() const;
   // Replaces the conversation, for example by one with an edited message. Nothing is evaluated before the next answer,
   // which reads from the first difference on.
-  void SetMessages(std::vector<Message> messages);
+  Status SetMessages(std::vector<Message> messages);
   // Empty: none.
-  void SetSystem(std::string_view system);
+  Status SetSystem(std::string_view system);
   // Forgets all messages but the system's, and counts answers from the beginning.
-  void Reset();
+  Status Reset();
 
   // Tokens that the model would read for the next answer if the user sent this now.
   Result<std::int32_t> CountTokens(std::string_view user) const;

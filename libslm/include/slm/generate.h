@@ -69,7 +69,7 @@ struct GenerateResult {
 // evaluated; an end-of-turn token is not appended, nor is the last token of a text that ended for another reason. Fails
 // with kInvalidArgument (no prompt, a stop string that is empty or not UTF-8, shift_keep out of range) and as
 // Session::Follow, Session::Shift and Sampler::Sample do; being cancelled is a finish reason, not an error. `on_piece`
-// may be empty.
+// may be empty; if it throws, the exception goes on to the caller, and the session holds what was read until then.
 Result<GenerateResult> Generate(Session& session, Sampler& sampler, std::span<const Token> prompt,
                                 const GenerateOptions& options, const PieceCallback& on_piece);
 

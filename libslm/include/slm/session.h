@@ -5,8 +5,11 @@
 //
 // The same tokens give bit-identical logits however they are split over calls and for any number of threads.
 //
+// Callbacks run on the thread that called. One that throws ends the call as cancelling does, and the exception goes on
+// to the caller. In a callback, what changes or saves its session fails with kInvalidArgument.
+//
 // Thread-safety: a Session must not be used from two threads at once. Different sessions are independent and may share
-// a Model. CancelToken may be set from any thread.
+// a Model. CancelToken may be set from any thread. After fork(), see workers.h.
 
 #ifndef SLM_SESSION_H_
 #define SLM_SESSION_H_
@@ -21,10 +24,12 @@
 #include <string_view>
 #include <vector>
 
+#include "slm/log.h"
 #include "slm/model.h"
 #include "slm/profile.h"
 #include "slm/status.h"
 #include "slm/tokenizer.h"
+#include "slm/workers.h"
 
 namespace slm {
 
@@ -57,6 +62,9 @@ struct SessionOptions {
   bool profile = false;
   // Rows evaluated at once while a prompt is read. More needs more scratch memory; the results are the same.
   std::int32_t batch_size = 512;
+  // Where the threads come from, and what is told if there are fewer than wanted (Session::threads has their number).
+  Workers workers = {};
+  LogCallback log = {};
 };
 
 // What a model and one session take, known before the session takes it. Not counted: the tokenizer's tables and norms
@@ -106,8 +114,8 @@ class Session {
 
   // Reads tokens and returns the logits that follow the last one: [vocab_size], owned by the session, valid until the
   // next call. Fails with kInvalidArgument (no tokens, an id outside the vocabulary), kContextFull (says both numbers;
-  // nothing is read), kCancelled (position() tells how many tokens were read) or kInvalidNumber (logits are not
-  // finite).
+  // nothing is read), kOutOfMemory (nothing is read), kCancelled (position() tells how many tokens were read) or
+  // kInvalidNumber (logits are not finite). `tokens` may be a view of tokens().
   Result<std::span<const float>> Append(std::span<const Token> tokens, const AppendOptions& options = {});
 
   // Reads tokens and hands out the logits after every one of them, in order: visit(position, [vocab_size]).
@@ -171,6 +179,7 @@ class Session {
   void ClearProfile();
 
  private:
+  friend struct Internal;
   struct Impl;
   explicit Session(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;

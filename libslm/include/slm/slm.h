@@ -35,5 +35,6 @@
 #include "slm/status.h"           // IWYU pragma: export
 #include "slm/tokenizer.h"        // IWYU pragma: export
 #include "slm/version.h"          // IWYU pragma: export
+#include "slm/workers.h"          // IWYU pragma: export
 
 #endif  // SLM_SLM_H_

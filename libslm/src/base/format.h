@@ -13,6 +13,7 @@ template <typename... Parts>
 std::string Cat(const Parts&... parts) {
   std::ostringstream out;
   out.imbue(std::locale::classic());  // whatever the host program has set
+  out.exceptions(std::ios::badbit);   // no memory is no reason for half a name
   (out << ... << parts);
   return std::move(out).str();
 }

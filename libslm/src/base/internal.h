@@ -14,6 +14,10 @@ struct Internal {
   static const auto& Impl(const Handle& handle) {
     return *handle.impl_;
   }
+  template <typename Handle>
+  static auto& Impl(Handle& handle) {
+    return *handle.impl_;
+  }
   template <typename Handle, typename Held>
   static Handle Make(Held impl) {
     return Handle(std::move(impl));

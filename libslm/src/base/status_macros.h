@@ -1,8 +1,10 @@
-// Short forms for passing failures on.
+// Short forms for making and passing on failures.
 
 #ifndef SLM_BASE_STATUS_MACROS_H_
 #define SLM_BASE_STATUS_MACROS_H_
 
+#include <new>
+#include <stdexcept>
 #include <utility>
 
 #include "slm/status.h"
@@ -24,5 +26,20 @@
   auto result = (expr);                               \
   if (!result.ok()) return result.status();           \
   lhs = *std::move(result)
+
+namespace slm {
+// With a message that needs no memory.
+inline Status OutOfMemory() { return {StatusCode::kOutOfMemory, "out of memory"}; }
+}  // namespace slm
+
+// Ends the body of a public function: `Status F() try { ... } SLM_CATCH_OUT_OF_MEMORY`. What callbacks of the
+// application throw passes.
+#define SLM_CATCH_OUT_OF_MEMORY      \
+  catch (const std::bad_alloc&) {    \
+    return ::slm::OutOfMemory();     \
+  }                                  \
+  catch (const std::length_error&) { \
+    return ::slm::OutOfMemory();     \
+  }
 
 #endif  // SLM_BASE_STATUS_MACROS_H_

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,6 +15,7 @@
 #include "chat/answer_memory.h"
 #include "chat/chat_note.h"
 #include "chat/prompt_writer.h"
+#include "session/callback_scope.h"
 
 namespace slm {
 
@@ -28,12 +30,40 @@ PieceCallback WithoutFirstSpace(const PieceCallback& on_piece, bool adds_space) 
   };
 }
 
-bool AwaitsAnswer(const std::vector<Message>& messages) {
+bool AwaitsAnswer(std::span<const Message> messages) {
   return !messages.empty() && (messages.back().role == Role::kUser || messages.back().role == Role::kTool);
 }
 
-bool BeginsWithSystem(const std::vector<Message>& messages) {
+bool BeginsWithSystem(std::span<const Message> messages) {
   return !messages.empty() && messages.front().role == Role::kSystem;
+}
+
+// What the model reads for an answer.
+struct FittedPrompt {
+  std::vector<Token> tokens = {};
+  std::size_t forgotten = 0;  // messages after the system's that are left out
+};
+
+// Where the messages after the system's begin.
+std::size_t FirstTurn(std::span<const Message> messages) { return BeginsWithSystem(messages) ? 1 : 0; }
+
+// The conversation without the first messages after the system's.
+std::vector<Message> Without(std::span<const Message> all, std::size_t forgotten) {
+  std::vector<Message> shown(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(FirstTurn(all)));
+  const std::span<const Message> kept = all.subspan(FirstTurn(all) + forgotten);
+  shown.insert(shown.end(), kept.begin(), kept.end());
+  return shown;
+}
+
+// How many messages after the system's may be left out: more than `forgotten`, so that what is left begins with one of
+// the user. Ascending.
+std::vector<std::size_t> LaterStarts(std::span<const Message> all, std::size_t forgotten) {
+  std::vector<std::size_t> starts;
+  const std::size_t first = FirstTurn(all);
+  for (std::size_t i = first + forgotten + 1; i < all.size(); ++i) {
+    if (all[i].role == Role::kUser) starts.push_back(i - first);
+  }
+  return starts;
 }
 
 }  // namespace
@@ -42,14 +72,14 @@ struct Chat::State {
   State(PromptWriter w, Session s, const ChatOptions& o) : options(o), writer(std::move(w)), session(std::move(s)) {}
 
   const Model& model() const { return session.model(); }
-  // The messages the model is shown: without the forgotten ones.
-  std::vector<Message> Shown() const;
-  // Leaves one more user message and what answers it out; false if only the last one is left.
-  bool ForgetOldest();
   Result<std::vector<Token>> Encode(std::span<const Message> shown) const;
-  // The tokens of the conversation up to where the next answer begins, which fit the context. Where the oldest messages
-  // may be forgotten there is room for the answer, too.
-  Result<std::vector<Token>> Fit(std::int32_t max_tokens);
+  // The tokens of `all` up to where the next answer begins, which fit the context. Where the oldest messages may be
+  // forgotten there is room for the answer, too.
+  Result<FittedPrompt> Fit(std::span<const Message> all, std::int32_t max_tokens) const;
+  // Streams an answer to `all`. If there is one, it is added to them, and they become the conversation; otherwise
+  // nothing has changed but what the session has read.
+  Result<GenerateResult> Respond(std::vector<Message> all, const PieceCallback& on_piece,
+                                 const GenerateOptions& generate);
   ChatNote Note() const;
 
   ChatOptions options;
@@ -61,23 +91,6 @@ struct Chat::State {
   std::size_t forgotten = 0;  // messages after the system's that the model is no longer shown
 };
 
-std::vector<Message> Chat::State::Shown() const {
-  std::vector<Message> shown = messages;
-  const auto begin = shown.begin() + (BeginsWithSystem(shown) ? 1 : 0);
-  shown.erase(begin, begin + static_cast<std::ptrdiff_t>(forgotten));
-  return shown;
-}
-
-bool Chat::State::ForgetOldest() {
-  const std::size_t begin = BeginsWithSystem(messages) ? 1 : 0;
-  for (std::size_t next = begin + forgotten + 1; next < messages.size(); ++next) {
-    if (messages[next].role != Role::kUser) continue;
-    forgotten = next - begin;
-    return true;
-  }
-  return false;
-}
-
 Result<std::vector<Token>> Chat::State::Encode(std::span<const Message> shown) const {
   SLM_ASSIGN_OR_RETURN(const Prompt prompt, writer.Write(shown));
   const Tokenizer& tokenizer = model().tokenizer();
@@ -88,20 +101,54 @@ Result<std::vector<Token>> Chat::State::Encode(std::span<const Message> shown) c
   return tokens;
 }
 
-Result<std::vector<Token>> Chat::State::Fit(std::int32_t max_tokens) {
-  SLM_ASSIGN_OR_RETURN(std::vector<Token> prompt, Encode(Shown()));
+Result<FittedPrompt> Chat::State::Fit(std::span<const Message> all, std::int32_t max_tokens) const {
+  FittedPrompt fitted = {.forgotten = forgotten};
+  SLM_ASSIGN_OR_RETURN(fitted.tokens, Encode(Without(all, forgotten)));
   const std::int32_t capacity = session.context_length();
   if (options.forget_oldest) {
     const std::int32_t answer = std::min(max_tokens >= 0 ? max_tokens : capacity / 4, capacity / 2);
-    if (std::cmp_less_equal(prompt.size(), capacity - answer)) return prompt;
+    if (std::cmp_less_equal(fitted.tokens.size(), capacity - answer)) return fitted;
     // Half the context is left free, so that this does not happen, and what is kept is not read anew, at every turn.
-    while (std::cmp_greater(prompt.size(), capacity / 2) && ForgetOldest()) {
-      SLM_ASSIGN_OR_RETURN(prompt, Encode(Shown()));
+    // The fewest messages that leave so much are found by halving: each try writes and encodes what is left.
+    const std::vector<std::size_t> starts = LaterStarts(all, forgotten);
+    for (std::size_t low = 0, high = starts.size(); low < high;) {
+      const std::size_t middle = low + (high - low) / 2;
+      FittedPrompt shorter = {.forgotten = starts[middle]};
+      SLM_ASSIGN_OR_RETURN(shorter.tokens, Encode(Without(all, shorter.forgotten)));
+      const bool fits = std::cmp_less_equal(shorter.tokens.size(), capacity / 2);
+      fits ? high = middle : low = middle + 1;
+      if (fits || low == starts.size()) fitted = std::move(shorter);
     }
   }
-  if (std::cmp_less_equal(prompt.size(), capacity)) return prompt;
-  return Status(StatusCode::kContextFull, Cat("The prompt does not fit: the conversation has ", prompt.size(),
+  if (std::cmp_less_equal(fitted.tokens.size(), capacity)) return fitted;
+  return Status(StatusCode::kContextFull, Cat("The prompt does not fit: the conversation has ", fitted.tokens.size(),
                                               " tokens, and the context holds ", capacity, "."));
+}
+
+Result<GenerateResult> Chat::State::Respond(std::vector<Message> all, const PieceCallback& on_piece,
+                                            const GenerateOptions& generate) {
+  if (!AwaitsAnswer(all)) {
+    return Status(StatusCode::kInvalidArgument,
+                  "There is nothing to answer: the conversation does not end with a message of the user or of a tool.");
+  }
+  SLM_ASSIGN_OR_RETURN(const FittedPrompt prompt, Fit(all, generate.max_tokens));
+  if (!options.reuse) SLM_RETURN_IF_ERROR(session.Rewind(0));
+  SamplerOptions sampling = options.sampler;
+  sampling.seed += answer_count;
+  Sampler sampler(sampling, &model().tokenizer());
+  const bool adds_space = model().tokenizer().adds_space();
+  SLM_ASSIGN_OR_RETURN(GenerateResult result,
+                       Generate(session, sampler, prompt.tokens, generate, WithoutFirstSpace(on_piece, adds_space)));
+  if (adds_space && result.text.starts_with(' ')) result.text.erase(0, 1);
+  if (result.finish_reason == FinishReason::kCancelled && result.text.empty()) return result;
+
+  result.forgotten_messages = static_cast<std::int32_t>(prompt.forgotten - forgotten);
+  all.push_back({.role = Role::kAssistant, .content = result.text});
+  if (result.forgotten_tokens == 0) memory.Add(result.text, session.tokens().subspan(prompt.tokens.size()));
+  messages = std::move(all);
+  forgotten = prompt.forgotten;
+  ++answer_count;
+  return result;
 }
 
 ChatNote Chat::State::Note() const {
@@ -111,6 +158,7 @@ ChatNote Chat::State::Note() const {
                    .variables = options.variables,
                    .now = writer.now(),
                    .answer_count = answer_count,
+                   .forgotten = forgotten,
                    .memory = memory};
   return note;
 }
@@ -120,66 +168,46 @@ Chat::~Chat() = default;
 Chat::Chat(Chat&&) noexcept = default;
 Chat& Chat::operator=(Chat&&) noexcept = default;
 
-Result<Chat> Chat::Create(const Model& model, const ChatOptions& options) {
+Result<Chat> Chat::Create(const Model& model, const ChatOptions& options) try {
   SLM_RETURN_IF_ERROR(Sampler::Validate(options.sampler));
   SLM_ASSIGN_OR_RETURN(PromptWriter writer, PromptWriter::Create(model, options, std::chrono::system_clock::now()));
   SLM_ASSIGN_OR_RETURN(Session session, Session::Create(model, options.session));
   Chat chat(std::make_unique<State>(std::move(writer), std::move(session), options));
-  chat.SetSystem(options.system);
+  SLM_RETURN_IF_ERROR(chat.SetSystem(options.system));
   // Fails here rather than in the first Send if this library can't encode text for the model.
   SLM_RETURN_IF_ERROR(chat.CountTokens("").status());
   return chat;
 }
+SLM_CATCH_OUT_OF_MEMORY
 
-Result<GenerateResult> Chat::Answer(const PieceCallback& on_piece, const GenerateOptions& generate) {
-  State& state = *state_;
-  if (!AwaitsAnswer(state.messages)) {
-    return Status(StatusCode::kInvalidArgument,
-                  "There is nothing to answer: the conversation does not end with a message of the user or of a tool.");
-  }
-  const std::size_t forgotten_before = state.forgotten;
-  SLM_ASSIGN_OR_RETURN(const std::vector<Token> prompt, state.Fit(generate.max_tokens));
-  if (!state.options.reuse) SLM_RETURN_IF_ERROR(state.session.Rewind(0));
-  SamplerOptions sampling = state.options.sampler;
-  sampling.seed += state.answer_count;
-  Sampler sampler(sampling, &state.model().tokenizer());
-  const bool adds_space = state.model().tokenizer().adds_space();
-  SLM_ASSIGN_OR_RETURN(GenerateResult result,
-                       Generate(state.session, sampler, prompt, generate, WithoutFirstSpace(on_piece, adds_space)));
-  result.forgotten_messages = static_cast<std::int32_t>(state.forgotten - forgotten_before);
-  if (adds_space && result.text.starts_with(' ')) result.text.erase(0, 1);
-  if (result.finish_reason == FinishReason::kCancelled && result.text.empty()) return result;
-
-  ++state.answer_count;
-  if (result.forgotten_tokens == 0) state.memory.Add(result.text, state.session.tokens().subspan(prompt.size()));
-  state.messages.push_back({.role = Role::kAssistant, .content = result.text});
-  return result;
+Result<GenerateResult> Chat::Answer(const PieceCallback& on_piece, const GenerateOptions& options) try {
+  SLM_RETURN_IF_ERROR(CheckIdle(state_->session));
+  return state_->Respond(state_->messages, on_piece, options);
 }
+SLM_CATCH_OUT_OF_MEMORY
 
 Result<GenerateResult> Chat::Send(std::string_view user, const PieceCallback& on_piece,
-                                  const GenerateOptions& options) {
-  std::vector<Message>& messages = state_->messages;
-  const std::size_t before = messages.size();
+                                  const GenerateOptions& options) try {
+  SLM_RETURN_IF_ERROR(CheckIdle(state_->session));
+  std::vector<Message> messages = state_->messages;
   messages.push_back({.role = Role::kUser, .content = std::string(user)});
-  Result<GenerateResult> result = Answer(on_piece, options);
-  if (messages.back().role == Role::kUser) messages.resize(before);
-  return result;
+  return state_->Respond(std::move(messages), on_piece, options);
 }
+SLM_CATCH_OUT_OF_MEMORY
 
-Result<GenerateResult> Chat::Retry(const PieceCallback& on_piece, const GenerateOptions& options) {
-  std::vector<Message>& messages = state_->messages;
+Result<GenerateResult> Chat::Retry(const PieceCallback& on_piece, const GenerateOptions& options) try {
+  SLM_RETURN_IF_ERROR(CheckIdle(state_->session));
+  std::vector<Message> messages = state_->messages;
   if (messages.empty() || messages.back().role != Role::kAssistant) {
     return Status(StatusCode::kInvalidArgument, "There is no answer to give again: the conversation ends with none.");
   }
-  Message last = std::move(messages.back());
   messages.pop_back();
-  const std::size_t without = messages.size();
-  Result<GenerateResult> result = Answer(on_piece, options);
-  if (messages.size() == without) messages.push_back(std::move(last));
-  return result;
+  return state_->Respond(std::move(messages), on_piece, options);
 }
+SLM_CATCH_OUT_OF_MEMORY
 
-Result<std::string> Chat::Undo() {
+Result<std::string> Chat::Undo() try {
+  SLM_RETURN_IF_ERROR(CheckIdle(state_->session));
   std::vector<Message>& messages = state_->messages;
   const auto is_user = [](const Message& message) { return message.role == Role::kUser; };
   const auto last = std::find_if(messages.rbegin(), messages.rend(), is_user);
@@ -188,56 +216,74 @@ Result<std::string> Chat::Undo() {
   }
   std::string text = std::move(last->content);
   messages.erase(std::prev(last.base()), messages.end());
-  state_->forgotten = 0;
+  if (FirstTurn(messages) + state_->forgotten >= messages.size()) state_->forgotten = 0;
   return text;
 }
+SLM_CATCH_OUT_OF_MEMORY
 
 const std::vector<Message>& Chat::messages() const { return state_->messages; }
 
-void Chat::SetMessages(std::vector<Message> messages) {
+Status Chat::SetMessages(std::vector<Message> messages) {
+  SLM_RETURN_IF_ERROR(CheckIdle(state_->session));
   state_->messages = std::move(messages);
-  state_->forgotten = 0;
-}
-
-void Chat::SetSystem(std::string_view system) {
-  std::vector<Message>& messages = state_->messages;
-  if (BeginsWithSystem(messages)) messages.erase(messages.begin());
-  if (!system.empty()) messages.insert(messages.begin(), {.role = Role::kSystem, .content = std::string(system)});
-}
-
-void Chat::Reset() {
-  State& state = *state_;
-  std::erase_if(state.messages, [](const Message& message) { return message.role != Role::kSystem; });
-  state.memory.Clear();
-  state.answer_count = 0;
-  state.forgotten = 0;
-}
-
-Result<std::int32_t> Chat::CountTokens(std::string_view user) const {
-  std::vector<Message> shown = state_->Shown();
-  shown.push_back({.role = Role::kUser, .content = std::string(user)});
-  SLM_ASSIGN_OR_RETURN(const std::vector<Token> tokens, state_->Encode(shown));
-  return static_cast<std::int32_t>(tokens.size());
-}
-
-Status Chat::Resize(std::int32_t context_length) {
-  SessionOptions options = state_->options.session;
-  options.context_length = context_length;
-  SLM_ASSIGN_OR_RETURN(state_->session, Session::Create(state_->model(), options));
-  state_->options.session = options;
   state_->forgotten = 0;
   return {};
 }
 
-Status Chat::Save(const std::filesystem::path& path) const {
+Status Chat::SetSystem(std::string_view system) try {
+  SLM_RETURN_IF_ERROR(CheckIdle(state_->session));
+  std::vector<Message> messages;
+  if (!system.empty()) messages.push_back({.role = Role::kSystem, .content = std::string(system)});
+  const auto turns = std::span(state_->messages).subspan(FirstTurn(state_->messages));
+  messages.insert(messages.end(), turns.begin(), turns.end());
+  state_->messages = std::move(messages);
+  return {};
+}
+SLM_CATCH_OUT_OF_MEMORY
+
+Status Chat::Reset() {
+  State& state = *state_;
+  SLM_RETURN_IF_ERROR(CheckIdle(state.session));
+  std::erase_if(state.messages, [](const Message& message) { return message.role != Role::kSystem; });
+  state.memory.Clear();
+  state.answer_count = 0;
+  state.forgotten = 0;
+  return {};
+}
+
+Result<std::int32_t> Chat::CountTokens(std::string_view user) const try {
+  std::vector<Message> shown = Without(state_->messages, state_->forgotten);
+  shown.push_back({.role = Role::kUser, .content = std::string(user)});
+  SLM_ASSIGN_OR_RETURN(const std::vector<Token> tokens, state_->Encode(shown));
+  return static_cast<std::int32_t>(tokens.size());
+}
+SLM_CATCH_OUT_OF_MEMORY
+
+Status Chat::Resize(std::int32_t context_length) try {
+  SLM_RETURN_IF_ERROR(CheckIdle(state_->session));
+  SessionOptions options = state_->options.session;
+  options.context_length = context_length;
+  SLM_ASSIGN_OR_RETURN(state_->session, Session::Create(state_->model(), options));
+  state_->options.session.context_length = context_length;
+  state_->forgotten = 0;
+  return {};
+}
+SLM_CATCH_OUT_OF_MEMORY
+
+Status Chat::Save(const std::filesystem::path& path) const try {
   SLM_ASSIGN_OR_RETURN(const std::string note, WriteChatNote(state_->Note()));
   return state_->session.Save(path, note);
 }
+SLM_CATCH_OUT_OF_MEMORY
 
-Result<Chat> Chat::Restore(const Model& model, const std::filesystem::path& path, const ChatOptions& options) {
+Result<Chat> Chat::Restore(const Model& model, const std::filesystem::path& path, const ChatOptions& options) try {
   SLM_RETURN_IF_ERROR(Sampler::Validate(options.sampler));
   SLM_ASSIGN_OR_RETURN(RestoredSession restored, Session::Restore(model, path, options.session));
   SLM_ASSIGN_OR_RETURN(ChatNote note, ReadChatNote(restored.note, model.vocab_size()));
+  if (note.forgotten > 0 && note.forgotten >= note.messages.size() - FirstTurn(note.messages)) {
+    return Status(StatusCode::kCorruptFile, Cat("the conversation in the session file has ", note.messages.size(),
+                                                " messages, of which ", note.forgotten, " are forgotten."));
+  }
   ChatOptions merged = options;
   merged.chat_template = std::move(note.chat_template);
   merged.tools = std::move(note.tools);
@@ -248,21 +294,24 @@ Result<Chat> Chat::Restore(const Model& model, const std::filesystem::path& path
   chat.state_->messages = std::move(note.messages);
   chat.state_->memory = std::move(note.memory);
   chat.state_->answer_count = note.answer_count;
+  chat.state_->forgotten = note.forgotten;
   return chat;
 }
+SLM_CATCH_OUT_OF_MEMORY
 
 const ChatTemplate& Chat::chat_template() const { return state_->writer.chat_template(); }
 const Session& Chat::session() const { return state_->session; }
 const SamplerOptions& Chat::sampler() const { return state_->options.sampler; }
 
-Status Chat::SetSampler(const SamplerOptions& options) {
+Status Chat::SetSampler(const SamplerOptions& options) try {
   SLM_RETURN_IF_ERROR(Sampler::Validate(options));
-  state_->options.sampler = options;
+  state_->options.sampler = SamplerOptions(options);
   return {};
 }
+SLM_CATCH_OUT_OF_MEMORY
 
 Result<std::int32_t> CountPromptTokens(const Model& model, const std::vector<Message>& messages,
-                                       const ChatOptions& options) {
+                                       const ChatOptions& options) try {
   SLM_ASSIGN_OR_RETURN(const PromptWriter writer,
                        PromptWriter::Create(model, options, std::chrono::system_clock::now()));
   std::vector<Message> all = messages;
@@ -273,5 +322,6 @@ Result<std::int32_t> CountPromptTokens(const Model& model, const std::vector<Mes
   SLM_ASSIGN_OR_RETURN(const std::vector<Token> tokens, EncodePrompt(model.tokenizer(), prompt));
   return static_cast<std::int32_t>(tokens.size());
 }
+SLM_CATCH_OUT_OF_MEMORY
 
 }  // namespace slm

@@ -14,7 +14,7 @@ namespace slm {
 namespace {
 
 // Of the note; the session's file has a version of its own.
-constexpr int kVersion = 1;
+constexpr int kVersion = 2;
 constexpr std::string_view kWhat = "the conversation in the session file";
 
 Status Corrupt(std::string_view why) { return {StatusCode::kCorruptFile, Cat(kWhat, " can't be read: ", why, ".")}; }
@@ -79,6 +79,8 @@ Result<ChatNote> ReadFields(const Json& json, std::int32_t vocab_size) {
   SLM_ASSIGN_OR_RETURN(note.now, ReadTime(json.at("now")));
   SLM_ASSIGN_OR_RETURN(note.answer_count,
                        ReadNumber(json.at("answer_count"), "its number of answers", Unsigned::min(), Unsigned::max()));
+  SLM_ASSIGN_OR_RETURN(note.forgotten, ReadNumber(json.at("forgotten"), "its number of forgotten messages",
+                                                  std::size_t{0}, note.messages.size()));
   SLM_RETURN_IF_ERROR(ReadAnswers(json.at("answers"), vocab_size, note.memory));
   return note;
 }
@@ -93,6 +95,7 @@ Result<std::string> WriteChatNote(const ChatNote& note) {
                      {"variables", note.variables},
                      {"now", std::chrono::system_clock::to_time_t(note.now)},
                      {"answer_count", note.answer_count},
+                     {"forgotten", note.forgotten},
                      {"answers", AnswersJson(note.memory)}};
   try {
     return json.dump();

@@ -4,6 +4,7 @@
 #define SLM_CHAT_CHAT_NOTE_H_
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -22,6 +23,7 @@ struct ChatNote {
   std::string variables;
   std::chrono::system_clock::time_point now;  // what the template is told
   std::uint64_t answer_count = 0;
+  std::size_t forgotten = 0;  // messages after the system's that the model is no longer shown
   AnswerMemory memory;
 };
 

@@ -44,14 +44,15 @@ std::string Prompt::text() const {
   return text;
 }
 
-Result<ChatTemplate> ChatTemplate::Parse(std::string_view source, std::string origin) {
+Result<ChatTemplate> ChatTemplate::Parse(std::string_view source, std::string origin) try {
   SLM_ASSIGN_OR_RETURN(jinja::Template program, jinja::Template::Parse(source));
   return ChatTemplate(std::make_shared<const Impl>(Impl{std::string(source), std::move(origin), std::move(program)}));
 }
+SLM_CATCH_OUT_OF_MEMORY
 
 Result<ChatTemplate> ChatTemplate::ForModel(const Model& model) { return ForModel(model.file(), model.tokenizer()); }
 
-Result<ChatTemplate> ChatTemplate::ForModel(const ModelFile& file, const Tokenizer& tokenizer) {
+Result<ChatTemplate> ChatTemplate::ForModel(const ModelFile& file, const Tokenizer& tokenizer) try {
   if (!file.chat_template().empty()) return Parse(file.chat_template(), "the model's file");
   if (const FamilyTemplate* const family = FindFamilyTemplate(tokenizer)) {
     return Parse(family->source, Cat("built in for ", family->name));
@@ -61,8 +62,9 @@ Result<ChatTemplate> ChatTemplate::ForModel(const ModelFile& file, const Tokeniz
                     ") has no chat template, and its vocabulary has no turn tokens of a family this library knows. "
                     "Give it a template (a Jinja file), or continue plain text with it."));
 }
+SLM_CATCH_OUT_OF_MEMORY
 
-Result<Prompt> ChatTemplate::Render(std::string_view context, std::chrono::system_clock::time_point now) const {
+Result<Prompt> ChatTemplate::Render(std::string_view context, std::chrono::system_clock::time_point now) const try {
   SLM_ASSIGN_OR_RETURN(const Json json, ParseJson(context, "the context"));
   if (!json.is_object()) {
     return Status(StatusCode::kInvalidArgument,
@@ -78,6 +80,7 @@ Result<Prompt> ChatTemplate::Render(std::string_view context, std::chrono::syste
   }
   return RenderTemplate(*this, std::move(variables), now);
 }
+SLM_CATCH_OUT_OF_MEMORY
 
 const std::string& ChatTemplate::source() const { return impl_->source; }
 const std::string& ChatTemplate::origin() const { return impl_->origin; }
@@ -94,7 +97,7 @@ Result<Prompt> RenderTemplate(const ChatTemplate& chat_template, jinja::Dict var
   return prompt;
 }
 
-Result<std::vector<Token>> EncodePrompt(const Tokenizer& tokenizer, const Prompt& prompt) {
+Result<std::vector<Token>> EncodePrompt(const Tokenizer& tokenizer, const Prompt& prompt) try {
   SLM_ASSIGN_OR_RETURN(std::vector<Token> tokens, tokenizer.EncodeParts(prompt.parts));
   if (!tokenizer.bos()) return tokens;
   const Token bos = *tokenizer.bos();
@@ -104,5 +107,6 @@ Result<std::vector<Token>> EncodePrompt(const Tokenizer& tokenizer, const Prompt
   if (wanted) tokens.insert(tokens.begin(), bos);
   return tokens;
 }
+SLM_CATCH_OUT_OF_MEMORY
 
 }  // namespace slm

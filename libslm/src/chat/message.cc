@@ -21,10 +21,11 @@ std::string_view RoleName(Role role) {
   return "unknown";
 }
 
-Result<std::vector<Message>> ParseMessages(std::string_view text) {
+Result<std::vector<Message>> ParseMessages(std::string_view text) try {
   SLM_ASSIGN_OR_RETURN(const Json json, ParseJson(text, "messages"));
   return MessagesFromJson(json, "messages");
 }
+SLM_CATCH_OUT_OF_MEMORY
 
 std::string MessagesToJson(const std::vector<Message>& messages) {
   return MessagesJson(messages).dump(-1, ' ', false, Json::error_handler_t::replace);

@@ -124,20 +124,23 @@ Status PromptWriter::AddVariables(const Model& model, const ChatOptions& options
 Status PromptWriter::Probe() {
   const Message system = {.role = Role::kSystem, .content = std::string(kProbeSystem)};
   const Message user = {.role = Role::kUser, .content = std::string(kProbeUser)};
-  const auto writes = [this](const std::vector<Message>& messages, std::string_view text) {
+  const auto writes = [this](const std::vector<Message>& messages, std::string_view text) -> Result<bool> {
     const Result<Prompt> prompt = Render(messages);
+    if (prompt.status().code() == StatusCode::kOutOfMemory) return prompt.status();
     return prompt.ok() && prompt->text().find(text) != std::string::npos;
   };
-  if (!writes({user}, kProbeUser)) {
+  SLM_ASSIGN_OR_RETURN(bool writes_user, writes({user}, kProbeUser));
+  if (!writes_user) {
     const Status failure = Render({{user}}).status();
     wants_parts_ = true;
-    if (!writes({user}, kProbeUser)) {
+    SLM_ASSIGN_OR_RETURN(writes_user, writes({user}, kProbeUser));
+    if (!writes_user) {
       return {StatusCode::kInvalidArgument,
               Cat("The chat template (", template_.origin(), ") can't write a conversation. ",
                   failure.ok() ? "It leaves out what the user says." : failure.message())};
     }
   }
-  has_system_role_ = writes({system, user}, kProbeSystem);
+  SLM_ASSIGN_OR_RETURN(has_system_role_, writes({system, user}, kProbeSystem));
   return {};
 }
 

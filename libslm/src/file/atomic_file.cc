@@ -21,19 +21,9 @@ constexpr std::size_t kBufferBytes = std::size_t{1} << 18;
 // The most a system call is asked to write: some file systems make a longer one wait past any signal.
 constexpr std::size_t kMaxWriteBytes = std::size_t{1} << 26;
 
-// Makes a rename last. The file is there whether or not this works: not every file system can do it.
-void FlushFolder(const std::filesystem::path& path) {
-  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
-  const Descriptor opened(::open(folder.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECTORY));
-  if (opened.get() >= 0) ::fsync(opened.get());
-}
-
 }  // namespace
 
-AtomicFile::AtomicFile(std::filesystem::path path, std::string temporary, Descriptor file)
-    : path_(std::move(path)), temporary_(std::move(temporary)), file_(std::move(file)) {
-  buffer_.reserve(kBufferBytes);
-}
+AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) { buffer_.reserve(kBufferBytes); }
 
 AtomicFile::AtomicFile(AtomicFile&& other) noexcept
     : path_(std::move(other.path_)),
@@ -52,10 +42,12 @@ Result<AtomicFile> AtomicFile::Create(const std::filesystem::path& path) {
     return Status(StatusCode::kIoError,
                   Cat("cannot write ", path.string(), ": it is a folder or device; a file's name is needed"));
   }
+  AtomicFile made(path);
   std::string temporary = path.string() + ".XXXXXX";
-  Descriptor file(::mkostemp(temporary.data(), O_CLOEXEC));  // readable for its owner only
-  if (file.get() < 0) return SystemError("write", path.string());
-  return AtomicFile(path, std::move(temporary), std::move(file));
+  made.file_ = Descriptor(::mkostemp(temporary.data(), O_CLOEXEC));  // readable for its owner only
+  if (made.file_.get() < 0) return SystemError("write", path.string());
+  made.temporary_ = std::move(temporary);
+  return made;
 }
 
 Status AtomicFile::Write(std::span<const std::byte> bytes) {
@@ -82,11 +74,14 @@ Status AtomicFile::WriteThrough(std::span<const std::byte> bytes) {
 }
 
 Status AtomicFile::Commit() {
+  const std::filesystem::path folder = path_.has_parent_path() ? path_.parent_path() : ".";
+  const Descriptor opened(::open(folder.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECTORY));
   SLM_RETURN_IF_ERROR(Flush());
   if (::fsync(file_.get()) != 0) return Failed("write");
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) return Failed("rename a temporary file to");
   temporary_.clear();
-  FlushFolder(path_);
+  // Makes the rename last. The file is there whether or not this works: not every file system can do it.
+  if (opened.get() >= 0) ::fsync(opened.get());
   return {};
 }
 

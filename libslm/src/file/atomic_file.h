@@ -30,7 +30,7 @@ class AtomicFile {
   Status Commit();
 
  private:
-  AtomicFile(std::filesystem::path path, std::string temporary, Descriptor file);
+  explicit AtomicFile(std::filesystem::path path);
   Status Flush();
   Status WriteThrough(std::span<const std::byte> bytes);
   Status Failed(const char* action) const;

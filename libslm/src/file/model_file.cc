@@ -36,7 +36,7 @@ Result<GgufFile> ParseWhole(std::span<const std::byte> bytes, std::string_view n
 
 }  // namespace
 
-Result<ModelFile> ModelFile::Open(const std::filesystem::path& path) {
+Result<ModelFile> ModelFile::Open(const std::filesystem::path& path) try {
   SLM_ASSIGN_OR_RETURN(GgufPart given, OpenPart(path));
   SLM_ASSIGN_OR_RETURN(std::vector<GgufPart> opened, OpenAllParts(std::move(given)));
   std::vector<FilePart> parts;
@@ -51,15 +51,17 @@ Result<ModelFile> ModelFile::Open(const std::filesystem::path& path) {
   return ModelFile(
       std::make_shared<const ModelFileImpl>(path.string(), std::move(parts), std::move(mappings), std::move(gguf)));
 }
+SLM_CATCH_OUT_OF_MEMORY
 
-Result<ModelFile> ModelFile::FromMemory(std::span<const std::byte> bytes, std::string_view name) {
+Result<ModelFile> ModelFile::FromMemory(std::span<const std::byte> bytes, std::string_view name) try {
   SLM_ASSIGN_OR_RETURN(GgufFile gguf, ParseWhole(bytes, name));
   std::vector<FilePart> parts = {{.path = std::string(name), .size = bytes.size()}};
   return ModelFile(std::make_shared<const ModelFileImpl>(std::string(name), std::move(parts), std::vector<MappedFile>(),
                                                          std::move(gguf)));
 }
+SLM_CATCH_OUT_OF_MEMORY
 
-Result<ModelFile> ModelFile::FromDescriptor(int descriptor, std::string_view name) {
+Result<ModelFile> ModelFile::FromDescriptor(int descriptor, std::string_view name) try {
   SLM_ASSIGN_OR_RETURN(MappedFile mapping, MappedFile::FromDescriptor(descriptor, name));
   SLM_ASSIGN_OR_RETURN(GgufFile gguf, ParseWhole(mapping.bytes(), name));
   std::vector<FilePart> parts = {{.path = std::string(name), .size = mapping.bytes().size()}};
@@ -68,6 +70,7 @@ Result<ModelFile> ModelFile::FromDescriptor(int descriptor, std::string_view nam
   return ModelFile(
       std::make_shared<const ModelFileImpl>(std::string(name), std::move(parts), std::move(mappings), std::move(gguf)));
 }
+SLM_CATCH_OUT_OF_MEMORY
 
 std::string_view ModelFile::name() const {
   const std::string_view path = impl_->source;

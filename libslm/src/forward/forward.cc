@@ -56,7 +56,8 @@ bool Forward::Run(std::span<const Row> rows, const LayerHooks& hooks) {
   context_->rows = static_cast<std::int64_t>(rows.size());
   context_->threads = single ? governor_.threads() : prompt_threads_;
   FindSegments(rows);
-  cancelled_ = false;
+  const std::size_t layers = context_->config.layers.size();
+  context_->cancelled_at.store(layers, std::memory_order_relaxed);
   const auto start = std::chrono::steady_clock::now();
   team_->Run(context_->threads, [&](Worker& worker) {
     Begin(worker, rows);
@@ -64,19 +65,22 @@ bool Forward::Run(std::span<const Row> rows, const LayerHooks& hooks) {
   });
   if (single) governor_.Took(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   for (const Segment& segment : context_->segments) segment.cache->Wrote(segment.position + segment.rows);
-  return !cancelled_;
+  return context_->cancelled_at.load(std::memory_order_relaxed) == layers;
 }
 
-// A step of its own, so that all workers come to the same answer.
-bool Forward::Cancelled(Worker& worker, const LayerHooks& hooks) {
+// A step of its own, so that all workers come to the same answer: also those that are late, when the others have come
+// to another one before a later layer.
+bool Forward::Cancelled(Worker& worker, std::size_t layer, const LayerHooks& hooks) {
   if (!hooks.cancelled) return false;
-  worker.ForEach(1, [&](std::int64_t) { cancelled_ = hooks.cancelled(); });
-  return cancelled_;
+  worker.ForEach(1, [&](std::int64_t) {
+    if (hooks.cancelled()) context_->cancelled_at.store(layer, std::memory_order_relaxed);
+  });
+  return context_->cancelled_at.load(std::memory_order_relaxed) <= layer;
 }
 
 void Forward::RunLayers(Worker& worker, const LayerHooks& hooks) {
   constexpr int kCaller = 0;
-  for (std::size_t i = 0; i < context_->config.layers.size() && !Cancelled(worker, hooks); ++i) {
+  for (std::size_t i = 0; i < context_->config.layers.size() && !Cancelled(worker, i, hooks); ++i) {
     altup() ? altup_layers_.RunLayer(worker, i, parts_) : RunLayer(worker, i);
     if (hooks.progress && worker.rank() == kCaller) hooks.progress(i + 1);
   }

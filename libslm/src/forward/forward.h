@@ -30,7 +30,7 @@ struct Row {
   KvCache* cache = nullptr;
 };
 
-// What may be done between the layers while several rows are evaluated.
+// What may be done between the layers while several rows are evaluated. Must not throw.
 struct LayerHooks {
   // Asked before each layer, by one of the threads; true ends the run.
   std::function<bool()> cancelled = {};
@@ -89,7 +89,7 @@ class Forward {
   void AddToStream(Worker& worker, Operation operation, std::size_t index, const Join& join);
 
   void Embed(Token token, std::int64_t row);
-  bool Cancelled(Worker& worker, const LayerHooks& hooks);
+  bool Cancelled(Worker& worker, std::size_t layer, const LayerHooks& hooks);
   bool altup() const { return context_->config.architecture->wiring == ResidualWiring::kAltUp; }
 
   Team* team_;
@@ -98,7 +98,6 @@ class Forward {
   std::unique_ptr<ForwardContext> context_;  // stays where it is when a Forward moves
   SubLayers parts_;
   AltUpLayers altup_layers_;
-  bool cancelled_ = false;
   Activations head_input_;  // [kLogitsRows][embedding_length]
   std::uint64_t scratch_bytes_ = 0;
 };

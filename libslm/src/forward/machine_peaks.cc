@@ -89,7 +89,7 @@ double MeasureMultiplyAdds(Team& team, const KernelSet& kernels) {
 
 }  // namespace
 
-Result<MachinePeaks> MeasurePeaks(std::string_view kernels, std::int32_t threads) {
+Result<MachinePeaks> MeasurePeaks(std::string_view kernels, std::int32_t threads) try {
   SLM_ASSIGN_OR_RETURN(const KernelSet* set, ChooseKernels(kernels));
   if (threads < 0 || threads > kMaxThreads) {
     return Status(StatusCode::kInvalidArgument, Cat("threads is ", threads, "; it must be from 0 to ", kMaxThreads));
@@ -100,5 +100,6 @@ Result<MachinePeaks> MeasurePeaks(std::string_view kernels, std::int32_t threads
   peaks.multiply_adds_per_second = MeasureMultiplyAdds(team, *set);
   return peaks;
 }
+SLM_CATCH_OUT_OF_MEMORY
 
 }  // namespace slm

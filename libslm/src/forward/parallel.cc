@@ -1,7 +1,6 @@
 #include "forward/parallel.h"
 
-#include <omp.h>
-
+#include "forward/spin.h"
 #include "slm/machine.h"
 
 namespace slm {
@@ -11,14 +10,6 @@ namespace {
 // Chunks are a few to a few hundred microseconds long. Waiting longer than this (tens of microseconds) means that
 // another process has the core of whoever holds the last chunk: then sleeping gives it back sooner.
 constexpr int kSpins = 2000;
-
-inline void Pause() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
 
 }  // namespace
 
@@ -47,29 +38,8 @@ void Team::Finish(std::uint32_t step, std::int64_t chunks) {
 
 void Team::WaitFor(std::uint32_t step) {
   // A worker may be many steps late: then the current step is past its own.
-  for (int spin = 0; spin < kSpins; ++spin) {
-    if (current_.load(std::memory_order_acquire) != step) return;
-    Pause();
-  }
-  current_.wait(step, std::memory_order_acquire);
-}
-
-void Team::Run(int threads, const std::function<void(Worker&)>& work) {
-  const std::uint32_t first_step = current_.load(std::memory_order_relaxed);
-  if (threads == 1) {
-    Worker worker(*this, 0, first_step);
-    work(worker);
-    return;
-  }
-  // OpenMP orders memory at both ends of the region; the stores and loads here say the same in C++ terms, for tools
-  // that can't see inside the OpenMP runtime.
-  current_.store(first_step, std::memory_order_release);
-#pragma omp parallel num_threads(threads)
-  {
-    (void)current_.load(std::memory_order_acquire);
-    Worker worker(*this, omp_get_thread_num(), first_step);
-    work(worker);
-  }
+  const auto over = [&] { return current_.load(std::memory_order_acquire) != step; };
+  if (!SpinUntil(kSpins, over)) current_.wait(step, std::memory_order_acquire);
 }
 
 }  // namespace slm

@@ -1,4 +1,4 @@
-// Threads. The only part of the library that knows OpenMP.
+// Work for several threads.
 //
 // Work is a sequence of steps, each cut into independent chunks. Whichever worker is free takes the next chunk, and a
 // step is over when its chunks are done, not when every worker has come by: a thread that another process has pushed
@@ -10,6 +10,10 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <utility>
+
+#include "forward/worker_pool.h"
+#include "slm/workers.h"
 
 namespace slm {
 
@@ -38,14 +42,18 @@ class Worker {
 class Team {
  public:
   // At most `threads` (1 or more) at a time.
-  explicit Team(int threads) : threads_(threads) {}
+  explicit Team(int threads, Workers workers = {}) : threads_(threads), workers_(std::move(workers)) {}
 
   int threads() const { return threads_; }
 
-  // Runs `work` on each of `threads` (1..threads()) threads at the same time and returns when all are done. It must not
-  // throw.
-  void Run(int threads, const std::function<void(Worker&)>& work);
-  void Run(const std::function<void(Worker&)>& work) { Run(threads_, work); }
+  // Runs `work` on this thread and, at the same time, on those of threads - 1 others (threads: 1..threads()) that are
+  // free before it is done: work(Worker&). Returns when all are done. It must not throw.
+  template <class F>
+  void Run(int threads, const F& work);
+  template <class F>
+  void Run(const F& work) {
+    Run(threads_, work);
+  }
 
  private:
   friend class Worker;
@@ -58,6 +66,7 @@ class Team {
   static constexpr int kChunkBits = 32;
 
   int threads_;
+  Workers workers_;
   // Step (high half) and next chunk (low half); what is being handed out.
   alignas(64) std::atomic<std::uint64_t> next_{0};
   alignas(64) std::atomic<std::int64_t> done_{0};      // chunks of the current step
@@ -73,6 +82,16 @@ void Worker::ForEach(std::int64_t chunks, const F& f) {
     team_.Finish(step, chunks);
   }
   team_.WaitFor(step);
+}
+
+template <class F>
+void Team::Run(int threads, const F& work) {
+  const std::uint32_t first_step = current_.load(std::memory_order_relaxed);
+  const auto run = [&](int rank) {
+    Worker worker(*this, rank, first_step);
+    work(worker);
+  };
+  Internal::Impl(workers_).pool().Run(threads, std::cref(run));  // by reference, which takes no memory
 }
 
 // Machine::default_threads, found out once.

@@ -48,25 +48,28 @@ Result<std::shared_ptr<const ModelImpl>> Load(const ModelFile& source, const Ker
 }  // namespace
 
 // Vocabularies of models that can't be run have no quirks that are known.
-Result<Tokenizer> Tokenizer::Open(const ModelFile& file) {
+Result<Tokenizer> Tokenizer::Open(const ModelFile& file) try {
   const GgufFile& gguf = Internal::Impl(file).gguf;
   const Result<const Architecture*> row = FindArchitecture(gguf);
   Result<Tokenizer> tokenizer = LoadTokenizer(gguf, row.ok() ? (*row)->tokenizer : TokenizerQuirks(), 0, {});
   if (tokenizer.ok()) return tokenizer;
   return Status(tokenizer.status().code(), Cat(Internal::Impl(file).source, ": ", tokenizer.status().message()));
 }
+SLM_CATCH_OUT_OF_MEMORY
 
-Result<Model> Model::Open(const std::filesystem::path& path, const ModelOptions& options) {
+Result<Model> Model::Open(const std::filesystem::path& path, const ModelOptions& options) try {
   SLM_ASSIGN_OR_RETURN(const ModelFile file, ModelFile::Open(path));
   return Open(file, options);
 }
+SLM_CATCH_OUT_OF_MEMORY
 
-Result<Model> Model::Open(const ModelFile& file, const ModelOptions& options) {
+Result<Model> Model::Open(const ModelFile& file, const ModelOptions& options) try {
   SLM_ASSIGN_OR_RETURN(const KernelSet* kernels, ChooseKernels(options.kernels));
   Result<std::shared_ptr<const ModelImpl>> impl = Load(file, *kernels, options.log);
   if (!impl.ok()) return Status(impl.status().code(), Cat(Internal::Impl(file).source, ": ", impl.status().message()));
   return Model(*std::move(impl));
 }
+SLM_CATCH_OUT_OF_MEMORY
 
 const ModelFile& Model::file() const { return impl_->source; }
 const Tokenizer& Model::tokenizer() const { return impl_->tokenizer; }

@@ -21,12 +21,14 @@ Sampler::~Sampler() = default;
 Sampler::Sampler(Sampler&&) noexcept = default;
 Sampler& Sampler::operator=(Sampler&&) noexcept = default;
 
-Status Sampler::Validate(const SamplerOptions& options) { return ValidateSamplerOptions(options); }
+Status Sampler::Validate(const SamplerOptions& options) try { return ValidateSamplerOptions(options); }
+SLM_CATCH_OUT_OF_MEMORY
 
-Result<Token> Sampler::Sample(std::span<const float> logits) {
+Result<Token> Sampler::Sample(std::span<const float> logits) try {
   SLM_RETURN_IF_ERROR(state_->chain.Distribute(logits));
   return state_->chain.Draw();
 }
+SLM_CATCH_OUT_OF_MEMORY
 
 void Sampler::Accept(Token token) { state_->chain.Accept(token); }
 

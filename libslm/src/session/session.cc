@@ -1,7 +1,9 @@
 #include "slm/session.h"
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
+#include <exception>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -17,6 +19,7 @@
 #include "forward/profiler.h"
 #include "model/model_impl.h"
 #include "session/session_file.h"
+#include "session/session_impl.h"
 
 namespace slm {
 
@@ -38,16 +41,7 @@ CacheFormat ToCacheFormat(KvType type) {
   return CacheFormat::kF16;
 }
 
-// Options with every default filled in.
-struct Settings {
-  std::int32_t context_length = 0;
-  std::int32_t batch_size = 0;
-  std::int32_t threads = 0;
-  std::int32_t prompt_threads = 0;
-  CacheFormat cache_format = CacheFormat::kF16;
-};
-
-Result<Settings> ToSettings(const Model& model, const SessionOptions& options) {
+Result<SessionSettings> ToSettings(const Model& model, const SessionOptions& options) {
   const auto check = [](const char* name, std::int32_t value, std::int32_t low, std::int32_t high) {
     if (value >= low && value <= high) return Status();
     return Status(StatusCode::kInvalidArgument,
@@ -57,7 +51,7 @@ Result<Settings> ToSettings(const Model& model, const SessionOptions& options) {
   SLM_RETURN_IF_ERROR(check("threads", options.threads, 0, kMaxThreads));
   SLM_RETURN_IF_ERROR(check("prompt_threads", options.prompt_threads, 0, kMaxThreads));
   SLM_RETURN_IF_ERROR(check("batch_size", options.batch_size, 1, kMaxBatch));
-  Settings settings;
+  SessionSettings settings;
   settings.context_length =
       options.context_length != 0 ? options.context_length : std::min(kDefaultContext, model.context_length());
   settings.batch_size = std::min(options.batch_size, settings.context_length);
@@ -67,11 +61,24 @@ Result<Settings> ToSettings(const Model& model, const SessionOptions& options) {
   return settings;
 }
 
-ForwardOptions ToForwardOptions(const Settings& settings) {
+ForwardOptions ToForwardOptions(const SessionSettings& settings) {
   return {.max_rows = settings.batch_size, .threads = settings.threads, .prompt_threads = settings.prompt_threads};
 }
 
-std::size_t LogitsFloats(const Settings& settings, const ModelConfig& config) {
+// The threads there are: a system may refuse to make more.
+void ReserveThreads(const SessionOptions& options, SessionSettings& settings) {
+  const int wanted = std::max(settings.threads, settings.prompt_threads);
+  Workers workers = options.workers;
+  const int threads = Internal::Impl(workers).pool().Reserve(wanted);
+  if (threads == wanted) return;
+  settings.threads = std::min(settings.threads, threads);
+  settings.prompt_threads = std::min(settings.prompt_threads, threads);
+  if (!options.log) return;
+  options.log(LogLevel::kWarning,
+              Cat("The system makes no more threads: computing on ", threads, " instead of ", wanted, "."));
+}
+
+std::size_t LogitsFloats(const SessionSettings& settings, const ModelConfig& config) {
   const std::int64_t rows = std::min<std::int64_t>(settings.batch_size, Forward::kLogitsRows);
   return static_cast<std::size_t>(rows * config.vocab_size);
 }
@@ -84,141 +91,176 @@ bool AllFinite(std::span<const float> values) {
   return finite;
 }
 
-}  // namespace
+// What the application is asked and told while a batch of several rows, which may take seconds, is evaluated. An
+// exception of a callback ends the batch as cancelling does; it must not leave the threads that compute.
+class BatchCallbacks {
+ public:
+  struct Counts {
+    std::size_t done;  // tokens before the batch
+    std::size_t batch;
+    std::size_t total;
+  };
 
-struct Session::Impl {
-  Impl(const Model& session_model, const Settings& settings)
-      : model(session_model),
-        team(std::max(settings.threads, settings.prompt_threads)),
-        threads(settings.threads),
-        prompt_threads(settings.prompt_threads),
-        context_length(settings.context_length) {}
+  BatchCallbacks(bool& in_callback, std::size_t layers, const AppendOptions& options, Counts counts)
+      : in_callback_(in_callback), layers_(layers), options_(options), counts_(counts) {}
 
-  Status Init(const Settings& settings) {
-    const ModelImpl& impl = Internal::Impl(model);
-    SLM_ASSIGN_OR_RETURN(cache,
-                         KvCache::Create(impl.config, context_length, settings.batch_size, settings.cache_format));
-    ForwardOptions options = ToForwardOptions(settings);
-    options.profiler = profiler ? &*profiler : nullptr;
-    SLM_ASSIGN_OR_RETURN(forward, Forward::Create(impl, team, options));
-    if (!logits.Allocate(LogitsFloats(settings, impl.config))) {
-      return Status(StatusCode::kOutOfMemory, Cat("no memory for the logits of ", impl.config.vocab_size, " tokens"));
-    }
-    return {};
+  bool cancelled() const { return options_.cancel != nullptr && options_.cancel->cancelled(); }
+  void Progress(std::size_t done) const {
+    if (!options_.progress) return;
+    const CallbackScope scope(in_callback_);
+    options_.progress(static_cast<std::int64_t>(done), static_cast<std::int64_t>(counts_.total));
   }
 
-  // Whether `added` may follow the first `held` tokens.
-  Status CheckTokens(std::span<const Token> added, std::size_t held) const {
-    if (added.empty()) return Status(StatusCode::kInvalidArgument, "there are no tokens to read");
-    const std::int32_t vocab = model.vocab_size();
-    for (std::size_t i = 0; i < added.size(); ++i) {
-      if (added[i] < 0 || added[i] >= vocab) {
-        return Status(StatusCode::kInvalidArgument,
-                      Cat("token ", added[i], " at index ", i, " is outside the vocabulary of ", vocab, " tokens"));
-      }
-    }
-    const std::size_t free = static_cast<std::size_t>(context_length) - held;
-    if (added.size() > free) {
-      const std::string after = held == 0 ? "" : Cat(" after the ", held, " it holds");
-      return Status(StatusCode::kContextFull, Cat("the text has ", added.size(), " tokens, but the context of ",
-                                                  context_length, " tokens has room for ", free, after));
-    }
-    return {};
-  }
-
-  // For a batch of several rows, which may take seconds: to be cancelled between layers, and to tell how far it is.
-  LayerHooks Hooks(const AppendOptions& options, std::size_t done, std::size_t count, std::size_t total) const {
+  LayerHooks Hooks() {
     LayerHooks hooks;
-    if (count == 1) return hooks;
-    if (options.cancel != nullptr) hooks.cancelled = [&options] { return options.cancel->cancelled(); };
-    const std::size_t layer_count = Internal::Impl(model).config.layers.size();
-    // The end of the batch is told when its logits are known to be good.
-    if (options.progress) {
-      hooks.progress = [&options, done, count, total, layer_count](std::size_t layers) {
-        if (layers == layer_count) return;
-        options.progress(static_cast<std::int64_t>(done + count * layers / layer_count),
-                         static_cast<std::int64_t>(total));
-      };
+    if (counts_.batch == 1) return hooks;
+    if (options_.cancel != nullptr || options_.progress) {
+      hooks.cancelled = [this] { return cancelled() || failed_.load(std::memory_order_relaxed); };
     }
+    if (options_.progress) hooks.progress = [this](std::size_t layers) { AfterLayer(layers); };
     return hooks;
   }
 
-  // Evaluates the tokens batch by batch; after_batch(first row's position, rows) may ask forward for logits.
-  template <typename AfterBatch>
-  Status Evaluate(std::span<const Token> added, const AppendOptions& options, const AfterBatch& after_batch) {
-    SLM_RETURN_IF_ERROR(CheckTokens(added, tokens.size()));
-    const std::size_t batch_size = static_cast<std::size_t>(forward->max_rows());
-    for (std::size_t done = 0; done < added.size();) {
-      const std::span<const Token> batch = added.subspan(done, std::min(batch_size, added.size() - done));
-      const auto position = static_cast<std::int32_t>(tokens.size());
-      rows.clear();
-      for (std::size_t i = 0; i < batch.size(); ++i)
-        rows.push_back({batch[i], position + static_cast<std::int32_t>(i), &*cache});
-      const bool cancelled = options.cancel != nullptr && options.cancel->cancelled();
-      if (cancelled || !forward->Run(rows, Hooks(options, done, batch.size(), added.size()))) {
-        return Status(StatusCode::kCancelled, Cat("cancelled after ", done, " of ", added.size(), " tokens"));
-      }
-      tokens.insert(tokens.end(), batch.begin(), batch.end());
-      done += batch.size();
-      SLM_RETURN_IF_ERROR(after_batch(position, static_cast<std::int64_t>(batch.size())));
-      if (options.progress) options.progress(static_cast<std::int64_t>(done), static_cast<std::int64_t>(added.size()));
-    }
-    return {};
+  void Rethrow() const {
+    if (failure_ != nullptr) std::rethrow_exception(failure_);
   }
 
-  // Logits after `count` rows of the last batch, checked.
-  Status ComputeLogits(std::int64_t first_row, std::int64_t count, std::int32_t position) {
-    forward->Logits(first_row, count, logits.data());
-    const std::int64_t vocab = model.vocab_size();
-    for (std::int64_t i = 0; i < count; ++i) {
-      if (AllFinite({logits.data() + i * vocab, static_cast<std::size_t>(vocab)})) continue;
-      return Status(StatusCode::kInvalidNumber, Cat("the model computed NaN or infinity after the token at position ",
-                                                    position + i, "; `slm-inspect check` finds damaged weights"));
+ private:
+  // The end of the batch is told when its logits are known to be good.
+  void AfterLayer(std::size_t layers) {
+    if (layers == layers_ || failure_ != nullptr) return;
+    try {
+      Progress(counts_.done + counts_.batch * layers / layers_);
+    } catch (...) {
+      failure_ = std::current_exception();
+      failed_.store(true, std::memory_order_relaxed);
     }
-    return {};
   }
 
-  Model model;
-  Team team;
-  std::int32_t threads;
-  std::int32_t prompt_threads;
-  std::int32_t context_length;
-  std::optional<KvCache> cache;
-  std::optional<Profiler> profiler;
-  std::optional<Forward> forward;
-  AlignedBuffer<float> logits;  // [min(batch_size, Forward::kLogitsRows)][vocab_size]
-  std::vector<Token> tokens;
-  std::vector<Row> rows;
+  bool& in_callback_;
+  const std::size_t layers_;
+  const AppendOptions& options_;
+  const Counts counts_;
+  std::exception_ptr failure_;  // of the calling thread
+  std::atomic<bool> failed_{false};
 };
+
+}  // namespace
+
+Session::Impl::Impl(const Model& session_model, const SessionSettings& settings, Workers workers)
+    : model(session_model),
+      team(std::max(settings.threads, settings.prompt_threads), std::move(workers)),
+      threads(settings.threads),
+      prompt_threads(settings.prompt_threads),
+      context_length(settings.context_length) {}
+
+Status Session::Impl::Init(const SessionSettings& settings) {
+  const ModelImpl& impl = Internal::Impl(model);
+  SLM_ASSIGN_OR_RETURN(cache, KvCache::Create(impl.config, context_length, settings.batch_size, settings.cache_format));
+  ForwardOptions options = ToForwardOptions(settings);
+  options.profiler = profiler ? &*profiler : nullptr;
+  SLM_ASSIGN_OR_RETURN(forward, Forward::Create(impl, team, options));
+  if (!logits.Allocate(LogitsFloats(settings, impl.config))) {
+    return Status(StatusCode::kOutOfMemory, Cat("no memory for the logits of ", impl.config.vocab_size, " tokens"));
+  }
+  tokens.reserve(static_cast<std::size_t>(context_length));
+  rows.reserve(static_cast<std::size_t>(settings.batch_size));
+  return {};
+}
+
+Status CheckIdle(const Session& session) {
+  if (!Internal::Impl(session).in_callback) return {};
+  return {StatusCode::kInvalidArgument, "the session is in use: it was called by one of its own callbacks"};
+}
+
+Status Session::Impl::CheckTokens(std::span<const Token> added, std::size_t held) const {
+  if (added.empty()) return Status(StatusCode::kInvalidArgument, "there are no tokens to read");
+  const std::int32_t vocab = model.vocab_size();
+  for (std::size_t i = 0; i < added.size(); ++i) {
+    if (added[i] < 0 || added[i] >= vocab) {
+      return Status(StatusCode::kInvalidArgument,
+                    Cat("token ", added[i], " at index ", i, " is outside the vocabulary of ", vocab, " tokens"));
+    }
+  }
+  const std::size_t free = static_cast<std::size_t>(context_length) - held;
+  if (added.size() > free) {
+    const std::string after = held == 0 ? "" : Cat(" after the ", held, " it holds");
+    return Status(StatusCode::kContextFull, Cat("the text has ", added.size(), " tokens, but the context of ",
+                                                context_length, " tokens has room for ", free, after));
+  }
+  return {};
+}
+
+template <typename AfterBatch>
+Status Session::Impl::Evaluate(std::span<const Token> added, const AppendOptions& options,
+                               const AfterBatch& after_batch) {
+  SLM_RETURN_IF_ERROR(CheckTokens(added, tokens.size()));
+  const auto batch_size = static_cast<std::size_t>(forward->max_rows());
+  const std::size_t layers = Internal::Impl(model).config.layers.size();
+  for (std::size_t done = 0; done < added.size();) {
+    const std::span<const Token> batch = added.subspan(done, std::min(batch_size, added.size() - done));
+    const auto position = static_cast<std::int32_t>(tokens.size());
+    rows.clear();
+    for (std::size_t i = 0; i < batch.size(); ++i)
+      rows.push_back({batch[i], position + static_cast<std::int32_t>(i), &*cache});
+    BatchCallbacks callbacks(in_callback, layers, options,
+                             {.done = done, .batch = batch.size(), .total = added.size()});
+    if (callbacks.cancelled() || !forward->Run(rows, callbacks.Hooks())) {
+      callbacks.Rethrow();
+      return Status(StatusCode::kCancelled, Cat("cancelled after ", done, " of ", added.size(), " tokens"));
+    }
+    for (const Row& row : rows) tokens.push_back(row.token);
+    done += batch.size();
+    SLM_RETURN_IF_ERROR(after_batch(position, static_cast<std::int64_t>(batch.size())));
+    callbacks.Rethrow();
+    callbacks.Progress(done);
+  }
+  return {};
+}
+
+Status Session::Impl::ComputeLogits(std::int64_t first_row, std::int64_t count, std::int32_t position) {
+  forward->Logits(first_row, count, logits.data());
+  const std::int64_t vocab = model.vocab_size();
+  for (std::int64_t i = 0; i < count; ++i) {
+    if (AllFinite({logits.data() + i * vocab, static_cast<std::size_t>(vocab)})) continue;
+    return Status(StatusCode::kInvalidNumber, Cat("the model computed NaN or infinity after the token at position ",
+                                                  position + i, "; `slm-inspect check` finds damaged weights"));
+  }
+  return {};
+}
 
 Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Session::~Session() = default;
 Session::Session(Session&&) noexcept = default;
 Session& Session::operator=(Session&&) noexcept = default;
 
-Result<Session> Session::Create(const Model& model, const SessionOptions& options) {
-  SLM_ASSIGN_OR_RETURN(const Settings settings, ToSettings(model, options));
-  auto impl = std::make_unique<Impl>(model, settings);
+Result<Session> Session::Create(const Model& model, const SessionOptions& options) try {
+  SLM_ASSIGN_OR_RETURN(SessionSettings settings, ToSettings(model, options));
+  ReserveThreads(options, settings);
+  auto impl = std::make_unique<Impl>(model, settings, options.workers);
   if (options.profile) impl->profiler.emplace(Internal::Impl(model).config.layers.size());
   SLM_RETURN_IF_ERROR(impl->Init(settings));
   return Session(std::move(impl));
 }
+SLM_CATCH_OUT_OF_MEMORY
 
-Result<MemoryEstimate> EstimateMemory(const Model& model, const SessionOptions& options) {
-  SLM_ASSIGN_OR_RETURN(const Settings settings, ToSettings(model, options));
+Result<MemoryEstimate> EstimateMemory(const Model& model, const SessionOptions& options) try {
+  SLM_ASSIGN_OR_RETURN(const SessionSettings settings, ToSettings(model, options));
   const ModelImpl& impl = Internal::Impl(model);
   MemoryEstimate estimate;
   estimate.context_length = settings.context_length;
   estimate.weight_bytes = model.file().size();
   SLM_ASSIGN_OR_RETURN(estimate.kv_bytes, KvCache::BytesNeeded(impl.config, settings.context_length,
                                                                settings.batch_size, settings.cache_format));
-  Team team(std::max(settings.threads, settings.prompt_threads));
+  Team team(std::max(settings.threads, settings.prompt_threads), options.workers);
   estimate.scratch_bytes = Forward::ScratchBytesNeeded(impl, team, ToForwardOptions(settings)) +
                            LogitsFloats(settings, impl.config) * sizeof(float);
   return estimate;
 }
+SLM_CATCH_OUT_OF_MEMORY
 
-Result<std::span<const float>> Session::Append(std::span<const Token> tokens, const AppendOptions& options) {
+Result<std::span<const float>> Session::Append(std::span<const Token> tokens, const AppendOptions& options) try {
+  SLM_RETURN_IF_ERROR(CheckIdle(*this));
   const std::size_t end = impl_->tokens.size() + tokens.size();
   SLM_RETURN_IF_ERROR(impl_->Evaluate(tokens, options, [&](std::int32_t, std::int64_t rows) {
     if (impl_->tokens.size() < end) return Status();
@@ -226,9 +268,11 @@ Result<std::span<const float>> Session::Append(std::span<const Token> tokens, co
   }));
   return std::span<const float>(impl_->logits.data(), static_cast<std::size_t>(impl_->model.vocab_size()));
 }
+SLM_CATCH_OUT_OF_MEMORY
 
 Status Session::AppendVisiting(std::span<const Token> tokens, const LogitsVisitor& visit,
-                               const AppendOptions& options) {
+                               const AppendOptions& options) try {
+  SLM_RETURN_IF_ERROR(CheckIdle(*this));
   const std::int64_t vocab = impl_->model.vocab_size();
   return impl_->Evaluate(tokens, options, [&](std::int32_t position, std::int64_t rows) -> Status {
     const std::int64_t chunk = std::min(impl_->forward->max_rows(), Forward::kLogitsRows);
@@ -237,6 +281,7 @@ Status Session::AppendVisiting(std::span<const Token> tokens, const LogitsVisito
       const auto first_position = static_cast<std::int32_t>(position + first);
       SLM_RETURN_IF_ERROR(impl_->ComputeLogits(first, count, first_position));
       for (std::int64_t i = 0; i < count; ++i) {
+        const CallbackScope scope(impl_->in_callback);
         visit(first_position + static_cast<std::int32_t>(i),
               {impl_->logits.data() + i * vocab, static_cast<std::size_t>(vocab)});
       }
@@ -244,9 +289,11 @@ Status Session::AppendVisiting(std::span<const Token> tokens, const LogitsVisito
     return {};
   });
 }
+SLM_CATCH_OUT_OF_MEMORY
 
 Result<std::span<const float>> Session::Follow(std::span<const Token> tokens, const AppendOptions& options,
-                                               Reuse* reuse) {
+                                               Reuse* reuse) try {
+  SLM_RETURN_IF_ERROR(CheckIdle(*this));
   SLM_RETURN_IF_ERROR(impl_->CheckTokens(tokens, 0));
   const std::vector<Token> text(tokens.begin(), tokens.end());  // `tokens` may be a view of the session's own
   const auto differ = std::mismatch(text.begin(), text.end() - 1, impl_->tokens.begin(), impl_->tokens.end());
@@ -255,8 +302,10 @@ Result<std::span<const float>> Session::Follow(std::span<const Token> tokens, co
   if (reuse != nullptr) *reuse = {.cached_tokens = position(), .reread_tokens = shared - position()};
   return Append(std::span(text).subspan(impl_->tokens.size()), options);
 }
+SLM_CATCH_OUT_OF_MEMORY
 
-Status Session::Rewind(std::int32_t position) {
+Status Session::Rewind(std::int32_t position) try {
+  SLM_RETURN_IF_ERROR(CheckIdle(*this));
   const std::int32_t end = this->position();
   if (position < 0 || position > end) {
     return Status(StatusCode::kInvalidArgument,
@@ -274,8 +323,10 @@ Status Session::Rewind(std::int32_t position) {
   impl_->tokens.resize(static_cast<std::size_t>(position));
   return {};
 }
+SLM_CATCH_OUT_OF_MEMORY
 
-Status Session::Shift(std::int32_t keep, std::int32_t discard) {
+Status Session::Shift(std::int32_t keep, std::int32_t discard) try {
+  SLM_RETURN_IF_ERROR(CheckIdle(*this));
   const std::int32_t end = position();
   if (keep < 0 || discard < 0 || keep > end || discard > end - keep) {
     return Status(StatusCode::kInvalidArgument, Cat("cannot forget ", discard, " tokens from position ", keep,
@@ -290,22 +341,26 @@ Status Session::Shift(std::int32_t keep, std::int32_t discard) {
   impl_->tokens.erase(first, first + discard);
   return {};
 }
+SLM_CATCH_OUT_OF_MEMORY
 
-Status Session::Save(const std::filesystem::path& path, std::string_view note) const {
+Status Session::Save(const std::filesystem::path& path, std::string_view note) const try {
+  SLM_RETURN_IF_ERROR(CheckIdle(*this));
   return WriteSessionFile(path, Internal::Impl(impl_->model), *impl_->cache, impl_->tokens, note);
 }
+SLM_CATCH_OUT_OF_MEMORY
 
 Result<RestoredSession> Session::Restore(const Model& model, const std::filesystem::path& path,
-                                         const SessionOptions& options) {
+                                         const SessionOptions& options) try {
   SLM_ASSIGN_OR_RETURN(const SessionFile file, SessionFile::Open(path, Internal::Impl(model)));
   SessionOptions saved = options;
   if (options.context_length == 0) saved.context_length = file.context_length();
   SLM_RETURN_IF_ERROR(file.CheckSession(saved.context_length, ToCacheFormat(options.kv_type)));
   SLM_ASSIGN_OR_RETURN(Session session, Create(model, saved));
   SLM_RETURN_IF_ERROR(file.ReadCells(Internal::Impl(model).config, *session.impl_->cache));
-  session.impl_->tokens = file.tokens();
+  session.impl_->tokens.assign(file.tokens().begin(), file.tokens().end());
   return RestoredSession{.session = std::move(session), .note = std::string(file.note())};
 }
+SLM_CATCH_OUT_OF_MEMORY
 
 std::span<const Token> Session::tokens() const { return impl_->tokens; }
 std::int32_t Session::position() const { return static_cast<std::int32_t>(impl_->tokens.size()); }

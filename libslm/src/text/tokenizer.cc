@@ -90,7 +90,7 @@ Tokenizer::~Tokenizer() = default;
 Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
 Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 
-Result<std::vector<Token>> Tokenizer::Encode(std::string_view text, const EncodeOptions& options) const {
+Result<std::vector<Token>> Tokenizer::Encode(std::string_view text, const EncodeOptions& options) const try {
   const TokenizerConfig& config = impl_->config();
   SLM_RETURN_IF_ERROR(CheckEncodable(config, text.size()));
   std::vector<Token> out;
@@ -100,8 +100,9 @@ Result<std::vector<Token>> Tokenizer::Encode(std::string_view text, const Encode
   if (options.add_special && config.add_eos && config.eos) out.push_back(*config.eos);
   return out;
 }
+SLM_CATCH_OUT_OF_MEMORY
 
-Result<std::vector<Token>> Tokenizer::EncodeParts(std::span<const TextPart> parts) const {
+Result<std::vector<Token>> Tokenizer::EncodeParts(std::span<const TextPart> parts) const try {
   std::size_t size = 0;
   for (const TextPart& part : parts) size += part.text.size();
   SLM_RETURN_IF_ERROR(CheckEncodable(impl_->config(), size));
@@ -145,6 +146,7 @@ Result<std::vector<Token>> Tokenizer::EncodeParts(std::span<const TextPart> part
   end_stretch();
   return out;
 }
+SLM_CATCH_OUT_OF_MEMORY
 
 std::string Tokenizer::Decode(std::span<const Token> tokens, bool render_special) const {
   const bool adds_space = impl_->config().add_space_prefix;
