@@ -11,8 +11,8 @@
 
 namespace slm::tools {
 
-// The absolute path, through all links, of the file that `path` means or will mean once it is written: a link that leads
-// to what is not there yet stays a link. Replacing a file by renaming another over it needs this path. Fails with
+// The absolute path, through all links, of the file that `path` means or will mean once it is written: a link that
+// leads to what is not there yet stays a link. Replacing a file by renaming another over it needs this path. Fails with
 // kIoError where links go round in a circle or folders can't be read.
 Result<std::filesystem::path> ResolvePath(const std::filesystem::path& path);
 

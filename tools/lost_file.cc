@@ -62,12 +62,13 @@ void ReportLostFile(std::string_view program, const ModelFile& file) {
   watch.failed_message = prefix + "a file could not be read any more, probably that of the model, " +
                          Escaped(file.parts().front().path) + ": is its disk all right?\n";
   for (const FilePart& part : file.parts()) {
-    watch.files.push_back({.path = part.path,
-                           .size = part.size,
-                           .message = prefix + "the model's file " + Escaped(part.path) + " was cut while it was read: it had " +
-                                      std::to_string(part.size) +
-                                      " bytes. Get it again; to replace the file of a running model, rename another over "
-                                      "it instead of writing into it.\n"});
+    watch.files.push_back(
+        {.path = part.path,
+         .size = part.size,
+         .message = prefix + "the model's file " + Escaped(part.path) + " was cut while it was read: it had " +
+                    std::to_string(part.size) +
+                    " bytes. Get it again; to replace the file of a running model, rename another over "
+                    "it instead of writing into it.\n"});
   }
   watch.has_terminal = ::isatty(STDERR_FILENO) != 0 && ::tcgetattr(STDIN_FILENO, &watch.terminal) == 0;
   struct ::sigaction action = {};

@@ -1,5 +1,5 @@
-// Other people's words on a terminal: names and texts of files, templates' refusals, what a model wrote. A terminal obeys
-// control characters, so everything that shows such words goes through here.
+// Other people's words on a terminal: names and texts of files, templates' refusals, what a model wrote. A terminal
+// obeys control characters, so everything that shows such words goes through here.
 
 #ifndef SLM_TOOLS_TERMINAL_TEXT_H_
 #define SLM_TOOLS_TERMINAL_TEXT_H_

@@ -58,7 +58,7 @@ inline CLI::Validator WholeNumber(std::int64_t least, std::int64_t most = std::n
             const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
             const bool whole = error == std::errc() && end == text.data() + text.size();
             if (whole && value >= least && value <= most) return std::string();
-            return text + " is no whole number from " + std::to_string(least) + " to " + std::to_string(most);
+            return '"' + text + "\" is no whole number from " + std::to_string(least) + " to " + std::to_string(most);
           },
           ""};
 }

@@ -38,9 +38,9 @@ TEST_F(FileIdentityTest, OneFileHasOnePath) {
   fs::create_symlink("sub", "linked");
   fs::create_symlink("new", "link");
   fs::create_symlink(here_ / "link", "link-to-link");
-  const std::array<fs::path, 9> names = {"new",          "./new",           "sub/../new",      here_ / "new",
-                                         "linked/../new", here_ / "./new", "link",            "link-to-link",
-                                         fs::path("..") / here_.filename() / "new"};
+  const std::array<fs::path, 9> names = {"new",         "./new",         "sub/../new",
+                                         here_ / "new", "linked/../new", here_ / "./new",
+                                         "link",        "link-to-link",  fs::path("..") / here_.filename() / "new"};
   for (const fs::path& name : names) EXPECT_EQ(Resolved(name), here_ / "new") << name;
   folder_.Write("new", "x");
   for (const fs::path& name : names) EXPECT_EQ(Resolved(name), here_ / "new") << name;

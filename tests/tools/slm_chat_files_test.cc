@@ -113,8 +113,7 @@ TEST_F(SlmChatFiles, NoAnswerReplacesWhatIsRead) {
   fs::create_directories(folder_.path() / "posts");
   folder_.Write("posts/post.md", "A post.");
   for (const std::string& name : {std::string("post.md"), (folder_.path() / "post.md").string()}) {
-    const ProgramResult result =
-        Chat({"--prompt", name, "--out-dir", ".", "--overwrite", "--each", "posts/post.md"});
+    const ProgramResult result = Chat({"--prompt", name, "--out-dir", ".", "--overwrite", "--each", "posts/post.md"});
     EXPECT_EQ(result.exit_code, 1);
     EXPECT_TRUE(Contains(result.err, "one of the files that are read")) << result.err;
     EXPECT_EQ(Chat({"-f", name, "Hi", "--out-dir", ".", "--overwrite", "--each", "posts/post.md"}).exit_code, 1);
@@ -137,15 +136,18 @@ TEST_F(SlmChatFiles, LogitsAndPlotsGoThroughLinks) {
   for (const char* const out : {"model.gguf", "./tokens.json", "m"}) {
     EXPECT_TRUE(Contains(logits(out).err, "which is read")) << out;
   }
-  const ProgramResult plot = Run({SLM_BENCH, "model.gguf", "-p", "2", "-n", "0", "-r", "1", "-d", "0,4", "--no-peaks",
-                                  "--plot", "m"});
+  const ProgramResult plot =
+      Run({SLM_BENCH, "model.gguf", "-p", "2", "-n", "0", "-r", "1", "-d", "0,4", "--no-peaks", "--plot", "m"});
   EXPECT_TRUE(Contains(plot.err, "which is read")) << plot.err;
   EXPECT_EQ(ReadFile(folder_.path() / "model.gguf"), ReadFile(model_));
 }
 
 // Names that would steer a terminal are shown escaped, wherever they come from.
 TEST_F(SlmChatFiles, NamesDoNotSteerTheTerminal) {
-  const std::string evil = "\x1b]8;;https://attack.example\x07" "e\x1b[31m\xC2\x9B" "2J";
+  const std::string evil =
+      "\x1b]8;;https://attack.example\x07"
+      "e\x1b[31m\xC2\x9B"
+      "2J";
   const auto is_clean = [](const ProgramResult& result) {
     return !Contains(result.out + result.err, "\x1b") && !Contains(result.out + result.err, "\x07") &&
            !Contains(result.out + result.err, "\xC2\x9B");

@@ -40,7 +40,9 @@ TEST(TerminalTextTest, NothingIsLeftToObey) {
 TEST(TerminalTextTest, Escapes) {
   EXPECT_EQ(Escaped("blk.0.\x1b]8;;https://a\x07\x1b[31m"), R"(blk.0.\x1b]8;;https://a\x07\x1b[31m)");
   EXPECT_EQ(Escaped("a\nb\tc\rd\x7f"), R"(a\nb\tc\rd\x7f)");
-  EXPECT_EQ(Escaped("\xC2\x9B" "31m"), R"(\x9b31m)");
+  EXPECT_EQ(Escaped("\xC2\x9B"
+                    "31m"),
+            R"(\x9b31m)");
   EXPECT_EQ(Escaped("C:\\names \"日本\""), "C:\\names \"日本\"");
   EXPECT_EQ(Escaped("caf\xE9"), "caf\uFFFD");
   EXPECT_EQ(Escaped(""), "");
@@ -51,8 +53,8 @@ TEST(TerminalTextTest, KeepsLines) {
 }
 
 TEST(JsonTextTest, SaysWhatItCanNotRead) {
-  for (const char* const text : {"", "[", "{\"a\" 1}", "\"\xff\"", "\"\\ud800\"", "nul", "[1] 2", "1e400", "[-1e999]",
-                                 "{\"a\": [1, 1e4000]}"}) {
+  for (const char* const text :
+       {"", "[", "{\"a\" 1}", "\"\xff\"", "\"\\ud800\"", "nul", "[1] 2", "1e400", "[-1e999]", "{\"a\": [1, 1e4000]}"}) {
     const Result<Json> json = ParseJson(text, "the text");
     EXPECT_EQ(json.status().code(), StatusCode::kInvalidArgument) << text;
     EXPECT_EQ(json.status().message().rfind("the text ", 0), 0u) << json.status().message();

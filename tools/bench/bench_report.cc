@@ -98,7 +98,8 @@ std::string FactsText(const std::vector<Fact>& facts, bool markdown) {
   std::string text;
   for (const Fact& fact : facts) {
     const std::size_t space = fact.label.size() < 13 ? 13 - fact.label.size() : 1;
-    text += markdown ? "- " + fact.label + ": " + Escaped(fact.text) : fact.label + std::string(space, ' ') + Escaped(fact.text);
+    text += markdown ? "- " + fact.label + ": " + Escaped(fact.text)
+                     : fact.label + std::string(space, ' ') + Escaped(fact.text);
     text += '\n';
   }
   return text;

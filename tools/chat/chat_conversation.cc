@@ -143,7 +143,8 @@ Status Conversation::Load(const fs::path& path, std::int32_t context_length) {
               std::to_string(session().position()) + " of " + std::to_string(session().context_length()) +
               " tokens of context.");
   if (!options_.variables.empty()) {
-    PrintMessage(kChat, "warning: the conversation keeps the template's variables it began with; /set var changes them");
+    PrintMessage(kChat,
+                 "warning: the conversation keeps the template's variables it began with; /set var changes them");
   }
   return {};
 }

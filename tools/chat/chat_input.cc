@@ -47,7 +47,8 @@ Result<std::string> ReadStandardInput() {
     ::pollfd input = {.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
     if (!said && ::poll(&input, 1, kMilliseconds) == 0) {
       said = true;
-      PrintMessage(kChat, "waiting for the end of standard input, which is part of the prompt; --no-stdin leaves it alone");
+      PrintMessage(kChat,
+                   "waiting for the end of standard input, which is part of the prompt; --no-stdin leaves it alone");
     }
     const ssize_t size = ::read(STDIN_FILENO, buffer, sizeof(buffer));
     if (size < 0 && errno == EINTR) continue;

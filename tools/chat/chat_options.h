@@ -26,7 +26,7 @@ struct ChatToolOptions {
   std::string prompt;  // a prompt file's name or path
   bool list_prompts = false;
   std::string template_file;
-  std::string template_source;  // what is in it
+  std::string template_source;               // what is in it
   std::vector<std::string> given_variables;  // NAME=JSON, as given on the command line
   std::string variables;                     // a JSON object, or empty
   bool raw = false;

@@ -40,7 +40,7 @@ struct PromptSettings {
   std::optional<std::int32_t> max_tokens;
   std::vector<std::string> stop;
   std::vector<std::string> variables;  // of the template, NAME=JSON
-  bool interactive = false;  // the answer begins a conversation
+  bool interactive = false;            // the answer begins a conversation
 };
 
 struct ChatPrompt {

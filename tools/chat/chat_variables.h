@@ -10,8 +10,8 @@
 
 namespace slm::tools {
 
-// Sets "NAME=JSON" in `*variables`, a JSON object or "" for none, as ChatOptions::variables has it. kInvalidArgument for
-// what is no such assignment, and for names that the conversation itself gives; `*variables` is then as before.
+// Sets "NAME=JSON" in `*variables`, a JSON object or "" for none, as ChatOptions::variables has it. kInvalidArgument
+// for what is no such assignment, and for names that the conversation itself gives; `*variables` is then as before.
 Status SetVariable(std::string_view assignment, std::string* variables);
 
 }  // namespace slm::tools

@@ -83,10 +83,9 @@ std::string Format(const std::vector<LogitBias>& value) {
 std::string Format(const std::vector<std::string>& value) { return FormatTexts(value); }
 
 const char* Expected(const SamplerMember& member) {
-  constexpr const char* kExpected[] = {"a number", "a whole number",
-                                       "a whole number from 0 to 18446744073709551615, or -1 for a random one",
-                                       "TOKEN+BIAS or TOKEN-BIAS, several with spaces between, or none",
-                                       "a text, a JSON array of texts, or none"};
+  constexpr const char* kExpected[] = {
+      "a number", "a whole number", "a whole number from 0 to 18446744073709551615, or -1 for a random one",
+      "TOKEN+BIAS or TOKEN-BIAS, several with spaces between, or none", "a text, a JSON array of texts, or none"};
   return kExpected[member.index()];
 }
 
@@ -162,16 +161,17 @@ SamplingOfFile ReadSamplingOfFile(const ModelFile& file) {
   for (const MetadataEntry& entry : file.metadata()) {
     if (!entry.key.starts_with(kPrefix)) continue;
     const std::string_view key = entry.key.substr(kPrefix.size());
-    const auto row = std::ranges::find_if(
-        SamplerOptionTable(), [key](const Row& r) { return r.file_key != nullptr && r.file_key == key; });
+    const auto row = std::ranges::find_if(SamplerOptionTable(),
+                                          [key](const Row& r) { return r.file_key != nullptr && r.file_key == key; });
     SamplerOptions scratch;
     const bool known = row != SamplerOptionTable().end();
     const Status status = known ? SetSamplerOption(row->name, entry.value, &scratch) : Status();
     if (known && status.ok()) {
       found.settings.push_back({row->name, entry.value});
     } else {
-      found.problems.push_back("the model's file recommends " + std::string(entry.key) + " = " + entry.value + ", which is left aside: " +
-                               (known ? status.message() : "there is no such option here."));
+      found.problems.push_back(
+          "the model's file recommends " + std::string(entry.key) + " = " + entry.value +
+          ", which is left aside: " + (known ? status.message() : "there is no such option here."));
     }
   }
   return found;

@@ -1,5 +1,5 @@
-// Options whose value is a text to look for, or several: stop strings, DRY's breakers. On the command line, for /set and
-// in prompt files they are read in one way.
+// Options whose value is a text to look for, or several: stop strings, DRY's breakers. On the command line, for /set
+// and in prompt files they are read in one way.
 
 #ifndef SLM_TOOLS_TEXT_OPTIONS_H_
 #define SLM_TOOLS_TEXT_OPTIONS_H_
@@ -10,7 +10,8 @@
 
 namespace slm::tools {
 
-// `text` with \n, \t, \r and \\, which few shells pass on as what they stand for, replaced by it. Other backslashes stay.
+// `text` with \n, \t, \r and \\, which few shells pass on as what they stand for, replaced by it. Other backslashes
+// stay.
 std::string Unescaped(std::string_view text);
 
 // One text, with escapes; or a JSON array of texts; "none" and "" are none.

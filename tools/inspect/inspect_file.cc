@@ -95,10 +95,11 @@ Status WarnOfRepetitions(const ModelFile& file) {
     if (!found.ok()) return found.status();
     if (found->size < kLong) continue;
     const std::uint64_t begin = tensor.file_offset + found->offset;
-    PrintMessage(kInspect, "warning: tensor " + std::string(tensor.name) + " repeats the same weights over and over in " +
-                               std::to_string(found->size) + " bytes, from byte " + std::to_string(begin) + " of " +
-                               file.parts()[tensor.part].path +
-                               ": an incomplete download looks like this (so do vocabularies padded with unused tokens)");
+    PrintMessage(kInspect,
+                 "warning: tensor " + std::string(tensor.name) + " repeats the same weights over and over in " +
+                     std::to_string(found->size) + " bytes, from byte " + std::to_string(begin) + " of " +
+                     file.parts()[tensor.part].path +
+                     ": an incomplete download looks like this (so do vocabularies padded with unused tokens)");
   }
   return {};
 }
@@ -160,11 +161,12 @@ Command AddTensors(CLI::App& root) {
 
 Command AddCheck(CLI::App& root) {
   auto path = std::make_shared<std::string>();
-  CLI::App* app =
-      root.add_subcommand("check", "Reads every weight; names the tensors and blocks that hold NaN or infinity, and what looks incomplete");
+  CLI::App* app = root.add_subcommand(
+      "check", "Reads every weight; names the tensors and blocks that hold NaN or infinity, and what looks incomplete");
   AddModelArgument(*app, path.get());
   app->footer(
-      "Exit code 1 if any weight is not finite. Long stretches of equal weights, as a download that was broken off may\n"
+      "Exit code 1 if any weight is not finite. Long stretches of equal weights, as a download that was broken off "
+      "may\n"
       "have, are warned about.\n"
       "Examples:\n"
       "  slm-inspect check model.gguf");

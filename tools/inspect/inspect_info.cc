@@ -96,9 +96,7 @@ Json MemoryJson(const MemoryReport& memory) {
           {"fits", Fits(memory)}};
 }
 
-void PrintField(const char* label, std::string_view value) {
-  std::printf("%-18s %s\n", label, Escaped(value).c_str());
-}
+void PrintField(const char* label, std::string_view value) { std::printf("%-18s %s\n", label, Escaped(value).c_str()); }
 
 void PrintMemory(const MemoryReport& memory) {
   const MemoryEstimate& needed = memory.needed;
