@@ -59,7 +59,7 @@ Result<Conversation> Conversation::GoOn(const Model& model, const ChatToolOption
 }
 
 void Conversation::SayTemplate() const {
-  if (!options_.template_file.empty() || !model_.file().chat_template().empty()) return;
+  if (!template_origin().starts_with("built in")) return;
   PrintMessage(kChat, "the model's file has no chat template; turns are written by the one " + template_origin() +
                           " (--template FILE takes another)");
 }
