@@ -41,36 +41,33 @@ TEST(WorkerPoolTest, NobodyIsWaitedFor) {
   WorkerPool pool(3, {});
   int caller_runs = 0;
   for (int job = 0; job < 1000; ++job) {
-    pool.Run(3, [&](int rank) { caller_runs += rank == 0; });
+    pool.Run(3, [&](int rank) {
+      if (rank == 0) ++caller_runs;
+    });
   }
   EXPECT_EQ(caller_runs, 1000);
 }
 
-// As many callers as there are threads: no helper joins either of them.
+// While somebody else computes there are no more than two threads at work, and then there are again.
 TEST(WorkerPoolTest, CallersAtTheSameTimeShareThePool) {
   WorkerPool pool(2, {});
-  std::atomic<int> callers = 0, helpers = 0, done = 0;
-  const auto call = [&] {
-    pool.Run(2, [&](int rank) {
-      if (rank > 0) {
-        // One that joined the first caller while it was alone must not stay.
-        if (callers < 2) return;
-        ++helpers;
-        return;
-      }
-      ++callers;
-      WaitUntil(callers, 2);
-      if (rank == 0) std::this_thread::sleep_for(50ms);
-      ++done;
-      WaitUntil(done, 2);
+  ASSERT_EQ(pool.Reserve(2), 2);
+  std::atomic<int> busy = 0, free = 0;
+  std::thread other([&] {
+    pool.Run(1, [&](int) {
+      ++busy;
+      WaitUntil(free, 1);
     });
-  };
-  pool.Run(1, [](int) {});
-  std::thread other(call);
-  call();
+  });
+  WaitUntil(busy, 1);
+  std::atomic<int> workers = 0;
+  pool.Run(2, [&](int) {
+    ++workers;
+    std::this_thread::sleep_for(50ms);
+  });
+  EXPECT_EQ(workers, 1);
+  ++free;
   other.join();
-  EXPECT_EQ(helpers, 0);
-  // The helper is free again.
   std::atomic<int> arrived = 0;
   pool.Run(2, [&](int) {
     ++arrived;

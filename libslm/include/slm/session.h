@@ -153,7 +153,8 @@ class Session {
 
   // A session as it was when it was saved: the same tokens give the logits they would have given there, bit for bit on
   // the same kernels. A file belongs to the model's very file, to the context length and kv_type it was saved with, and
-  // to this version of its format; other options are free. A context_length of 0 is the saved one. Sliding windows are
+  // to this version of its format; other options are free. A context_length of 0 is the saved one, unless that is more
+  // than 4096 and than the model was trained for: a file must not choose what memory is taken. Sliding windows are
   // restored as far back as they were kept and `batch_size` leaves room for, which Rewind and Shift may notice.
   //
   // Any file can be given. Fails with kNotFound or kIoError, kUnsupported (no session file, or of another version),

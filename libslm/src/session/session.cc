@@ -83,6 +83,15 @@ std::size_t LogitsFloats(const SessionSettings& settings, const ModelConfig& con
   return static_cast<std::size_t>(rows * config.vocab_size);
 }
 
+// A file must not make a program take memory that nobody asked for.
+Status CheckSavedContext(std::int32_t saved, const Model& model) {
+  const std::int32_t trained = std::max(model.context_length(), kDefaultContext);
+  if (saved <= trained) return {};
+  return {StatusCode::kInvalidArgument,
+          Cat("the session file has a context of ", saved, " tokens, more than the model's ", trained,
+              "; to take it, ask for a context of so many")};
+}
+
 // Without branches or float sums, so that compilers vectorize it.
 bool AllFinite(std::span<const float> values) {
   constexpr std::uint32_t kExponent = 0x7F800000;
@@ -353,7 +362,10 @@ Result<RestoredSession> Session::Restore(const Model& model, const std::filesyst
                                          const SessionOptions& options) try {
   SLM_ASSIGN_OR_RETURN(const SessionFile file, SessionFile::Open(path, Internal::Impl(model)));
   SessionOptions saved = options;
-  if (options.context_length == 0) saved.context_length = file.context_length();
+  if (options.context_length == 0) {
+    SLM_RETURN_IF_ERROR(CheckSavedContext(file.context_length(), model));
+    saved.context_length = file.context_length();
+  }
   SLM_RETURN_IF_ERROR(file.CheckSession(saved.context_length, ToCacheFormat(options.kv_type)));
   SLM_ASSIGN_OR_RETURN(Session session, Create(model, saved));
   SLM_RETURN_IF_ERROR(file.ReadCells(Internal::Impl(model).config, *session.impl_->cache));
