@@ -159,13 +159,10 @@ Status Conversation::SetVariable(std::string_view assignment) {
   options.chat_template = own.ok() && own->source() == source ? "" : source;
   options.session.context_length = session().context_length();
   std::vector<Message> messages = chat_->messages();
-  const Result<std::int32_t> tokens = CountPromptTokens(model_, messages, options);  // whether it can be done at all
-  if (!tokens.ok() && !messages.empty()) return tokens.status();
-  options_.variables = options.variables;
-  options_.template_source = options.chat_template;
-  chat_.reset();  // first, because there may not be memory for two
   Result<Chat> chat = Chat::Create(model_, options);
   if (!chat.ok()) return chat.status();
+  options_.variables = options.variables;
+  options_.template_source = options.chat_template;
   chat_ = *std::move(chat);
   if (Status status = chat_->SetMessages(std::move(messages)); !status.ok()) return status;
   style_.Note("The next answer reads the conversation from its beginning.");
