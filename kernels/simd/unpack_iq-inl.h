@@ -46,9 +46,11 @@ struct SimdRows<IQ4_XS> : Runs<IQ4_XS, 8> {
   }
 };
 
-template <class Block>
-const Block& BlockOf(const std::uint8_t* row, std::size_t offset) {
-  return *reinterpret_cast<const Block*>(row + offset);
+// Number `index` of those of 16 bits at `halves`, which like all of a block may be at any address.
+inline std::uint32_t HalfAt(const std::uint8_t* halves, int index) {
+  std::uint16_t half;
+  std::memcpy(&half, halves + 2 * index, sizeof(half));
+  return half;
 }
 
 // An entry of a table, and two of them side by side.
@@ -83,8 +85,9 @@ inline std::uint32_t WithEighthSigns(std::uint32_t sevens) {
 }
 
 // The signs in the lower 28 of 32 bits: four times seven.
-inline std::uint32_t SignsOf(const std::uint16_t halves[2]) {
-  const std::uint32_t bits = halves[0] | std::uint32_t{halves[1]} << 16;
+inline std::uint32_t SignsOf(const std::uint8_t bytes[4]) {
+  std::uint32_t bits;
+  std::memcpy(&bits, bytes, sizeof(bits));
   return WithEighthSigns((bits & 0x7F) | (bits << 1 & 0x7F00) | (bits << 2 & 0x7F0000) | (bits << 3 & 0x7F000000));
 }
 
@@ -102,11 +105,11 @@ struct SimdRows<IQ3_XXS> : Runs<IQ3_XXS, 8> {
     ForEach<2>([&](auto i) {
       constexpr int kRun = 2 * kPiece + i;
       const auto magnitudes = Rows::FromWords(blocks.rows, [&](const std::uint8_t* row, int word) {
-        const std::uint8_t* index = BlockOf<Block>(row, blocks.offset).qs + 8 * kRun + 2 * word;
+        const std::uint8_t* index = row + blocks.offset + offsetof(Block, qs) + 8 * kRun + 2 * word;
         return EntriesOf(kIq3XxsGrid, index[0], index[1]);
       });
       const auto signs = [&](const std::uint8_t* row) {
-        return SignsOf(BlockOf<Block>(row, blocks.offset).signs_and_scales + 2 * kRun);
+        return SignsOf(row + blocks.offset + offsetof(Block, signs_and_scales) + 4 * kRun);
       };
       out[i] = SignedCodes<Rows>(magnitudes, Rows::FromBits(blocks.rows, signs, 255));
     });
@@ -132,9 +135,8 @@ struct SimdRows<IQ3_S> : Runs<IQ3_S, 5> {
     ForEach<2>([&](auto i) {
       constexpr int kRun = 2 * kPiece + i;
       const auto magnitudes = Rows::FromWords(blocks.rows, [&](const std::uint8_t* row, int word) {
-        const Block& block = BlockOf<Block>(row, blocks.offset);
-        const std::uint8_t* index = block.qs + 8 * kRun + 2 * word;
-        const int ninth = block.qh[kRun] << 8 >> (2 * word);
+        const std::uint8_t* index = row + blocks.offset + offsetof(Block, qs) + 8 * kRun + 2 * word;
+        const int ninth = row[blocks.offset + offsetof(Block, qh) + kRun] << 8 >> (2 * word);
         return EntriesOf(kIq3SGrid, index[0] | (ninth & 256), index[1] | (ninth >> 1 & 256));
       });
       // Of an odd number all bits but the lowest change with the sign.
@@ -164,11 +166,10 @@ struct SimdRows<IQ2_XXS> : Runs<IQ2_XXS, 8> {
     ForEach<2>([&](auto i) {
       constexpr int kRun = 2 * kPiece + i;
       const auto magnitudes = Rows::FromWords(blocks.rows, [&](const std::uint8_t* row, int word) {
-        const std::uint16_t pair = BlockOf<Block>(row, blocks.offset).qs[4 * kRun + word / 2];
-        return EntryOf(kIq2XxsGrid, pair >> (word % 2 * 8) & 255);
+        return EntryOf(kIq2XxsGrid, row[blocks.offset + offsetof(Block, qs) + 8 * kRun + word]);
       });
       const auto signs = [&](const std::uint8_t* row) {
-        return SignsOf(BlockOf<Block>(row, blocks.offset).qs + 4 * kRun + 2);
+        return SignsOf(row + blocks.offset + offsetof(Block, qs) + 8 * kRun + 4);
       };
       out[i] = SignedCodes<Rows>(magnitudes, Rows::FromBits(blocks.rows, signs, 255));
     });
@@ -213,11 +214,11 @@ struct SimdRows<IQ2_XS> : NibbleScaleRuns<IQ2_XS> {
     ForEach<2>([&](auto i) {
       constexpr int kRun = 2 * kPiece + i;
       const auto magnitudes = Rows::FromWords(blocks.rows, [&](const std::uint8_t* row, int word) {
-        return EntryOf(kIq2XsGrid, BlockOf<Block>(row, blocks.offset).qs[4 * kRun + word] & 511);
+        return EntryOf(kIq2XsGrid, HalfAt(row + blocks.offset + offsetof(Block, qs), 4 * kRun + word) & 511);
       });
       const auto signs = [&](const std::uint8_t* row) {
-        const std::uint16_t* qs = BlockOf<Block>(row, blocks.offset).qs + 4 * kRun;
-        const auto at = [&](int word) { return std::uint32_t{qs[word]} >> 9 << (8 * word); };
+        const std::uint8_t* qs = row + blocks.offset + offsetof(Block, qs) + 8 * kRun;
+        const auto at = [&](int word) { return HalfAt(qs, word) >> 9 << (8 * word); };
         return WithEighthSigns(at(0) | at(1) | at(2) | at(3));
       };
       out[i] = SignedCodes<Rows>(magnitudes, Rows::FromBits(blocks.rows, signs, 255));
@@ -233,8 +234,9 @@ struct SimdRows<IQ2_S> : NibbleScaleRuns<IQ2_S> {
     ForEach<2>([&](auto i) {
       constexpr int kRun = 2 * kPiece + i;
       const auto magnitudes = Rows::FromWords(blocks.rows, [&](const std::uint8_t* row, int word) {
-        const Block& block = BlockOf<Block>(row, blocks.offset);
-        return EntryOf(kIq2SGrid, block.qs[4 * kRun + word] | (block.qh[kRun] >> (2 * word) & 3) << 8);
+        const std::uint8_t* block = row + blocks.offset;
+        const int high = block[offsetof(Block, qh) + kRun] >> (2 * word) & 3;
+        return EntryOf(kIq2SGrid, block[offsetof(Block, qs) + 4 * kRun + word] | high << 8);
       });
       const auto minus = Rows::LoadBits(blocks.rows, blocks.offset + offsetof(Block, signs) + 4 * kRun, 255);
       out[i] = SignedCodes<Rows>(magnitudes, minus);
@@ -257,9 +259,10 @@ struct SimdRows<IQ1_S> : Runs<IQ1_S, 5> {
     ForEach<2>([&](auto i) {
       constexpr int kRun = 2 * kPiece + i;
       out[i] = Rows::FromWords(blocks.rows, [&](const std::uint8_t* row, int word) {
-        const Block& block = BlockOf<Block>(row, blocks.offset);
-        const int qh = block.qh[kRun];
-        return ShiftedEntry(block.qs[4 * kRun + word] | (qh >> (3 * word) & 7) << 8, (qh & 0x8000) != 0);
+        const std::uint8_t* block = row + blocks.offset;
+        const auto qh = static_cast<int>(HalfAt(block + offsetof(Block, qh), kRun));
+        return ShiftedEntry(block[offsetof(Block, qs) + 4 * kRun + word] | (qh >> (3 * word) & 7) << 8,
+                            (qh & 0x8000) != 0);
       });
     });
   }
@@ -286,9 +289,9 @@ struct SimdRows<IQ1_M> : Runs<IQ1_M, 5> {
     ForEach<2>([&](auto i) {
       constexpr int kFirst = 4 * (2 * kPiece + i);  // of four indices
       out[i] = Rows::FromWords(blocks.rows, [&](const std::uint8_t* row, int word) {
-        const Block& block = BlockOf<Block>(row, blocks.offset);
-        const int high = block.qh[(kFirst + word) / 2] >> (word % 2 * 4);
-        return ShiftedEntry(block.qs[kFirst + word] | (high & 7) << 8, (high & 8) != 0);
+        const std::uint8_t* block = row + blocks.offset;
+        const int high = block[offsetof(Block, qh) + (kFirst + word) / 2] >> (word % 2 * 4);
+        return ShiftedEntry(block[offsetof(Block, qs) + kFirst + word] | (high & 7) << 8, (high & 8) != 0);
       });
     });
   }
@@ -318,9 +321,9 @@ struct SimdRows<IQ1_M> : Runs<IQ1_M, 5> {
   static typename Lanes::Floats ScaleOfBlocks(BlocksOfRows blocks) {
     alignas(64) std::uint32_t d[Lanes::kRows];
     for (int row = 0; row < Lanes::kRows; ++row) {
-      const Block& block = BlockOf<Block>(blocks.rows[row], blocks.offset);
+      const std::uint8_t* scales = blocks.rows[row] + blocks.offset + offsetof(Block, scales);
       d[row] = 0;
-      for (int i = 0; i < 4; ++i) d[row] |= std::uint32_t{block.scales[i]} >> 12 << (4 * i);
+      for (int i = 0; i < 4; ++i) d[row] |= HalfAt(scales, i) >> 12 << (4 * i);
     }
     return Lanes::LowHalves(Lanes::LoadBytes(reinterpret_cast<const std::uint8_t*>(d)));
   }

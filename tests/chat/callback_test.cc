@@ -115,7 +115,7 @@ TEST_P(ChatCallbackTest, ACallToItsOwnConversationFails) {
 // Forgetting is part of an answer: one that does not come about forgets nothing. (A failed Send, then Retry, was a heap
 // overflow: shared/cases/chat_forget.cc.)
 TEST_P(ChatCallbackTest, AFailedAnswerForgetsNothing) {
-  ChatOptions options = {.chat_template = "{% for m in messages %}{{ m.content }}{% endfor %}",
+  ChatOptions options = {.chat_template = "{% for m in messages %}[{{ m.content }}]{% endfor %}",
                          .session = {.context_length = 40, .threads = 1},
                          .forget_oldest = true};
   Chat chat = Chat::Create(model_, options).value();
@@ -132,7 +132,7 @@ TEST_P(ChatCallbackTest, AFailedAnswerForgetsNothing) {
 }
 
 TEST_P(ChatCallbackTest, WhatIsForgottenIsSaved) {
-  ChatOptions options = {.chat_template = "{% for m in messages %}{{ m.content }}{% endfor %}",
+  ChatOptions options = {.chat_template = "{% for m in messages %}[{{ m.content }}]{% endfor %}",
                          .session = {.context_length = 64, .threads = 1},
                          .sampler = {.temperature = 0},
                          .forget_oldest = true};
@@ -154,7 +154,7 @@ TEST_P(ChatCallbackTest, WhatIsForgottenIsSaved) {
 
 // Undo takes the forgotten back only where nothing else would be left.
 TEST_P(ChatCallbackTest, UndoOfAllThatIsShown) {
-  ChatOptions options = {.chat_template = "{% for m in messages %}{{ m.content }}{% endfor %}",
+  ChatOptions options = {.chat_template = "{% for m in messages %}[{{ m.content }}]{% endfor %}",
                          .session = {.context_length = 64, .threads = 1},
                          .forget_oldest = true};
   const GenerateOptions four = {.max_tokens = 4, .ignore_end = true};

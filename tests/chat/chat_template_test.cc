@@ -132,6 +132,67 @@ TEST(RenderTest, ContextsThatAreNone) {
   EXPECT_EQ(Rendered("x", deep + "}"), "failed: the context is nested deeper than 100 levels.");
 }
 
+TEST(RenderTest, FromJson) {
+  const std::string context = R"({"tools": "{\"a\": [1, 2.5, null, \"b\"], \"role\": \"user\"}", "bad": "{"})";
+  for (const std::string filter : {"from_json", "fromjson"}) {
+    EXPECT_EQ(Rendered("{{ (tools|" + filter + ").a|tojson }}", context), R"([1, 2.5, null, "b"])");
+    EXPECT_EQ(Rendered("{% if not tools %}{{ none|" + filter + " }}{% endif %}x", context), "x");
+  }
+  EXPECT_NE(Rendered("{{ bad|from_json }}", context).find("not valid JSON: the error is at byte 2"), std::string::npos);
+  EXPECT_NE(Rendered("{{ ('[' * 2000000)|from_json }}", "{}").find("at most 1048576 bytes"), std::string::npos);
+  // What a user typed stays the user's, the names of roles as well.
+  const Prompt prompt = ChatTemplate::Parse(
+                            "{% for k, v in (tools|from_json).items() %}{{ k ~ v }}{% endfor %}"
+                            "{{ ('{\"a\": \"<b>\"}'|from_json).a }}")
+                            .value()
+                            .Render(context)
+                            .value();
+  ASSERT_EQ(prompt.parts.size(), 2u);
+  EXPECT_FALSE(prompt.parts[0].markup);
+  EXPECT_EQ(prompt.parts[1], (TextPart{.text = "<b>", .markup = true}));
+}
+
+TEST(RenderTest, MessagesAreEscaped) {
+  const std::string text = Rendered("{{ raise_exception(m) }}", R"({"m": "a\u001b[31mb\u009b"})");
+  EXPECT_NE(text.find("a\\x1b[31mb\\xc2\\x9b"), std::string::npos) << text;
+  EXPECT_LT(Rendered("{{ raise_exception('a' * 1000000) }}", "{}").size(), 6000u);
+  EXPECT_LT(Rendered("{{ ('a' * 1000000)[m].b }}", R"({"m": ")" + std::string(1000000, 'a') + "\"}").size(), 1000u);
+}
+
+TEST(RenderTest, ListsOfObjectsAndRepeatedNames) {
+  EXPECT_EQ(Rendered("{{ o|tojson }}", R"({"o": [{}, [], {"b": 1, "a": {"c": []}, "b": 2}, "x"]})"),
+            R"([{}, [], {"b": 2, "a": {"c": []}}, "x"])");
+}
+
+TEST(PromptWriterTest, TheTemplateThatStandsInIsSaidOnce) {
+  std::vector<std::string> warnings;
+  const LogCallback log = [&](LogLevel level, std::string_view message) {
+    if (level == LogLevel::kWarning) warnings.emplace_back(message);
+  };
+  std::vector<std::string> texts(40, "x");
+  std::vector<std::int32_t> types(40, 1);
+  for (std::size_t i = 0; i < texts.size(); ++i) texts[i] += std::to_string(i);
+  texts[5] = "<|im_start|>";
+  types[5] = 3;
+  TinyModel tiny;
+  tiny.Set("tokenizer.ggml.tokens", texts).Set("tokenizer.ggml.token_type", types);
+  const auto chats = [&](const ChatOptions& options) {
+    const Model model = tiny.Open({.log = log}).value();
+    warnings.clear();
+    for (int i = 0; i < 2; ++i)
+      EXPECT_TRUE(PromptWriter::Create(model, options, std::chrono::system_clock::now()).ok());
+    return warnings;
+  };
+  const std::vector<std::string> said = chats({});
+  ASSERT_EQ(said.size(), 1u);
+  EXPECT_NE(said[0].find("no chat template; conversations are written by the one built in for ChatML"),
+            std::string::npos)
+      << said[0];
+  EXPECT_TRUE(chats({.chat_template = std::string(kSimple)}).empty());
+  tiny.Set("tokenizer.chat_template", std::string(kSimple));
+  EXPECT_TRUE(chats({}).empty());
+}
+
 TEST(RenderTest, TheTemplatesOwnReasonComesThrough) {
   const std::string text = Rendered("\n  {{ raise_exception('Only one at a time') }}", "{}");
   EXPECT_NE(text.find("Only one at a time"), std::string::npos) << text;

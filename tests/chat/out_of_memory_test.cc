@@ -149,6 +149,12 @@ TEST_F(OutOfMemoryTest, Conversation) {
       [&] { return chat.messages()[0].content == "Be brief."; });
   ExpectSurvival(
       "chat.Resize", [&] { return chat.Resize(150); }, [&] { return chat.session().context_length() == 200; });
+  ChatOptions any_context = options_;
+  any_context.session.context_length = 0;
+  ExpectSurvival(
+      "chat.Save", [&] { return chat.Save(saved_); }, [&] { return !std::filesystem::exists(saved_); });
+  ExpectSurvival(
+      "Chat::Restore", [&] { return Chat::Restore(model_, saved_, any_context); }, Always);
   std::filesystem::remove(saved_);
 }
 

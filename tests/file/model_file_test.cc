@@ -114,6 +114,17 @@ TEST(ModelFileTest, FromAPath) {
   EXPECT_EQ(file.parts()[0].path, on_disk.path().string());
 }
 
+// What is mapped would end the program here.
+TEST(ModelFileTest, LoadedFilesMayBeCut) {
+  const Descriptor on_disk(Tiny().Build());
+  const ModelFile file = ModelFile::Load(on_disk.path()).value();
+  std::filesystem::resize_file(on_disk.path(), 0);
+  ExpectTiny(file);
+  EXPECT_EQ(file.parts()[0].path, on_disk.path().string());
+  ExpectFails(ModelFile::Load(on_disk.path()), StatusCode::kIoError, HasSubstr("is empty"));
+  ExpectFails(ModelFile::Load("/no/such/file"), StatusCode::kNotFound, HasSubstr("/no/such/file"));
+}
+
 TEST(ModelFileTest, FromMemoryIsNotCopied) {
   const std::string text = Tiny().AddTensor("big", Format::kF32, {1 << 20}, std::string(4 << 20, '\0')).Build();
   const Memory memory(text);

@@ -230,6 +230,22 @@ TEST_F(SplitFileTest, KeysThatMakeNoSenseAreNamed) {
   fails(Part({{}, 3, -1}).Set("split.no", std::uint16_t{0}), "split.tensors.count", "-1 (i32)");
 }
 
+// Even where the file's name agrees: nobody has looked for ten million files before that is said.
+TEST_F(SplitFileTest, PartsAreBounded) {
+  for (const std::string count : {"65536", "10000000", "18446744073709551615"}) {
+    const std::string name = "part-00001-of-" + count + ".gguf";
+    Write(name, TinyGguf().Set("split.no", 0u).Set("split.count", std::stoull(count)));
+    ExpectFails(StatusCode::kCorruptFile, AllOf(HasSubstr("one of " + count), HasSubstr("at most 65535")), name);
+  }
+}
+
+TEST_F(SplitFileTest, PartsAreLoadedIntoMemoryTogether) {
+  const ModelFile file = ModelFile::Load(folder_ / kSecond).value();
+  for (const std::string_view part : {kFirst, kSecond, kThird}) fs::resize_file(folder_ / part, 0);
+  EXPECT_EQ(file.tensors().size(), 4u);
+  EXPECT_TRUE(file.FindBadNumbers().empty());
+}
+
 TEST_F(SplitFileTest, OnePartIsAWholeModelUnderAnyName) {
   Write("whole.gguf", Part({0, 1, 1}).AddF32("a", {2}, kData));
   EXPECT_TRUE(Open("whole.gguf").ok());

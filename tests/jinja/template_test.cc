@@ -38,7 +38,11 @@ TEST(TemplateTest, ErrorsNameLineAndColumn) {
             "Chat template, line 2, column 11: expected '{% endif %}', found the end of the template.");
   EXPECT_EQ(Failure("{{ raise_exception('no ' ~ x) }}", {{"x", "tools"}}),
             "Chat template, line 1, column 19: the template refuses the conversation: no tools.");
+  // Where they run, as in Jinja: a branch that is not taken may need what is not here.
   EXPECT_EQ(Failure("{{ 1 | nofilter }}"), "Chat template, line 1, column 8: there is no filter 'nofilter'.");
+  EXPECT_EQ(Failure("{{ 1 is notest }}"), "Chat template, line 1, column 9: there is no test 'notest'.");
+  EXPECT_EQ(Failure("{% if tools %}{{ tools | nofilter }}{{ tools is notest(1) }}{% endif %}x"), "renders x");
+  EXPECT_EQ(Failure("{{ 1 | from_json }}"), "Chat template, line 1, column 8: from_json needs a string, found a int.");
 }
 
 TEST(TemplateTest, UnclosedPartsAreErrors) {
@@ -109,6 +113,13 @@ TEST(TemplateTest, LongTextsAreReadInLinearTime) {
   EXPECT_EQ(Marked("{{ text.rfind(wanted) }}{{ text.rsplit(wanted) | length }}", mirrored), "-11");
   EXPECT_EQ(Marked("{{ text.find(text[5:]) }}{{ text.rfind(text[5:]) }}", context), "05");
   EXPECT_NE(Failure("{{ text.strip(text) }}", context).find("too many steps"), std::string::npos);
+}
+
+TEST(TemplateTest, SplittingFromTheRight) {
+  EXPECT_EQ(Marked("{{ '  a  b c '.rsplit(none, 1) }}{{ '  a  b c '.rsplit(none, 2) }}{{ ' a b '.rsplit(none, 0) }}"
+                   "{{ 'a b'.rsplit(none, 5) }}{{ '  '.rsplit(none, 0) }}",
+                   ordered_json::object()),
+            "['  a  b', 'c']['  a', 'b', 'c'][' a b']['a', 'b'][]");
 }
 
 TEST(TemplateTest, WorkOnLongTextsIsBounded) {

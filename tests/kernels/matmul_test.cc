@@ -22,25 +22,26 @@ constexpr std::int64_t kRows = 40;
 constexpr std::int64_t kTokens = 20;
 constexpr std::int64_t kOutStride = kRows + 3;
 
-// Weights and activations, laid out as a product finds them: rows apart by more than their bytes, and nothing behind
-// the last of them.
+// Weights and activations, laid out as a product finds them: rows apart by more than their bytes, at any address (here
+// an odd one), and nothing behind the last of them.
 struct Operands {
   const FormatInfo* format = nullptr;
   std::int64_t columns = 0;
   std::size_t row_bytes = 0;
-  std::vector<std::byte> weights;
+  std::vector<std::byte> bytes;         // one, then the weights
   std::vector<float> x;                 // [kTokens][columns]
   std::vector<float> floats;            // [kTokens][stride], if the format wants floats
   std::vector<ActivationBlock> blocks;  // [kTokens][stride], if it wants int8
   std::int64_t stride = 0;
 
+  const std::byte* weights() const { return bytes.data() + 1; }
   bool Int8() const { return format->activation == Activation::kInt8; }
   const void* Activations(std::int64_t token) const {
     return Int8() ? static_cast<const void*>(blocks.data() + token * stride) : floats.data() + token * stride;
   }
   std::vector<float> WeightRow(std::int64_t row) const {
     std::vector<float> floats_of_row(static_cast<std::size_t>(columns));
-    format->to_float(weights.data() + static_cast<std::size_t>(row) * row_bytes, columns, floats_of_row.data());
+    format->to_float(weights() + static_cast<std::size_t>(row) * row_bytes, columns, floats_of_row.data());
     return floats_of_row;
   }
 };
@@ -49,9 +50,9 @@ void SetWeights(Operands& operands, const std::vector<std::byte>& blocks) {
   const std::size_t bytes = RowBytes(*operands.format, operands.columns);
   const std::size_t rows = blocks.size() / bytes;
   operands.row_bytes = bytes + operands.format->block_bytes;
-  operands.weights.assign((rows - 1) * operands.row_bytes + bytes, std::byte{0xFF});
+  operands.bytes.assign(1 + (rows - 1) * operands.row_bytes + bytes, std::byte{0xFF});
   for (std::size_t row = 0; row < rows; ++row) {
-    std::memcpy(operands.weights.data() + row * operands.row_bytes, blocks.data() + row * bytes, bytes);
+    std::memcpy(operands.bytes.data() + 1 + row * operands.row_bytes, blocks.data() + row * bytes, bytes);
   }
 }
 
@@ -94,7 +95,7 @@ std::vector<float> Multiply(KernelSet::MatMulFn matmul, const Operands& operands
   EXPECT_TRUE(scratch.Allocate(MatMulScratchBytes(operands.columns)));
   std::memset(scratch.data(), 0xFF, scratch.size());
   MatMulTask task;
-  task.weights = operands.weights.data();
+  task.weights = operands.weights();
   task.row_bytes = operands.row_bytes;
   task.columns = operands.columns;
   task.row_begin = rows.begin;
@@ -365,13 +366,13 @@ TEST_P(MatMulSetTest, FormatIsOneTypeAndOneRow) {
   Random random(5);
   for (const std::int64_t columns : {64, 192}) {
     const Operands operands = RandomOperands(format, columns, random);
-    EXPECT_EQ(format.find_bad_block(operands.weights.data(), columns / 64), -1);
+    EXPECT_EQ(format.find_bad_block(operands.weights(), columns / 64), -1);
     const std::vector<float> out = Multiply(set.matmul[id], operands, {0, kRows}, {0, kTokens});
     for (std::int64_t row = 0; row < kRows; ++row) {
-      const std::byte* row_bytes = operands.weights.data() + static_cast<std::size_t>(row) * operands.row_bytes;
+      const std::byte* row_bytes = operands.weights() + static_cast<std::size_t>(row) * operands.row_bytes;
       std::vector<float> weights;
       for (std::int64_t i = 0; i < columns; ++i) {
-        const BlockMadeUp& block = reinterpret_cast<const BlockMadeUp*>(row_bytes)[i / 64];
+        const auto block = BlockAt<BlockMadeUp>(row_bytes, i / 64);
         const int q = i % 2 == 0 ? block.qs[i % 64 / 2] % 16 : block.qs[i % 64 / 2] / 16;
         weights.push_back(HalfToFloat(block.d) * static_cast<float>(block.scales[i % 64 / 16] * (q - 8)));  // exact
       }

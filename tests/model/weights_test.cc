@@ -318,6 +318,31 @@ TEST(WeightsTest, EverySuperfluousTensorIsNamed) {
   }
 }
 
+// B76: stores that keep text, vision and audio in one file. What is no text is left aside with a word, whatever its
+// shape and format.
+TEST(WeightsTest, OtherModalitiesAreLeftAside) {
+  std::vector<std::string> warnings;
+  const auto open = [&](const TinyModel& tiny) {
+    return tiny.Open({.log = [&](LogLevel level, std::string_view message) {
+      if (level == LogLevel::kWarning) warnings.emplace_back(message);
+    }});
+  };
+  TinyModel tiny;
+  for (const char* name :
+       {"v.patch_embedding.weight", "v.blk.0.attn_q.weight", "a.conv1d.1.weight", "mm.input_projection.weight"})
+    tiny.AddTensor(name, {32, 3});
+  EXPECT_TRUE(open(tiny).ok());
+  EXPECT_THAT(warnings, testing::ElementsAre(HasSubstr("4 tensors for vision or audio")));
+  warnings.clear();
+  EXPECT_EQ(open(tiny.AddTensor("vv.weight", {32})).status().code(), StatusCode::kUnsupported);
+  EXPECT_THAT(warnings, testing::IsEmpty());
+}
+
+TEST(WeightsTest, NamesInMessagesAreEscaped) {
+  ExpectFails(TinyModel().AddTensor("\x1b]8;;https://attack.example\x07", {32}), StatusCode::kUnsupported,
+              HasSubstr("tensor \\x1b]8;;https://attack.example\\x07 is not part"));
+}
+
 TEST(WeightsTest, UnsupportedFormatsNameTypeTensorAndWhatIsSupported) {
   struct Unsupported {
     std::uint32_t id;

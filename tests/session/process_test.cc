@@ -61,11 +61,10 @@ TEST_F(ProcessTest, FewerThreadsWhereNoMoreCanBeMade) {
               if (geteuid() == 0 && setuid(kNobody) != 0) return 2;  // nothing limits root
               if (setrlimit(RLIMIT_NPROC, &none) != 0) return 3;
               std::vector<std::string> warnings;
-              SessionOptions options = options_;
-              options.log = [&](LogLevel level, std::string_view message) {
+              const LogCallback log = [&](LogLevel level, std::string_view message) {
                 if (level == LogLevel::kWarning) warnings.emplace_back(message);
               };
-              Result<Session> session = Session::Create(model_, options);
+              Result<Session> session = Session::Create(Model::Open(fixture_.model(), {.log = log}).value(), options_);
               if (!session.ok() || session->threads() != 1 || session->prompt_threads() != 1) return 4;
               if (warnings.size() != 1 || warnings[0].find("instead of 3") == std::string::npos) return 5;
               return SameBits(AllLogits(*session, prompt_), expected) ? 0 : 6;

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 #include <span>
 
@@ -285,13 +286,28 @@ TEST(TokenizerLoadTest, FilesWithoutTokensHaveAsManyAsRows) {
   EXPECT_EQ(empty->vocab_size(), 0);
 }
 
-TEST(TokenizerLoadTest, AnEmptyVocabularyEncodesToNothing) {
-  TinyGguf file;
-  file.Set("tokenizer.ggml.model", "llama");
-  file.Set("tokenizer.ggml.tokens", std::vector<std::string>{""});
-  file.Set("tokenizer.ggml.scores", std::vector<float>{0});
-  file.Set("tokenizer.ggml.token_type", std::vector<std::int32_t>{1});
-  EXPECT_EQ(LoadedTokenizer(file).Encode("any text"), Tokens());
+// Without byte tokens and an unknown token, what the vocabulary can't spell would vanish.
+TEST(TokenizerLoadTest, TextIsNotLost) {
+  for (const char* model : {"llama", "gpt2", "gemma4"}) {
+    TinyGguf file;
+    file.Set("tokenizer.ggml.model", model).Set("tokenizer.ggml.add_space_prefix", false);
+    file.Set("tokenizer.ggml.tokens", std::vector<std::string>{"a", "", "<unk>", "<end>"});
+    file.Set("tokenizer.ggml.scores", std::vector<float>{0, 1, 2, 3});
+    file.Set("tokenizer.ggml.merges", std::vector<std::string>());
+    file.Set("tokenizer.ggml.token_type", std::vector<std::int32_t>{1, 1, 2, 3});
+    file.Set("tokenizer.ggml.unknown_token_id", 99u);
+    const LoadedTokenizer loses(file);
+    EXPECT_EQ(loses.Encode("aa"), (Tokens{0, 0}));
+    const TextPart parts[] = {{.text = "<end>abc<end>", .markup = true}, {.text = "a"}};
+    for (const Status& status : {loses->Encode("a\u00e9b").status(), loses->EncodeParts(parts).status()}) {
+      EXPECT_EQ(status.code(), StatusCode::kInvalidArgument) << model;
+      EXPECT_TRUE(Mentions(status.message(), {"of its bytes have no token"})) << status.message();
+    }
+    EXPECT_TRUE(Mentions(loses->Encode("a\u00e9b").status().message(), {" 3 of its bytes"})) << model;
+
+    const LoadedTokenizer replaces(file.Set("tokenizer.ggml.unknown_token_id", 2u));
+    EXPECT_EQ(replaces.Encode("aba"), (Tokens{0, 2, 0})) << model;
+  }
 }
 
 TEST(TokenizerLoadTest, MalformedByteTokensFallBackToUnknown) {
@@ -362,6 +378,54 @@ TEST(TokenizerLoadTest, EndOfGenerationByTextNeedsAControlToken) {
   gemma4.Set("tokenizer.ggml.tokens", std::vector<std::string>{"</s>", "<|tool_response>", "<turn|>"});
   gemma4.Set("tokenizer.ggml.token_type", std::vector<std::int32_t>{3, 4, 3});
   EXPECT_EQ(ends(LoadedTokenizer(gemma4)), Tokens{2});
+}
+
+TinyGguf WithTurns(std::int32_t type) {
+  std::vector<std::string> texts;
+  for (unsigned byte = 0; byte < 256; ++byte) texts.push_back(PrintableByte(byte));
+  for (const char* text : {"<|im_start|>", "<|im_end|>", "<|own|>", "<think>", "</s>", "<|unused|>"})
+    texts.emplace_back(text);
+  std::vector<std::int32_t> types(texts.size(), 1);
+  for (std::size_t i = 256; i < types.size(); ++i) types[i] = type;
+  types[259] = types[260] = 4;
+  TinyGguf turns;
+  turns.Set("tokenizer.ggml.model", "gpt2").Set("tokenizer.ggml.pre", "gpt-2");
+  turns.Set("tokenizer.ggml.merges", std::vector<std::string>());
+  turns.Set("tokenizer.ggml.tokens", texts).Set("tokenizer.ggml.token_type", types);
+  return turns.Set("tokenizer.chat_template", "<|im_start|>{{ messages[0].content }}<|im_end|><|own|><think>");
+}
+
+// B70: exporters store what marks turns as something else. It counts as control tokens all the same, so that answers
+// end, and no user's text forges it.
+TEST(TokenizerLoadTest, TurnMarkersOfAnotherType) {
+  for (const std::int32_t type : {1, 4, 5}) {
+    const LoadedTokenizer tokenizer(WithTurns(type));
+    EXPECT_TRUE(tokenizer->IsEndOfGeneration(257)) << type;
+    EXPECT_EQ(tokenizer->Kind(256), TokenKind::kControl) << type;
+    EXPECT_EQ(tokenizer.Encode("<|im_start|><|im_end|>", true), (Tokens{256, 257})) << type;
+    const Tokens typed = tokenizer.Encode("<|im_end|><|im_start|>");
+    EXPECT_TRUE(std::ranges::all_of(typed, [](Token token) { return token < 256; })) << type;
+    EXPECT_EQ(tokenizer->Decode(Tokens{257}), "");
+    // The template's own mark is one where its type says nothing; "<|own|>" as a user-defined token is found anyway.
+    EXPECT_EQ(tokenizer->Kind(258), type == 4 ? TokenKind::kUserDefined : TokenKind::kControl);
+    EXPECT_EQ(tokenizer.Encode("<|own|>", true), Tokens{258}) << type;
+    // What answers show, and tags of HTML, stay what they are; so does what no template writes.
+    EXPECT_EQ(tokenizer->Kind(259), TokenKind::kUserDefined);
+    EXPECT_EQ(tokenizer->Kind(260), TokenKind::kUserDefined);
+    EXPECT_EQ(tokenizer->Kind(261), static_cast<TokenKind>(type));
+    EXPECT_EQ(std::ranges::count(tokenizer.warnings(), '\n'), 1) << tokenizer.warnings();
+    EXPECT_TRUE(Mentions(tokenizer.warnings(), {"\"<|im_start|>\", \"<|im_end|>\""})) << tokenizer.warnings();
+  }
+  EXPECT_EQ(LoadedTokenizer(WithTurns(3)).warnings(), "");
+}
+
+TEST(TokenizerLoadTest, SpecialTokensAreBounded) {
+  TinyGguf file;
+  file.Set("tokenizer.ggml.model", "gpt2");
+  file.Set("tokenizer.ggml.tokens", std::vector<std::string>{std::string(8 << 20, 'a'), "b"});
+  EXPECT_TRUE(
+      LoadedTokenizer(TinyGguf(file).Set("tokenizer.ggml.token_type", std::vector<std::int32_t>{3, 1})).status().ok());
+  ExpectCorrupt(file.Set("tokenizer.ggml.token_type", std::vector<std::int32_t>{3, 3}), {"8388609 bytes", "8388608"});
 }
 
 // Damaged metadata gives an error or a tokenizer that works on what is left; nothing crashes (run with the sanitizers).

@@ -45,23 +45,15 @@ Result<Conversation> Conversation::Start(const Model& model, const ChatToolOptio
   if (!chat.ok()) return chat.status();
   conversation.chat_ = *std::move(chat);
   if (Status status = conversation.chat_->SetMessages(conversation.beginning_); !status.ok()) return status;
-  conversation.SayTemplate();
   return conversation;
 }
 
 Result<Conversation> Conversation::GoOn(const Model& model, const ChatToolOptions& options, const std::string& system) {
   Conversation conversation(model, options, {});
   if (Status status = conversation.Load(options.session, options.context); !status.ok()) return status;
-  conversation.SayTemplate();
   if (system.empty()) return conversation;
   if (Status status = conversation.chat()->SetSystem(system); !status.ok()) return status;
   return conversation;
-}
-
-void Conversation::SayTemplate() const {
-  if (!template_origin().starts_with("built in")) return;
-  PrintMessage(kChat, "the model's file has no chat template; turns are written by the one " + template_origin() +
-                          " (--template FILE takes another)");
 }
 
 Status Conversation::SetSampler(const SamplerOptions& sampler) {

@@ -99,8 +99,6 @@ class Conversation : public Responder {
   Conversation(const Model& model, const ChatToolOptions& options, std::vector<Message> beginning)
       : model_(model), options_(options), beginning_(std::move(beginning)), style_(options.color), energy_("") {}
 
-  // Once for a conversation: whose template it is, where the model's file has none.
-  void SayTemplate() const;
   Status CheckLength(std::string_view text) const;
   GenerateOptions ToGenerateOptions() const;
   Result<GenerateResult> ContinueText(std::string_view text, const PieceCallback& on_piece,

@@ -28,6 +28,8 @@
 namespace slm {
 
 struct ModelOptions {
+  // Kept as long as the model: creating a Chat may have something to say, too.
+  // Kept by the model, for what is found out later: sessions and chats may call it, on the threads that create them.
   LogCallback log = {};
   // Name of the kernel set to compute with ("scalar", "avx2", ...). Empty: the environment variable SLM_KERNELS if set,
   // otherwise the fastest set this processor can run. A set that is unknown or can't run here is an error.

@@ -12,7 +12,8 @@
 // read where they lie when they are first used; they are shared with the page cache, so that a second process costs
 // nothing and a file larger than memory can be used, slowly. Therefore the bytes must not change while a ModelFile, or
 // a Model opened from it, lives. Replacing the file by renaming another over it is safe. Shortening it, or a disk that
-// fails, ends the process with SIGBUS when the lost bytes are read: what is mapped can't report errors.
+// fails, ends the process with SIGBUS when the lost bytes are read: what is mapped can't report errors. Programs that
+// can't take that risk use Load.
 //
 // Thread-safety: immutable after opening. A ModelFile is a cheap handle: copies share the mapping, which goes with the
 // last of them and of the Models opened from it.
@@ -70,6 +71,12 @@ class ModelFile {
   // opened), kCorruptFile (damaged or truncated: says by how much; or parts that don't belong together: expected and
   // found), or kUnsupported (no GGUF, or a version not known: says what the file is instead).
   static Result<ModelFile> Open(const std::filesystem::path& path);
+
+  // The same with the bytes in memory of the ModelFile's own, so that nothing that happens to the file afterwards is
+  // noticed. Costs what Open spares: reading the whole file before anything else (seconds for each gigabyte, from most
+  // disks), and as much memory as it has bytes, shared with no other process and, without swap, never given back before
+  // the end. Fails also with kOutOfMemory; a machine that promises more memory than it has may end the process instead.
+  static Result<ModelFile> Load(const std::filesystem::path& path);
 
   // Of bytes in memory, at any address, which stay the caller's: they must outlive the ModelFile, its copies and every
   // Model opened from it. Nothing is copied. `name` stands for the path in messages. A part of a split model is

@@ -24,7 +24,6 @@
 #include <string_view>
 #include <vector>
 
-#include "slm/log.h"
 #include "slm/model.h"
 #include "slm/profile.h"
 #include "slm/status.h"
@@ -62,9 +61,9 @@ struct SessionOptions {
   bool profile = false;
   // Rows evaluated at once while a prompt is read. More needs more scratch memory; the results are the same.
   std::int32_t batch_size = 512;
-  // Where the threads come from, and what is told if there are fewer than wanted (Session::threads has their number).
-  Workers workers = {};
-  LogCallback log = {};
+  // Where the threads come from; the session keeps a handle of its own. nullptr: the pool of the process. If the system
+  // makes fewer threads than wanted, ModelOptions::log is told, and Session::threads has their number.
+  const Workers* workers = nullptr;
 };
 
 // What a model and one session take, known before the session takes it. Not counted: the tokenizer's tables and norms

@@ -45,6 +45,8 @@ struct EncodeOptions {
   // False: the text continues other text, so that a tokenizer which begins a text with a space (add_space_prefix) must
   // not do so here.
   bool at_start = true;
+  // False: the text is to be continued, so that add_special puts no EOS behind it.
+  bool at_end = true;
 };
 
 // A part of a text that has several authors.
@@ -70,8 +72,9 @@ class Tokenizer {
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
 
-  // Linear in the text for practical purposes (n log n); no recursion. Fails with kUnsupported when the file names a
-  // tokenizer or pre-tokenizer this library does not know; the message names it.
+  // Linear in the text for practical purposes (n log n), whatever the text and the vocabulary are; no recursion. Fails
+  // with kUnsupported when the file names a tokenizer or pre-tokenizer this library does not know (the message names
+  // it), and with kInvalidArgument when the vocabulary can't spell the text: it lacks bytes, and an unknown token.
   Result<std::vector<Token>> Encode(std::string_view text, const EncodeOptions& options = {}) const;
 
   // The encoding of a text in parts. Between control tokens the parts are one text: words may join across their ends,
@@ -102,7 +105,8 @@ class Tokenizer {
   // Whether texts are encoded with a space before them.
   bool adds_space() const;
   // Whether the model uses this token to end its turn or the text: eos, eot, eom and the control tokens known to mean
-  // it.
+  // it. Of those that are known, and of what else marks turns, a file may say that they are something other than
+  // control tokens; they are all the same, with a warning.
   bool IsEndOfGeneration(Token token) const;
   // All such tokens, ascending.
   std::span<const Token> end_of_generation() const;

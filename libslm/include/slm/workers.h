@@ -1,7 +1,7 @@
 // The threads that sessions compute on.
 //
 //   slm::Result<slm::Workers> workers = slm::Workers::Create({.threads = 4, .processors = {0, 2, 4, 6}});
-//   auto session = slm::Session::Create(model, {.workers = *workers});
+//   auto session = slm::Session::Create(model, {.workers = &*workers});
 //
 // Sessions share a pool of threads: all of a process do, unless they are given another. A call computes on the thread
 // that made it, and on threads of the pool that have nothing else to do; so N sessions that N threads use at the same

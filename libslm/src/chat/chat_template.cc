@@ -12,6 +12,7 @@
 #include "chat/chat_template_program.h"
 #include "chat/family_templates.h"
 #include "chat/json_value.h"
+#include "file/escape.h"
 #include "jinja/template.h"
 
 namespace slm {
@@ -30,6 +31,12 @@ std::chrono::sys_seconds ToLocal(std::chrono::system_clock::time_point time) {
          std::chrono::seconds(local.tm_sec);
 }
 
+// What a template, or a conversation by its mouth, says in a message.
+Status Readable(const Status& status) {
+  constexpr std::size_t kLongest = 5000;
+  return {status.code(), Escaped(status.message(), kLongest)};
+}
+
 }  // namespace
 
 struct ChatTemplate::Impl {
@@ -45,8 +52,9 @@ std::string Prompt::text() const {
 }
 
 Result<ChatTemplate> ChatTemplate::Parse(std::string_view source, std::string origin) try {
-  SLM_ASSIGN_OR_RETURN(jinja::Template program, jinja::Template::Parse(source));
-  return ChatTemplate(std::make_shared<const Impl>(Impl{std::string(source), std::move(origin), std::move(program)}));
+  Result<jinja::Template> program = jinja::Template::Parse(source);
+  if (!program.ok()) return Readable(program.status());
+  return ChatTemplate(std::make_shared<const Impl>(Impl{std::string(source), std::move(origin), *std::move(program)}));
 }
 SLM_CATCH_OUT_OF_MEMORY
 
@@ -58,25 +66,23 @@ Result<ChatTemplate> ChatTemplate::ForModel(const ModelFile& file, const Tokeniz
     return Parse(family->source, Cat("built in for ", family->name));
   }
   return Status(StatusCode::kUnsupported,
-                Cat("The model ", file.name(), " (architecture ", file.architecture(),
+                Cat("The model ", Quoted(file.name()), " (architecture ", Quoted(file.architecture()),
                     ") has no chat template, and its vocabulary has no turn tokens of a family this library knows. "
                     "Give it a template (a Jinja file), or continue plain text with it."));
 }
 SLM_CATCH_OUT_OF_MEMORY
 
 Result<Prompt> ChatTemplate::Render(std::string_view context, std::chrono::system_clock::time_point now) const try {
-  SLM_ASSIGN_OR_RETURN(const Json json, ParseJson(context, "the context"));
-  if (!json.is_object()) {
+  SLM_ASSIGN_OR_RETURN(const jinja::Value json, ParseJson(context, "the context"));
+  if (!json.is(jinja::Value::Type::kDict)) {
     return Status(StatusCode::kInvalidArgument,
-                  Cat("the context must be a JSON object, but is ", json.type_name(), "."));
+                  Cat("the context must be a JSON object, but is ", JsonTypeName(json), "."));
   }
   jinja::Dict variables;
-  for (const auto& [name, item] : json.items()) {
-    if (name.ends_with("_token") && item.is_string()) {
-      variables.Set(name, true, jinja::Value::String(item.get_ref<const std::string&>(), true));
-      continue;
-    }
-    variables.Set(name, true, ToTemplateValue(item));
+  for (const auto& [key, item] : json.dict().entries()) {
+    const std::string_view name = key.text().view();
+    const bool names_token = name.ends_with("_token") && item.is_string();
+    variables.Set(name, true, names_token ? jinja::Value::String(item.text().view(), true) : item);
   }
   return RenderTemplate(*this, std::move(variables), now);
 }
@@ -87,11 +93,12 @@ const std::string& ChatTemplate::origin() const { return impl_->origin; }
 
 Result<Prompt> RenderTemplate(const ChatTemplate& chat_template, jinja::Dict variables,
                               std::chrono::system_clock::time_point now) {
-  SLM_ASSIGN_OR_RETURN(
-      const jinja::Text text,
-      Internal::Impl(chat_template).program.Render(jinja::Value(std::move(variables)), {.now = ToLocal(now)}));
+  const Result<jinja::Text> text =
+      Internal::Impl(chat_template)
+          .program.Render(jinja::Value(std::move(variables)), {.now = ToLocal(now), .parse_json = ParseJsonInTemplate});
+  if (!text.ok()) return Readable(text.status());
   Prompt prompt;
-  for (const jinja::Text::Piece& piece : text.Pieces()) {
+  for (const jinja::Text::Piece& piece : text->Pieces()) {
     prompt.parts.push_back({.text = std::string(piece.text), .markup = piece.from_template});
   }
   return prompt;

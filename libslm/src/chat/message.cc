@@ -22,14 +22,12 @@ std::string_view RoleName(Role role) {
 }
 
 Result<std::vector<Message>> ParseMessages(std::string_view text) try {
-  SLM_ASSIGN_OR_RETURN(const Json json, ParseJson(text, "messages"));
+  SLM_ASSIGN_OR_RETURN(const jinja::Value json, ParseJson(text, "messages"));
   return MessagesFromJson(json, "messages");
 }
 SLM_CATCH_OUT_OF_MEMORY
 
-std::string MessagesToJson(const std::vector<Message>& messages) {
-  return MessagesJson(messages).dump(-1, ' ', false, Json::error_handler_t::replace);
-}
+std::string MessagesToJson(const std::vector<Message>& messages) { return ToJson(MessagesValue(messages)); }
 
 std::vector<Message> MergeNeighbours(std::vector<Message> messages) {
   const auto is_plain = [](const Message& m) {

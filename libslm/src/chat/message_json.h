@@ -13,9 +13,10 @@
 namespace slm {
 
 // As ParseMessages; `what` is how its errors call the array.
-Result<std::vector<Message>> MessagesFromJson(const Json& json, std::string_view what);
+Result<std::vector<Message>> MessagesFromJson(const jinja::Value& json, std::string_view what);
 
-Json MessagesJson(const std::vector<Message>& messages);
+// What MessagesFromJson reads.
+jinja::Value MessagesValue(const std::vector<Message>& messages);
 
 }  // namespace slm
 

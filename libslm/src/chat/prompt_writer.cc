@@ -8,6 +8,7 @@
 #include "base/status_macros.h"
 #include "chat/chat_template_program.h"
 #include "chat/json_value.h"
+#include "model/model_log.h"
 
 namespace slm {
 
@@ -31,16 +32,16 @@ jinja::Value Content(const Message& message, bool wants_parts) {
 
 Result<jinja::Value> CallValue(const ToolCall& call) {
   const std::string_view what = "the arguments of a tool call";
-  Json json = Json::object();
+  jinja::Value json = jinja::Value(jinja::Dict());
   if (!call.arguments.empty()) {
     SLM_ASSIGN_OR_RETURN(json, ParseJson(call.arguments, what));
   }
-  if (!json.is_object()) {
-    return Status(StatusCode::kInvalidArgument, Cat(what, " must be a JSON object, but are ", json.type_name(), "."));
+  if (!json.is(jinja::Value::Type::kDict)) {
+    return Status(StatusCode::kInvalidArgument, Cat(what, " must be a JSON object, but are ", JsonTypeName(json), "."));
   }
   jinja::Dict function;
   function.Set("name", true, Words(call.name));
-  function.Set("arguments", true, ToTemplateValue(json));
+  function.Set("arguments", true, std::move(json));
   jinja::Dict value;
   value.Set("type", true, Name("function"));
   if (!call.id.empty()) value.Set("id", true, Words(call.id));
@@ -88,6 +89,10 @@ Result<PromptWriter> PromptWriter::Create(const Model& model, const ChatOptions&
   SLM_ASSIGN_OR_RETURN(ChatTemplate chat_template, options.chat_template.empty()
                                                        ? ChatTemplate::ForModel(model)
                                                        : ChatTemplate::Parse(options.chat_template));
+  if (options.chat_template.empty() && model.file().chat_template().empty()) {
+    WarnOnce(model, Cat("The model file has no chat template; conversations are written by the one ",
+                        chat_template.origin(), "."));
+  }
   PromptWriter writer(std::move(chat_template), now);
   SLM_RETURN_IF_ERROR(writer.AddVariables(model, options));
   SLM_RETURN_IF_ERROR(writer.Probe());
@@ -101,22 +106,20 @@ Status PromptWriter::AddVariables(const Model& model, const ChatOptions& options
   variables_.Set("eos_token", true, text(tokenizer.eos()));
   variables_.Set("add_generation_prompt", true, jinja::Value(true));
   if (!options.tools.empty()) {
-    SLM_ASSIGN_OR_RETURN(const Json tools, ParseJson(options.tools, "ChatOptions::tools"));
-    if (!tools.is_array()) {
+    SLM_ASSIGN_OR_RETURN(jinja::Value tools, ParseJson(options.tools, "ChatOptions::tools"));
+    if (!tools.is(jinja::Value::Type::kList)) {
       return {StatusCode::kInvalidArgument,
-              Cat("ChatOptions::tools must be a JSON array of tool definitions, but is ", tools.type_name(), ".")};
+              Cat("ChatOptions::tools must be a JSON array of tool definitions, but is ", JsonTypeName(tools), ".")};
     }
-    variables_.Set("tools", true, ToTemplateValue(tools));
+    variables_.Set("tools", true, std::move(tools));
   }
   if (!options.variables.empty()) {
-    SLM_ASSIGN_OR_RETURN(const Json variables, ParseJson(options.variables, "ChatOptions::variables"));
-    if (!variables.is_object()) {
+    SLM_ASSIGN_OR_RETURN(const jinja::Value variables, ParseJson(options.variables, "ChatOptions::variables"));
+    if (!variables.is(jinja::Value::Type::kDict)) {
       return {StatusCode::kInvalidArgument,
-              Cat("ChatOptions::variables must be a JSON object, but is ", variables.type_name(), ".")};
+              Cat("ChatOptions::variables must be a JSON object, but is ", JsonTypeName(variables), ".")};
     }
-    for (const auto& [name, item] : variables.items()) {
-      variables_.Set(name, true, ToTemplateValue(item));
-    }
+    for (const auto& [name, item] : variables.dict().entries()) variables_.Set(name.text().view(), true, item);
   }
   return {};
 }

@@ -26,9 +26,10 @@ constexpr std::uint64_t kMinEntryBytes = 13;
 constexpr std::uint64_t kMinTensorBytes = 24;
 
 constexpr std::uint64_t kMaxKeyBytes = 65535;
-constexpr std::uint64_t kMaxTensorNameBytes = 63;
+constexpr std::uint64_t kMaxTensorNameBytes = 64;
 constexpr std::uint64_t kMaxStringBytes = 64 << 20;
 constexpr std::uint64_t kMaxArrayCount = 1 << 30;
+constexpr int kMaxArrayDepth = 8;  // arrays in arrays; no file in use has any
 constexpr std::uint64_t kMaxAlignment = 1 << 20;
 constexpr std::uint64_t kMaxElements = std::numeric_limits<std::int64_t>::max();
 constexpr std::uint64_t kMaxFileBytes = std::numeric_limits<std::int64_t>::max();
@@ -104,26 +105,35 @@ Result<GgufType> ReadType(ByteReader& in, const Place& place, const char* what) 
   return type;
 }
 
-Result<GgufValue> ReadArray(ByteReader& in, const Place& place) {
+// The bytes that an element takes at least: an array its element type and count, a string its length.
+std::uint64_t LeastBytes(GgufType type) {
+  if (type == GgufType::kArray) return sizeof(std::uint32_t) + sizeof(std::uint64_t);
+  return type == GgufType::kString ? sizeof(std::uint64_t) : GgufScalarBytes(type);
+}
+
+// `depth`: of the arrays around it and its own. What is in arrays of arrays is checked and can be shown, but nothing
+// asks for it.
+Result<GgufValue> ReadArray(ByteReader& in, const Place& place, int depth = 1) {
   const std::size_t begin = in.position();
-  SLM_ASSIGN_OR_RETURN(const GgufType element_type, ReadType(in, place, "the element type"));
-  if (element_type == GgufType::kArray) {
-    return Corrupt("the value of ", ToString(place), " at byte ", begin,
-                   " is an array of arrays; elements must be numbers, bools or strings.");
+  if (depth > kMaxArrayDepth) {
+    return Corrupt("the value of ", ToString(place), " at byte ", begin, " nests arrays more than ", kMaxArrayDepth,
+                   " deep. The file is damaged.");
   }
+  SLM_ASSIGN_OR_RETURN(const GgufType element_type, ReadType(in, place, "the element type"));
   SLM_ASSIGN_OR_RETURN(const std::uint64_t count, Read<std::uint64_t>(in, place, "the element count"));
   if (count > kMaxArrayCount) {
     return Corrupt("the array of ", ToString(place), " at byte ", begin, " claims to have ", count,
                    " elements, more than the ", kMaxArrayCount, " allowed. The file is damaged.");
   }
-  const bool strings = element_type == GgufType::kString;
-  const std::uint64_t least_bytes = count * (strings ? sizeof(std::uint64_t) : GgufScalarBytes(element_type));
+  const std::uint64_t least_bytes = count * LeastBytes(element_type);
   if (least_bytes > in.remaining()) return EndsInside(in, least_bytes, place, "the array");
   ByteReader elements = in;
-  if (strings) {
+  if (element_type == GgufType::kString) {
     for (std::uint64_t i = 0; i < count; ++i) {
       SLM_RETURN_IF_ERROR(ReadString(in, place, "a string in the array", kMaxStringBytes).status());
     }
+  } else if (element_type == GgufType::kArray) {
+    for (std::uint64_t i = 0; i < count; ++i) SLM_RETURN_IF_ERROR(ReadArray(in, place, depth + 1).status());
   } else {
     in.Take(least_bytes);
   }

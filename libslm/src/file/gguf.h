@@ -17,6 +17,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/keyed_hash.h"
 #include "formats.h"
 #include "slm/status.h"
 
@@ -141,8 +142,9 @@ class GgufFile {
   int parts_ = 1;
   std::vector<Entry> entries_;
   std::vector<GgufTensor> tensors_;
-  std::unordered_map<std::string_view, std::size_t> entry_index_;
-  std::unordered_map<std::string_view, std::size_t> tensor_index_;
+  using Index = std::unordered_map<std::string_view, std::size_t, KeyedHasher>;
+  Index entry_index_;
+  Index tensor_index_;
 };
 
 }  // namespace slm

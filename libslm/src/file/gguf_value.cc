@@ -190,6 +190,7 @@ std::optional<std::vector<std::string_view>> GgufValue::AsStrings() const {
 std::string GgufValue::ToString(std::size_t max_chars) const {
   if (type_ == GgufType::kString) return Escaped(Text(data_), max_chars);
   if (type_ != GgufType::kArray) return NumberToString(type_, data_);
+  if (element_type_ == GgufType::kArray) return Cat("[", count_, " arrays]");
   std::string out = "[";
   ByteReader in(data_);
   for (std::uint64_t i = 0; i < count_; ++i) {

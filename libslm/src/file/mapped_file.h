@@ -1,4 +1,4 @@
-// A file mapped read-only into memory.
+// A file mapped read-only into memory, or read into it.
 
 #ifndef SLM_FILE_MAPPED_FILE_H_
 #define SLM_FILE_MAPPED_FILE_H_
@@ -21,6 +21,9 @@ class MappedFile {
  public:
   // kNotFound, kIoError (also for a folder or an empty file; the message carries the path and the system's reason).
   static Result<MappedFile> Open(const std::filesystem::path& path);
+  // The same bytes in memory of their own, read at once: what happens to the file afterwards changes nothing. Fails
+  // also with kOutOfMemory, and with kIoError if the file gets shorter meanwhile.
+  static Result<MappedFile> Load(const std::filesystem::path& path);
   // Of an open descriptor, which stays the caller's and need not stay open. Its position is neither used nor changed.
   // `name` stands for the path in messages.
   static Result<MappedFile> FromDescriptor(int descriptor, std::string_view name);

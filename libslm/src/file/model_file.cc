@@ -34,11 +34,9 @@ Result<GgufFile> ParseWhole(std::span<const std::byte> bytes, std::string_view n
   return gguf;
 }
 
-}  // namespace
-
-Result<ModelFile> ModelFile::Open(const std::filesystem::path& path) try {
-  SLM_ASSIGN_OR_RETURN(GgufPart given, OpenPart(path));
-  SLM_ASSIGN_OR_RETURN(std::vector<GgufPart> opened, OpenAllParts(std::move(given)));
+Result<ModelFile> OpenFrom(const std::filesystem::path& path, BytesFrom from) {
+  SLM_ASSIGN_OR_RETURN(GgufPart given, OpenPart(path, from));
+  SLM_ASSIGN_OR_RETURN(std::vector<GgufPart> opened, OpenAllParts(std::move(given), from));
   std::vector<FilePart> parts;
   std::vector<MappedFile> mappings;
   GgufFile gguf = std::move(opened.front().gguf);
@@ -48,9 +46,16 @@ Result<ModelFile> ModelFile::Open(const std::filesystem::path& path) try {
     parts.push_back({.path = part.path.string(), .size = part.mapping.bytes().size()});
     mappings.push_back(std::move(part.mapping));
   }
-  return ModelFile(
+  return Internal::Make<ModelFile>(
       std::make_shared<const ModelFileImpl>(path.string(), std::move(parts), std::move(mappings), std::move(gguf)));
 }
+
+}  // namespace
+
+Result<ModelFile> ModelFile::Open(const std::filesystem::path& path) try { return OpenFrom(path, BytesFrom::kMapping); }
+SLM_CATCH_OUT_OF_MEMORY
+
+Result<ModelFile> ModelFile::Load(const std::filesystem::path& path) try { return OpenFrom(path, BytesFrom::kCopy); }
 SLM_CATCH_OUT_OF_MEMORY
 
 Result<ModelFile> ModelFile::FromMemory(std::span<const std::byte> bytes, std::string_view name) try {

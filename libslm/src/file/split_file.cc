@@ -15,6 +15,7 @@
 namespace slm {
 namespace {
 
+constexpr std::uint64_t kMaxParts = 65535;  // writers store the count in 16 bits
 constexpr std::string_view kTogether = "The parts do not belong together, or one is damaged; fetch them again.";
 
 // What a file says of itself. count is 1 for one that is no part.
@@ -37,6 +38,10 @@ Result<SplitKeys> ReadKeys(const GgufFile& file) {
   SplitKeys keys;
   SLM_ASSIGN_OR_RETURN(const std::optional<std::uint64_t> count, ReadKey(file, "split.count"));
   if (!count || *count <= 1) return keys;
+  if (*count > kMaxParts) {
+    return Status(StatusCode::kCorruptFile, Cat("split.count says that this is one of ", *count,
+                                                " parts; expected at most ", kMaxParts, ". The file is damaged."));
+  }
   SLM_ASSIGN_OR_RETURN(const std::optional<std::uint64_t> index, ReadKey(file, "split.no"));
   SLM_ASSIGN_OR_RETURN(keys.tensors, ReadKey(file, "split.tensors.count"));
   if (!index || *index >= *count) {
@@ -90,13 +95,22 @@ Result<std::string> Prefix(const GgufPart& part, const SplitKeys& keys) {
                     ". Give all parts their original names."));
 }
 
-// "a.gguf, b.gguf and 7 more"
-std::string List(std::span<const std::string> names) {
-  constexpr std::size_t kMost = 5;
-  std::string list;
-  for (std::size_t i = 0; i < std::min(names.size(), kMost); ++i) list += Cat(i > 0 ? ", " : "", names[i]);
-  return names.size() > kMost ? Cat(list, " and ", names.size() - kMost, " more") : list;
-}
+// The parts that are not there: "a.gguf, b.gguf and 7 more".
+class Missing {
+ public:
+  void Add(const std::filesystem::path& path) {
+    constexpr std::size_t kMost = 5;
+    if (++count_ <= kMost) list_ += Cat(count_ > 1 ? ", " : "", path.filename().string());
+    more_ = count_ - std::min(count_, kMost);
+  }
+  std::size_t count() const { return count_; }
+  std::string ToString() const { return more_ > 0 ? Cat(list_, " and ", more_, " more") : list_; }
+
+ private:
+  std::string list_;
+  std::size_t count_ = 0;
+  std::size_t more_ = 0;
+};
 
 Status CheckPart(const GgufPart& part, const GgufPart& first, std::uint64_t index, std::uint64_t count) {
   Result<SplitKeys> keys = ReadKeys(part.gguf);
@@ -134,13 +148,14 @@ Status CheckTensorCount(std::span<const GgufPart> parts) {
 
 }  // namespace
 
-Result<GgufPart> OpenPart(const std::filesystem::path& path) {
-  SLM_ASSIGN_OR_RETURN(MappedFile mapping, MappedFile::Open(path));
+Result<GgufPart> OpenPart(const std::filesystem::path& path, BytesFrom from) {
+  SLM_ASSIGN_OR_RETURN(MappedFile mapping,
+                       from == BytesFrom::kMapping ? MappedFile::Open(path) : MappedFile::Load(path));
   SLM_ASSIGN_OR_RETURN(GgufFile gguf, GgufFile::Parse(mapping.bytes(), path.string()));
   return GgufPart{path, std::move(mapping), std::move(gguf)};
 }
 
-Result<std::vector<GgufPart>> OpenAllParts(GgufPart given) {
+Result<std::vector<GgufPart>> OpenAllParts(GgufPart given, BytesFrom from) {
   const std::string source = given.path.string();
   const Result<SplitKeys> keys = ReadKeys(given.gguf);
   if (!keys.ok()) return Status(keys.status().code(), Cat(source, ": ", keys.status().message()));
@@ -150,27 +165,27 @@ Result<std::vector<GgufPart>> OpenAllParts(GgufPart given) {
     return parts;
   }
   SLM_ASSIGN_OR_RETURN(const std::string prefix, Prefix(given, *keys));
-  std::vector<std::string> missing;
+  Missing missing;
   for (std::uint64_t i = 0; i < keys->count; ++i) {
     if (i == keys->index) {
       parts.push_back(std::move(given));
       continue;
     }
     const std::filesystem::path path = prefix + Suffix(i, keys->count);
-    Result<GgufPart> part = OpenPart(path);
+    Result<GgufPart> part = OpenPart(path, from);
     if (part.ok()) {
       parts.push_back(*std::move(part));
     } else if (part.status().code() == StatusCode::kNotFound) {
-      missing.push_back(path.filename().string());
+      missing.Add(path);
     } else {
       return part.status();
     }
   }
-  if (!missing.empty()) {
+  if (missing.count() > 0) {
     return Status(StatusCode::kNotFound,
                   Cat(source, ": this is part ", keys->index + 1, " of a model split into ", keys->count,
-                      " files, of which ", List(missing), missing.size() == 1 ? " is" : " are", " missing. Fetch ",
-                      missing.size() == 1 ? "it" : "them", " into the same folder."));
+                      " files, of which ", missing.ToString(), missing.count() == 1 ? " is" : " are",
+                      " missing. Fetch ", missing.count() == 1 ? "it" : "them", " into the same folder."));
   }
   for (std::uint64_t i = 0; i < parts.size(); ++i)
     SLM_RETURN_IF_ERROR(CheckPart(parts[i], parts.front(), i, keys->count));

@@ -22,12 +22,14 @@ struct GgufPart {
   MappedFile mapping;
   GgufFile gguf;  // views into the mapping
 };
-Result<GgufPart> OpenPart(const std::filesystem::path& path);
+// Where the bytes are: in a mapping of the file, or in memory of their own.
+enum class BytesFrom { kMapping, kCopy };
+Result<GgufPart> OpenPart(const std::filesystem::path& path, BytesFrom from);
 
 // Opens the parts that go with the one given, whichever that is, and returns all in order; the given one alone if it is
 // no part. kNotFound names the parts that are missing; kCorruptFile says what does not fit together, expected and
 // found.
-Result<std::vector<GgufPart>> OpenAllParts(GgufPart given);
+Result<std::vector<GgufPart>> OpenAllParts(GgufPart given, BytesFrom from);
 
 // OK unless the file is one part of several.
 Status RefusePart(const GgufFile& file);

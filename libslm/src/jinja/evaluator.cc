@@ -26,14 +26,14 @@ class Restore {
 
 Evaluator::Evaluator(const Value& context, const RenderOptions& options)
     : options_(options), budget_(options.max_steps, options.max_output_bytes, options.max_depth) {
-  auto globals = std::make_shared<Scope>(nullptr);
+  auto globals = Make<Scope>(nullptr);
   for (const Function& function : GlobalFunctions()) {
-    globals->Set(function.name, Value(std::make_shared<BoundFunction>(function, Value())));
+    globals->Set(function.name, Value(Make<BoundFunction>(function, Value())));
   }
   for (const auto& [name, value] : context.dict().entries()) {
     if (name.is_string()) globals->Set(name.text().view(), value);
   }
-  scope_ = std::make_shared<Scope>(std::move(globals));
+  scope_ = Make<Scope>(std::move(globals));
 }
 
 Evaluator::~Evaluator() {
@@ -42,7 +42,7 @@ Evaluator::~Evaluator() {
 
 Value Evaluator::MakeNamespace(Dict values) {
   budget_.Charge(20 + values.size());  // it lives until the end
-  namespaces_.push_back(std::make_shared<Namespace>(std::move(values)));
+  namespaces_.push_back(Make<Namespace>(std::move(values)));
   return Value(std::shared_ptr<Object>(namespaces_.back()));
 }
 
@@ -92,13 +92,13 @@ Evaluator::Flow Evaluator::Execute(const Statement& statement) {
       ExecuteSet(statement);
       break;
     case StatementKind::kMacro:
-      scope_->Set(statement.name, Value(std::make_shared<Macro>(statement, scope_)));
+      scope_->Set(statement.name, Value(Make<Macro>(statement, scope_)));
       break;
     case StatementKind::kCall:
       ExecuteCallBlock(statement);
       break;
     case StatementKind::kFilter: {
-      const Value text(Capture(std::make_shared<Scope>(scope_), statement.body));
+      const Value text(Capture(Make<Scope>(scope_), statement.body));
       const Value filtered = FilterBlock(*statement.expression, text);
       if (!filtered.is_string())
         throw Failure(Cat("the filter makes a ", filtered.TypeName(), " of the block, not a text"));
@@ -109,7 +109,7 @@ Evaluator::Flow Evaluator::Execute(const Statement& statement) {
       ExecuteWith(statement);
       break;
     case StatementKind::kScope:
-      return ExecuteInside(std::make_shared<Scope>(scope_), statement.body);
+      return ExecuteInside(Make<Scope>(scope_), statement.body);
     case StatementKind::kBreak:
       return Flow::kBreak;
     case StatementKind::kContinue:
@@ -131,7 +131,7 @@ List Evaluator::Selected(const Statement& statement, const Value& elements) {
   if (statement.condition == nullptr) return all;
   List selected;
   for (const Value& element : all) {
-    const Restore<std::shared_ptr<Scope>> restore(scope_, std::make_shared<Scope>(scope_));
+    const Restore<std::shared_ptr<Scope>> restore(scope_, Make<Scope>(scope_));
     Assign(statement.target, element, *scope_);
     if (Truth(Evaluate(*statement.condition))) selected.push_back(element);
   }
@@ -139,7 +139,7 @@ List Evaluator::Selected(const Statement& statement, const Value& elements) {
 }
 
 void Evaluator::ExecuteFor(const Statement& statement, const Value& elements, int level) {
-  const auto loop = std::make_shared<Loop>(statement, scope_, Selected(statement, elements), level);
+  const auto loop = Make<Loop>(statement, scope_, Selected(statement, elements), level);
   const struct AtEnd {
     ~AtEnd() { loop.End(); }
     Loop& loop;
@@ -148,7 +148,7 @@ void Evaluator::ExecuteFor(const Statement& statement, const Value& elements, in
   for (std::size_t i = 0; i < loop->elements().size(); ++i) {
     budget_.Charge();
     loop->MoveTo(i);
-    auto scope = std::make_shared<Scope>(scope_);
+    auto scope = Make<Scope>(scope_);
     scope->Set("loop", Value(std::shared_ptr<Object>(loop)));
     Assign(statement.target, loop->elements()[i], *scope);
     const Flow flow = ExecuteInside(std::move(scope), statement.body);
@@ -156,7 +156,7 @@ void Evaluator::ExecuteFor(const Statement& statement, const Value& elements, in
     if (flow == Flow::kBreak) break;
   }
   // As in Jinja, a loop all of whose rounds end by break or continue counts as empty.
-  if (!completed) ExecuteInside(std::make_shared<Scope>(scope_), statement.otherwise);
+  if (!completed) ExecuteInside(Make<Scope>(scope_), statement.otherwise);
 }
 
 Value Evaluator::RunLoopAgain(const Statement& statement, const std::shared_ptr<Scope>& outer, const Value& elements,
@@ -173,7 +173,7 @@ void Evaluator::ExecuteSet(const Statement& statement) {
     Assign(statement.target, Evaluate(*statement.expression), *scope_);
     return;
   }
-  Value value(Capture(std::make_shared<Scope>(scope_), statement.body));
+  Value value(Capture(Make<Scope>(scope_), statement.body));
   if (statement.expression != nullptr) value = FilterBlock(*statement.expression, value);
   Assign(statement.target, value, *scope_);
 }
@@ -182,12 +182,12 @@ void Evaluator::ExecuteCallBlock(const Statement& statement) {
   const Expression& call = *statement.expression;
   const Value callee = Evaluate(*call.operands[0]);
   Args args = EvaluateArguments(call.arguments);
-  args.named.emplace_back("caller", Value(std::make_shared<Macro>(statement, scope_)));
+  args.named.emplace_back("caller", Value(Make<Macro>(statement, scope_)));
   Print(ToText(Call(callee, args), budget_));
 }
 
 void Evaluator::ExecuteWith(const Statement& statement) {
-  auto scope = std::make_shared<Scope>(scope_);
+  auto scope = Make<Scope>(scope_);
   for (const auto& [target, expression] : statement.assignments) Assign(target, Evaluate(*expression), *scope);
   ExecuteInside(std::move(scope), statement.body);
 }
@@ -224,7 +224,7 @@ void Evaluator::Assign(const Target& target, const Value& value, Scope& scope) {
 }
 
 Value Evaluator::RunMacro(const Statement& statement, const std::shared_ptr<Scope>& outer, const Args& args) {
-  const Restore<std::shared_ptr<Scope>> restore(scope_, std::make_shared<Scope>(outer));
+  const Restore<std::shared_ptr<Scope>> restore(scope_, Make<Scope>(outer));
   BindParameters(statement, args, *scope_);
   return Value(Capture(scope_, statement.body));
 }
@@ -242,7 +242,7 @@ void Evaluator::BindParameters(const Statement& macro, const Args& args, Scope& 
                                        [&name = name](const Parameter& p) { return p.name == name; });
     if (parameter) continue;
     if (name == "caller" && macro.uses_caller) {
-      scope.Set(name, value);
+      scope.Set("caller", value);
     } else if (macro.uses_kwargs) {
       kwargs.Set(name, true, value);
     } else {

@@ -185,7 +185,7 @@ void Evaluator::ChargeInput(const Value& input, const Args& args) {
   const auto charge = [this](const Value& value) {
     if (value.is_string()) budget_.ChargeReading(value.text().size());
   };
-  budget_.Charge();
+  budget_.Charge(1 + args.positional.size() + args.named.size());
   charge(input);
   for (const Value& each : args.positional) charge(each);
   for (const auto& each : args.named) charge(each.second);
@@ -193,7 +193,7 @@ void Evaluator::ChargeInput(const Value& input, const Args& args) {
 
 Value Evaluator::CallFilter(std::string_view name, const Value& input, const Args& args) {
   const Function* filter = FindFilter(name);
-  if (filter == nullptr) throw Failure(Cat("there is no filter '", name, "'"));
+  if (filter == nullptr) throw Failure(Cat("there is no filter '", Shortened(name), "'"));
   CheckArguments(*filter, args);
   ChargeInput(input, args);
   return filter->call(*this, input, args);
@@ -201,7 +201,7 @@ Value Evaluator::CallFilter(std::string_view name, const Value& input, const Arg
 
 bool Evaluator::CallTest(std::string_view name, const Value& input, const Args& args) {
   const Test* test = FindTest(name);
-  if (test == nullptr) throw Failure(Cat("there is no test '", name, "'"));
+  if (test == nullptr) throw Failure(Cat("there is no test '", Shortened(name), "'"));
   ChargeInput(input, args);
   return test->check(*this, input, args);
 }
@@ -215,14 +215,14 @@ Value Evaluator::FilterBlock(const Expression& filter, const Value& input) {
 Value Evaluator::Attribute(const Value& object, std::string_view name) const {
   if (object.is_undefined()) throw Failure(object.why_undefined());
   if (object.is(Value::Type::kObject)) return object.object()->Attribute(name);
-  if (const Function* method = FindMethod(object, name)) return Value(std::make_shared<BoundFunction>(*method, object));
+  if (const Function* method = FindMethod(object, name)) return Value(Make<BoundFunction>(*method, object));
   if (IsForbiddenMethod(object, name)) {
     return Value::Undefined(Cat("'", name, "' would change a ", object.TypeName(), ", which a template must not"));
   }
   if (object.is(Value::Type::kDict)) {
     if (const Value* found = object.dict().Find(name)) return *found;
   }
-  return Value::Undefined(Cat("'", object.TypeName(), " object' has no attribute '", name, "'"));
+  return Value::Undefined(Cat("'", object.TypeName(), " object' has no attribute '", Shortened(name), "'"));
 }
 
 Value Evaluator::Subscript(const Value& object, const Value& key) {

@@ -28,6 +28,9 @@ struct Failure {
 inline constexpr int kMaxSyntaxDepth = 200;  // of a template's expressions and blocks
 inline constexpr int kMaxValueDepth = 200;   // of lists and dicts in each other
 
+// Of a call, and parameters of a macro: each is looked up among the others.
+inline constexpr std::size_t kMaxArguments = 255;
+
 // What one rendering may still use.
 class Budget {
  public:

@@ -16,7 +16,7 @@ Value SortKey(Evaluator& e, const Value& value, bool case_sensitive) {
   return FindMethod(value, "lower")->call(e, value, Args());
 }
 
-List SortBy(Evaluator& e, const List& items, const std::vector<List>& keys, bool reverse) {
+List SortBy(Evaluator& e, const List& items, const Array<List>& keys, bool reverse) {
   std::vector<std::size_t> order(items.size());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
@@ -71,7 +71,7 @@ Value Items(Evaluator& e, const Value& input, const Args&) {
 Value Sort(Evaluator& e, const Value& input, const Args& args) {
   const bool reverse = args.Flag(0, "reverse", false), case_sensitive = args.Flag(1, "case_sensitive", false);
   const Value* attribute = args.Find(2, "attribute");
-  std::vector<Value> paths;
+  List paths;
   if (attribute != nullptr && attribute->is_string()) {
     const Value split = FindMethod(*attribute, "split")->call(e, *attribute, Args{{Value::String(",", true)}, {}});
     paths = split.items();
@@ -79,7 +79,7 @@ Value Sort(Evaluator& e, const Value& input, const Args& args) {
     paths.push_back(*attribute);
   }
   const List items = Elements(input, e.budget());
-  std::vector<List> keys;
+  Array<List> keys;
   for (const Value& item : items) {
     List key;
     for (const Value& path : paths) key.push_back(SortKey(e, AtPath(e, item, path), case_sensitive));
@@ -98,7 +98,7 @@ Value Dictsort(Evaluator& e, const Value& input, const Args& args) {
   }
   if (input.is_undefined()) throw Failure(input.why_undefined());
   const List items = Items(e, input, Args()).items();
-  std::vector<List> keys;
+  Array<List> keys;
   for (const Value& item : items) keys.push_back({SortKey(e, item.items()[by_value ? 1 : 0], case_sensitive)});
   return Value(SortBy(e, items, keys, reverse));
 }
@@ -111,13 +111,22 @@ Value Reverse(Evaluator& e, const Value& input, const Args&) {
 Value Unique(Evaluator& e, const Value& input, const Args& args) {
   const bool case_sensitive = args.Flag(0, "case_sensitive", false);
   const Value* attribute = args.Find(1, "attribute");
+  Dict texts;  // that were seen; other values can't be looked up, and are compared
   List seen, unique;
-  for (const Value& item : Elements(input, e.budget())) {
-    const Value key = SortKey(e, attribute != nullptr ? AtPath(e, item, *attribute) : item, case_sensitive);
+  const auto is_new = [&](const Value& key) {
+    if (key.is_string()) {
+      if (texts.Find(key) != nullptr) return false;
+      texts.Set(key, Value());
+      return true;
+    }
     if (std::any_of(seen.begin(), seen.end(), [&](const Value& other) { return Equal(other, key, e.budget()); }))
-      continue;
+      return false;
     seen.push_back(key);
-    unique.push_back(item);
+    return true;
+  };
+  for (const Value& item : Elements(input, e.budget())) {
+    if (is_new(SortKey(e, attribute != nullptr ? AtPath(e, item, *attribute) : item, case_sensitive)))
+      unique.push_back(item);
   }
   return Value(std::move(unique));
 }

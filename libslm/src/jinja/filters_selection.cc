@@ -1,4 +1,4 @@
-// Filters that apply a filter or test to every element, group elements, or write JSON.
+// Filters that apply a filter or test to every element, group elements, or read and write JSON.
 
 #include <algorithm>
 #include <array>
@@ -37,12 +37,13 @@ Value Map(Evaluator& e, const Value& input, const Args& args) {
   const Value* attribute = by_attribute ? args.Find(0, "attribute") : nullptr;
   const Value* otherwise = by_attribute ? args.Find(1, "default") : nullptr;
   if (by_attribute && attribute == nullptr) throw Failure("map needs a filter or an attribute");
+  const Args rest = args.Behind(1);
   for (const Value& item : ElementsOrNone(e, input)) {
     if (by_attribute) {
       Value value = AtPath(e, item, *attribute);
       mapped.push_back(value.is_undefined() && otherwise != nullptr ? *otherwise : value);
     } else {
-      mapped.push_back(e.CallFilter(TextArgument(args, 0, "name").view(), item, args.Behind(1)));
+      mapped.push_back(e.CallFilter(TextArgument(args, 0, "name").view(), item, rest));
     }
   }
   return Value(std::move(mapped));
@@ -53,11 +54,11 @@ template <bool kByAttribute, bool kWanted>
 Value Select(Evaluator& e, const Value& input, const Args& args) {
   const std::size_t name = kByAttribute ? 1 : 0;
   List selected;
+  const Args rest = args.Behind(name + 1);
   for (const Value& item : ElementsOrNone(e, input)) {
     const Value value = kByAttribute ? AtPath(e, item, args.Required(0, "attribute")) : item;
-    const bool holds = args.positional.size() > name
-                           ? e.CallTest(TextArgument(args, name, "test").view(), value, args.Behind(name + 1))
-                           : Truth(value);
+    const bool holds =
+        args.positional.size() > name ? e.CallTest(TextArgument(args, name, "test").view(), value, rest) : Truth(value);
     if (holds == kWanted) selected.push_back(item);
   }
   return Value(std::move(selected));
@@ -87,14 +88,14 @@ Value Groupby(Evaluator& e, const Value& input, const Args& args) {
   const auto flush = [&] {
     if (members.empty()) return;
     Value pair = Value::Tuple({grouper, Value(std::exchange(members, {}))});
-    groups.emplace_back(std::make_shared<Group>(std::move(pair)));
+    groups.emplace_back(Make<Group>(std::move(pair)));
   };
   const auto group_of = [&](const Value& item) {
     Value found = AtPath(e, item, attribute);
     return found.is_undefined() && otherwise != nullptr ? *otherwise : found;
   };
   const List items = Elements(input, e.budget());
-  std::vector<List> keys;
+  Array<List> keys;
   for (const Value& item : items) keys.push_back({SortKey(e, group_of(item), case_sensitive)});
   for (const Value& item : SortBy(e, items, keys, false)) {
     Value group = group_of(item);
@@ -108,7 +109,21 @@ Value Groupby(Evaluator& e, const Value& input, const Args& args) {
   return Value(std::move(groups));
 }
 
-constexpr std::array<Function, 7> kFilters = {{
+// Jinja has it not; transformers and widespread templates do.
+Value FromJson(Evaluator& e, const Value& input, const Args&) {
+  constexpr std::size_t kMaxBytes = 1u << 20;  // a parsed text takes some thirty times its size
+  if (input.is_undefined()) throw Failure(input.why_undefined());
+  if (!input.is_string()) throw Failure(Cat("from_json needs a string, found a ", input.TypeName()));
+  if (e.options().parse_json == nullptr) throw Failure("from_json is not available here");
+  const Text& text = input.text();
+  if (text.size() > kMaxBytes) throw Failure(Cat("from_json takes at most ", kMaxBytes, " bytes"));
+  e.budget().Charge(text.size());
+  Result<Value> value = e.options().parse_json(text.view(), text.AllFromTemplate());
+  if (!value.ok()) throw Failure(value.status().message());
+  return *std::move(value);
+}
+
+constexpr std::array<Function, 9> kFilters = {{
     {"map", Map, "*"},
     {"select", Select<false, true>, "*"},
     {"reject", Select<false, false>, "*"},
@@ -116,6 +131,8 @@ constexpr std::array<Function, 7> kFilters = {{
     {"rejectattr", Select<true, false>, "*"},
     {"groupby", Groupby, "attribute default case_sensitive"},
     {"tojson", ToJson, "ensure_ascii indent separators sort_keys"},
+    {"from_json", FromJson, ""},
+    {"fromjson", FromJson, ""},
 }};
 
 }  // namespace

@@ -182,12 +182,11 @@ Value Truncate(Evaluator& e, const Value& input, const Args& args) {
   const Text& text = TextInput(input);
   const Value* given = args.Find(2, "end");
   const Text end = given != nullptr ? TextOf(e, *given) : Text("...", true);
-  const std::vector<std::size_t> offsets = CharacterOffsets(text.view());
-  const auto size = static_cast<std::int64_t>(offsets.size()) - 1;
+  const auto size = static_cast<std::int64_t>(CountCharacters(text.view()));
   const std::int64_t kept = length - static_cast<std::int64_t>(CountCharacters(end.view()));
   if (kept < 0) throw Failure("truncate needs a length of at least that of its end");
   if (size <= length + leeway) return Value(text);
-  Text out = text.Part(0, offsets[static_cast<std::size_t>(kept)]);
+  Text out = text.Part(0, CharacterOffset(text.view(), static_cast<std::size_t>(kept)));
   const std::size_t space = out.view().rfind(' ');
   if (!args.Flag(1, "killwords", false) && space != std::string_view::npos) out = out.Part(0, space);
   out.Append(end);
@@ -286,7 +285,7 @@ Value Attr(Evaluator&, const Value& input, const Args& args) {
   // Python's attributes, which dicts do not have for their keys.
   if (input.is(Value::Type::kObject)) return input.object()->Attribute(TextArgument(args, 0, "name").view());
   return Value::Undefined(
-      Cat("'", input.TypeName(), " object' has no attribute '", TextArgument(args, 0, "name").view(), "'"));
+      Cat("'", input.TypeName(), " object' has no attribute '", Shortened(TextArgument(args, 0, "name").view()), "'"));
 }
 
 constexpr std::array<Function, 26> kFilters = {{

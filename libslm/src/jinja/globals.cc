@@ -17,10 +17,12 @@ namespace slm::jinja {
 namespace {
 
 constexpr std::int64_t kMaxRange = 100'000;  // as in Jinja's sandbox
+constexpr std::size_t kMaxReason = 4000;     // bytes of a template's own words in a message
 
 Value RaiseException(Evaluator& e, const Value&, const Args& args) {
   const Value* message = args.Find(0, "message");
-  throw Failure(Cat("the template refuses the conversation: ", message != nullptr ? TextOf(e, *message).view() : ""));
+  throw Failure(Cat("the template refuses the conversation: ",
+                    message != nullptr ? TextOf(e, *message).view().substr(0, kMaxReason) : ""));
 }
 
 Value Range(Evaluator& e, const Value&, const Args& args) {
@@ -73,12 +75,12 @@ Value MakeNamespace(Evaluator& e, const Value&, const Args& args) { return e.Mak
 
 Value MakeCycler(Evaluator&, const Value&, const Args& args) {
   if (args.positional.empty()) throw Failure("cycler needs values");
-  return Value(std::make_shared<Cycler>(args.positional));
+  return Value(Make<Cycler>(args.positional));
 }
 
 Value MakeJoiner(Evaluator&, const Value&, const Args& args) {
   const Value* separator = args.Find(0, "sep");
-  return Value(std::make_shared<Joiner>(separator != nullptr ? *separator : Value::String(", ", true)));
+  return Value(Make<Joiner>(separator != nullptr ? *separator : Value::String(", ", true)));
 }
 
 // What %`code` stands for, in English whatever the host program's locale is; empty if Python does not know it.

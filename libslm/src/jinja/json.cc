@@ -56,7 +56,7 @@ class JsonWriter {
     }
   }
 
-  std::string Take() { return std::move(out_); }
+  Bytes Take() { return std::move(out_); }
 
  private:
   void WriteFloat(double value) {
@@ -143,7 +143,7 @@ class JsonWriter {
 
   const JsonStyle& style_;
   Budget& budget_;
-  std::string out_;
+  Bytes out_;
 };
 
 }  // namespace

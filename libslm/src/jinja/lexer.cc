@@ -11,6 +11,8 @@
 namespace slm::jinja {
 namespace {
 
+constexpr std::size_t kMaxNameBytes = 255;  // names are copied into messages, even where nobody reads those
+
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 bool IsNameStart(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (c & 0x80) != 0; }
 bool IsNamePart(char c) { return IsNameStart(c) || IsDigit(c); }
@@ -178,6 +180,7 @@ class Lexer {
   void ReadName() {
     const std::size_t begin = at_;
     while (IsNamePart(CharAt(at_))) ++at_;
+    if (at_ - begin > kMaxNameBytes) throw Failure(Cat("a name is longer than ", kMaxNameBytes, " bytes"), begin);
     Add(TokenKind::kName, source_.substr(begin, at_ - begin), begin);
   }
 

@@ -15,7 +15,7 @@ Value AtPath(Evaluator& evaluator, const Value& item, const Value& path);
 // What sorting compares: texts without regard to case, unless asked.
 Value SortKey(Evaluator& evaluator, const Value& value, bool case_sensitive);
 // `items` in the order of their keys, `keys[i]` being those of `items[i]`. Stable.
-List SortBy(Evaluator& evaluator, const List& items, const std::vector<List>& keys, bool reverse);
+List SortBy(Evaluator& evaluator, const List& items, const Array<List>& keys, bool reverse);
 
 }  // namespace slm::jinja
 

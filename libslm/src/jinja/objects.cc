@@ -11,7 +11,7 @@ namespace slm::jinja {
 namespace {
 
 Value Method(const Object& object, ObjectMethod::Body body) {
-  return Value(std::make_shared<ObjectMethod>(object.depth(), std::move(body)));
+  return Value(Make<ObjectMethod>(object.depth(), std::move(body)));
 }
 
 std::shared_ptr<Scope> Outer(const std::weak_ptr<Scope>& outer, std::string_view what) {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/format.h"
+#include "base/utf8.h"
 #include "jinja/python_format.h"
 
 namespace slm::jinja {
@@ -305,7 +306,7 @@ List Elements(const Value& value, Budget& budget) {
       break;
     case Type::kString: {
       budget.Charge(value.text().size());
-      const std::vector<std::size_t> offsets = CharacterOffsets(value.text().view());
+      const Array<std::size_t> offsets = CharacterOffsets(value.text().view());
       for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
         elements.emplace_back(value.text().Part(offsets[i], offsets[i + 1] - offsets[i]));
       }
@@ -356,15 +357,15 @@ Value Item(const Value& container, const Value& key, Budget& budget) {
     const std::int64_t index = key.integer() < 0 ? key.integer() + length : key.integer();
     if (index >= 0 && index < length) {
       if (container.is_sequence()) return container.items()[static_cast<std::size_t>(index)];
-      const std::vector<std::size_t> offsets = CharacterOffsets(container.text().view());
-      const std::size_t begin = offsets[static_cast<std::size_t>(index)];
-      return Value(container.text().Part(begin, offsets[static_cast<std::size_t>(index) + 1] - begin));
+      const std::string_view text = container.text().view();
+      const std::size_t begin = CharacterOffset(text, static_cast<std::size_t>(index));
+      return Value(container.text().Part(begin, DecodeUtf8(text, begin).size));
     }
   } else if (container.is(Type::kObject)) {
     if (key.is_string()) return container.object()->Attribute(key.text().view());
     if (const Value* tuple = container.object()->tuple()) return Item(*tuple, key, budget);
   }
-  const std::string name = key.is_string()     ? Cat("'", key.text().view(), "'")
+  const std::string name = key.is_string()     ? Cat("'", Shortened(key.text().view()), "'")
                            : key.is_integral() ? Cat(key.integer())
                                                : "it";
   return Value::Undefined(Cat("'", container.TypeName(), " object' has no element ", name));
@@ -405,8 +406,14 @@ Value Slice(const Value& sequence, const SliceBounds& bounds, Budget& budget) {
   const std::int64_t length = Length(sequence);
   const SliceRange range = Resolve(bounds, length);
   budget.Charge(static_cast<std::uint64_t>(range.count));
+  if (sequence.is_string() && range.step == 1) {
+    const std::string_view text = sequence.text().view();
+    const std::size_t begin = CharacterOffset(text, static_cast<std::size_t>(range.start));
+    return Value(
+        sequence.text().Part(begin, CharacterOffset(text.substr(begin), static_cast<std::size_t>(range.count))));
+  }
   if (sequence.is_string()) {
-    const std::vector<std::size_t> offsets = CharacterOffsets(sequence.text().view());
+    const Array<std::size_t> offsets = CharacterOffsets(sequence.text().view());
     Text text;
     for (std::int64_t i = 0, at = range.start; i < range.count; ++i) {
       const auto index = static_cast<std::size_t>(at);

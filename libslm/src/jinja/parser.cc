@@ -142,6 +142,8 @@ std::vector<Parameter> Parser::ParseParameters() {
   while (!AtOperator(")")) {
     if (!parameters.empty()) ExpectOperator(",");
     if (AtOperator(")")) break;
+    if (parameters.size() == kMaxArguments)
+      throw Failure(Cat("a macro has at most ", kMaxArguments, " parameters"), Current().position);
     Parameter parameter{ExpectName(), nullptr};
     if (SkipOperator("=")) {
       parameter.otherwise = ParseExpression();

@@ -329,6 +329,8 @@ ArgumentList Parser::ParseArguments() {
     if (!first) ExpectOperator(",");
     first = false;
     if (AtOperator(")")) break;
+    if (arguments.positional.size() + arguments.named.size() == kMaxArguments)
+      throw Failure(Cat("a call has at most ", kMaxArguments, " arguments"), Current().position);
     if (Current().kind == TokenKind::kName && Ahead().kind == TokenKind::kOperator && Ahead().value == "=") {
       std::string name = ExpectName();
       ExpectOperator("=");
@@ -367,7 +369,6 @@ ExpressionPtr Parser::ParseFilter(ExpressionPtr expression) {
   const std::size_t position = Current().position;
   ExpressionPtr filter = Make(ExpressionKind::kFilter, position, std::move(expression));
   filter->name = ExpectName();
-  if (FindFilter(filter->name) == nullptr) throw Failure(Cat("there is no filter '", filter->name, "'"), position);
   if (AtOperator("(")) AddArguments(*filter, ParseArguments());
   return filter;
 }
@@ -384,7 +385,6 @@ ExpressionPtr Parser::ParseTest(ExpressionPtr expression) {
   const std::size_t position = name.position;
   ExpressionPtr test = Make(ExpressionKind::kTest, position, std::move(expression));
   test->name = ExpectName();
-  if (FindTest(test->name) == nullptr) throw Failure(Cat("there is no test '", test->name, "'"), position);
   if (AtWord("is")) throw Failure("a test cannot follow a test; put the first into parentheses", Current().position);
   const TokenKind kind = Current().kind;
   const bool value = kind == TokenKind::kString || kind == TokenKind::kInteger || kind == TokenKind::kFloat ||

@@ -88,9 +88,7 @@ Text FormatField(const Value& value, const FieldSpec& spec, Budget& budget) {
   } else {
     body = spec.type == 'r' ? Repr(value, budget) : ToText(value, budget);
     if (spec.precision) {
-      const std::vector<std::size_t> offsets = CharacterOffsets(body.view());
-      body =
-          body.Part(0, offsets[std::min<std::size_t>(static_cast<std::size_t>(*spec.precision), offsets.size() - 1)]);
+      body = body.Part(0, CharacterOffset(body.view(), static_cast<std::size_t>(*spec.precision)));
     }
   }
   const char align = spec.align.value_or(number || value.is_number() ? '>' : '<');
@@ -201,7 +199,7 @@ FieldSpec ParseBraceSpec(std::string_view text, bool from_template) {
     spec.type = 'd';
   }
   if (at != text.size() || std::string_view("sdfFeEgGxXob%").find(spec.type) == std::string_view::npos) {
-    throw Failure(Cat("'", text, "' is not a format that is known here"));
+    throw Failure(Cat("'", Shortened(text), "' is not a format that is known here"));
   }
   return spec;
 }
@@ -216,7 +214,7 @@ const Value& BraceArgument(std::string_view name, const Args& args, std::size_t&
       if (key == name) return value;
     }
   }
-  throw Failure(Cat("the format's field '", name, "' has no value"));
+  throw Failure(Cat("the format's field '", Shortened(name), "' has no value"));
 }
 
 }  // namespace

@@ -15,7 +15,7 @@ namespace {
 using Type = Value::Type;
 
 // Python prefers single quotes, and escapes what cannot be printed.
-void AppendQuoted(std::string_view text, std::string& out) {
+void AppendQuoted(std::string_view text, Bytes& out) {
   const bool single = text.find('\'') == std::string_view::npos || text.find('"') != std::string_view::npos;
   const char quote = single ? '\'' : '"';
   out += quote;
@@ -68,7 +68,7 @@ class ReprWriter {
     }
   }
 
-  std::string Take() { return std::move(out_); }
+  Bytes Take() { return std::move(out_); }
 
  private:
   void WriteItems(const List& items) {
@@ -94,7 +94,7 @@ class ReprWriter {
   }
 
   Budget& budget_;
-  std::string out_;
+  Bytes out_;
 };
 
 }  // namespace

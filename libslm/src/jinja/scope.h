@@ -6,10 +6,10 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <string>
 #include <string_view>
 #include <utility>
 
+#include "jinja/memory.h"
 #include "jinja/value.h"
 
 namespace slm::jinja {
@@ -22,7 +22,8 @@ class Scope {
   // Scopes around it.
   unsigned depth() const { return depth_; }
 
-  void Set(std::string_view name, Value value) { variables_.insert_or_assign(std::string(name), std::move(value)); }
+  // `name` must outlive the scope: it is part of the template or of its variables.
+  void Set(std::string_view name, Value value) { variables_.insert_or_assign(name, std::move(value)); }
 
   // Here or further out; nullptr if there is none.
   const Value* Find(std::string_view name) const {
@@ -36,7 +37,7 @@ class Scope {
  private:
   std::shared_ptr<const Scope> parent_;
   unsigned depth_;
-  std::map<std::string, Value, std::less<>> variables_;
+  std::map<std::string_view, Value, std::less<>, Metered<std::pair<const std::string_view, Value>>> variables_;
 };
 
 }  // namespace slm::jinja

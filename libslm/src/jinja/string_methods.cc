@@ -117,17 +117,27 @@ Value SplitAtSpace(Evaluator& e, const Text& text, std::int64_t limit) {
   return Value(std::move(parts));
 }
 
+// Where the word of that number ends, from 1.
+std::size_t WordEnd(std::string_view text, std::int64_t number) {
+  std::size_t end = 0;
+  bool inside = false;
+  for (std::size_t i = 0; i < text.size();) {
+    const Utf8Char c = DecodeUtf8(text, i);
+    const bool was_inside = std::exchange(inside, !IsSpace(c.code_point));
+    if (inside && !was_inside && number-- == 0) break;
+    i += c.size;
+    if (inside) end = i;
+  }
+  return end;
+}
+
 // Like SplitAtSpace(), but it is the first part that keeps what the limit leaves.
 Value SplitAtSpaceFromRight(Evaluator& e, const Text& text, std::int64_t limit) {
   Value all = SplitAtSpace(e, text, -1);
   const auto count = static_cast<std::int64_t>(all.items().size());
   if (limit >= count) return all;
   List parts(all.items().end() - limit, all.items().end());
-  Text rest = Strip(text, Ends::kRight);
-  for (auto part = parts.rbegin(); part != parts.rend(); ++part) {
-    rest = Strip(rest.Part(0, rest.size() - part->text().size()), Ends::kRight);
-  }
-  parts.insert(parts.begin(), Value(std::move(rest)));
+  parts.insert(parts.begin(), Value(text.Part(0, WordEnd(text.view(), count - limit))));
   return Value(std::move(parts));
 }
 
@@ -202,7 +212,7 @@ struct Window {
 Window WindowOf(const Value& self, const Args& args) {
   const std::string_view view = self.text().view();
   if (args.positional.size() < 2) return {view};
-  const std::vector<std::size_t> offsets = CharacterOffsets(view);
+  const Array<std::size_t> offsets = CharacterOffsets(view);
   const auto length = static_cast<std::int64_t>(offsets.size()) - 1;
   const auto bound = [&](std::size_t i, std::string_view name, std::int64_t otherwise) {
     if (i < args.positional.size() && args.positional[i].is_null()) return otherwise;

@@ -62,7 +62,12 @@ Result<Template> Template::Parse(std::string_view text) {
 Result<Text> Template::Render(const Value& context, const RenderOptions& options) const {
   return Guard<Text>(program_->source, [&] {
     if (!context.is(Value::Type::kDict)) throw Failure("its variables must be given as a dict");
-    return Evaluator(context, options).Run(program_->block);
+    const MemoryMeter meter(options.max_memory_bytes);
+    Text text = Evaluator(context, options).Run(program_->block);
+    if (text.piece_count() > options.max_pieces) {
+      throw Failure(Cat("the template needs too much memory: it makes more than ", options.max_pieces, " pieces"));
+    }
+    return text;
   });
 }
 

@@ -9,7 +9,7 @@
 // generation blocks, its tojson, raise_exception() and strftime_now(). Lists and dicts cannot be changed by a template.
 //
 // Every failure is a Status whose message names line and column, also where the template itself refuses the
-// conversation. Work, output and nesting are bounded, so that no template can hang or crash the program.
+// conversation. Work, output, memory and nesting are bounded, so that no template can hang or crash the program.
 //
 // Thread-safety: a Template never changes; any number of threads may render it. Values are shared handles to data that
 // never changes.
@@ -30,10 +30,14 @@
 namespace slm::jinja {
 
 struct RenderOptions {
-  std::chrono::sys_seconds now{};            // what strftime_now() says, as local time
-  std::uint64_t max_steps = 10'000'000;      // expressions evaluated, elements visited, pieces of text read
-  std::size_t max_output_bytes = 16u << 20;  // of the result, and of every string on the way
-  int max_depth = 300;                       // levels of expressions, blocks and macros inside each other
+  std::chrono::sys_seconds now{};  // what strftime_now() says, as local time
+  // What from_json() does, which fails without it. Strings get the origin that is given.
+  Result<Value> (*parse_json)(std::string_view text, bool from_template) = nullptr;
+  std::uint64_t max_steps = 10'000'000;       // expressions evaluated, elements visited, pieces of text read
+  std::size_t max_output_bytes = 16u << 20;   // of the result, and of every string on the way
+  std::size_t max_memory_bytes = 192u << 20;  // held at once, besides the variables
+  std::size_t max_pieces = 1u << 19;          // of the result: neighbours of different origin
+  int max_depth = 300;                        // levels of expressions, blocks and macros inside each other
 };
 
 class Template {

@@ -46,8 +46,9 @@ Text Text::Part(std::size_t begin, std::size_t count) const {
   return part;
 }
 
-std::vector<Text::Piece> Text::Pieces() const {
-  std::vector<Piece> pieces;
+Array<Text::Piece> Text::Pieces() const {
+  Array<Piece> pieces;
+  pieces.reserve(runs_.size());
   std::size_t begin = 0;
   for (const Run& run : runs_) {
     pieces.push_back({view().substr(begin, run.end - begin), run.from_template});
@@ -60,11 +61,23 @@ bool Text::AllFromTemplate() const {
   return std::all_of(runs_.begin(), runs_.end(), [](const Run& run) { return run.from_template; });
 }
 
-std::vector<std::size_t> CharacterOffsets(std::string_view text) {
-  std::vector<std::size_t> offsets;
+Array<std::size_t> CharacterOffsets(std::string_view text) {
+  Array<std::size_t> offsets;
   for (std::size_t i = 0; i < text.size(); i += DecodeUtf8(text, i).size) offsets.push_back(i);
   offsets.push_back(text.size());
   return offsets;
+}
+
+std::size_t CharacterOffset(std::string_view text, std::size_t index) {
+  std::size_t offset = 0;
+  for (; index > 0 && offset < text.size(); --index) offset += DecodeUtf8(text, offset).size;
+  return offset;
+}
+
+std::string Shortened(std::string_view text) {
+  constexpr std::size_t kShown = 100;  // characters
+  const std::size_t size = CharacterOffset(text, kShown);
+  return size == text.size() ? std::string(text) : std::string(text.substr(0, size)) + "...";
 }
 
 std::size_t CountCharacters(std::string_view text) {
@@ -119,20 +132,21 @@ bool IsSpace(char32_t c) {
 
 Text Strip(const Text& text, Ends ends, const std::string_view* set) {
   const std::string_view view = text.view();
-  const std::vector<std::size_t> offsets = CharacterOffsets(view);
-  const auto dropped = [&](std::size_t i) {
-    const std::string_view character = view.substr(offsets[i], offsets[i + 1] - offsets[i]);
-    if (set != nullptr) return set->find(character) != std::string_view::npos;
-    return IsSpace(DecodeUtf8(view, offsets[i]).code_point);
-  };
-  std::size_t first = 0, last = offsets.size() - 1;
-  if (ends != Ends::kRight) {
-    while (first < last && dropped(first)) ++first;
+  // Where the first character that is kept begins, and the last one ends.
+  std::size_t first = view.size(), last = view.size();
+  for (std::size_t i = 0; i < view.size();) {
+    const Utf8Char c = DecodeUtf8(view, i);
+    const bool dropped =
+        set != nullptr ? set->find(view.substr(i, c.size)) != std::string_view::npos : IsSpace(c.code_point);
+    if (!dropped) {
+      first = std::min(first, i);
+      last = i + c.size;
+    }
+    i += c.size;
   }
-  if (ends != Ends::kLeft) {
-    while (last > first && dropped(last - 1)) --last;
-  }
-  return text.Part(offsets[first], offsets[last] - offsets[first]);
+  if (ends == Ends::kRight) first = first == view.size() ? first : 0;
+  if (ends == Ends::kLeft) last = view.size();
+  return text.Part(first, last - first);
 }
 
 namespace {

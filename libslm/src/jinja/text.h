@@ -11,6 +11,8 @@
 #include <string_view>
 #include <vector>
 
+#include "jinja/memory.h"
+
 namespace slm::jinja {
 
 class Text {
@@ -34,7 +36,8 @@ class Text {
 
   Text Part(std::size_t begin, std::size_t count = std::string_view::npos) const;
   // The whole, as neighbouring pieces of different origin; valid while the text is unchanged.
-  std::vector<Piece> Pieces() const;
+  Array<Piece> Pieces() const;
+  std::size_t piece_count() const { return runs_.size(); }
   // True if no byte came from the conversation.
   bool AllFromTemplate() const;
 
@@ -47,13 +50,18 @@ class Text {
     bool from_template;
   };
 
-  std::string bytes_;
-  std::vector<Run> runs_;  // ends ascend; the last one is size()
+  Bytes bytes_;
+  Array<Run> runs_;  // ends ascend; the last one is size()
 };
 
 // Where the characters of `text` begin, and its size at the end.
-std::vector<std::size_t> CharacterOffsets(std::string_view text);
+Array<std::size_t> CharacterOffsets(std::string_view text);
+// Where character `index` of `text` begins, or its end if it has fewer.
+std::size_t CharacterOffset(std::string_view text, std::size_t index);
 std::size_t CountCharacters(std::string_view text);
+
+// What of a text stands in a message: its beginning, if it is long.
+std::string Shortened(std::string_view text);
 
 // The first or last place of `wanted` in `text`, at or behind `from`; npos if there is none. Linear in both, unlike
 // string_view's own, so that no text can make a search take long.

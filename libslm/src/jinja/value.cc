@@ -23,9 +23,9 @@ int DepthOf(const List& items) {
   return depth;
 }
 
-Value::Value(Text text) : data_(std::make_shared<const Text>(std::move(text))) {}
+Value::Value(Text text) : data_(Make<const Text>(std::move(text))) {}
 Value::Value(List items) : data_(MakeSequence(std::move(items), false)) {}
-Value::Value(Dict dict) : data_(std::make_shared<const Dict>(std::move(dict))) {}
+Value::Value(Dict dict) : data_(Make<const Dict>(std::move(dict))) {}
 
 Value Value::Tuple(List items) {
   Value value;
@@ -33,15 +33,15 @@ Value Value::Tuple(List items) {
   return value;
 }
 
-Value Value::Undefined(std::string why) {
+Value Value::Undefined(std::string_view why) {
   Value value;
-  value.data_ = std::make_shared<const std::string>(std::move(why));
+  value.data_ = Make<const Bytes>(why);
   return value;
 }
 
 std::shared_ptr<const Value::Sequence> Value::MakeSequence(List items, bool tuple) {
   const int depth = CheckedDepth(DepthOf(items) + 1);
-  return std::make_shared<const Sequence>(Sequence{std::move(items), tuple, depth});
+  return Make<const Sequence>(Sequence{std::move(items), tuple, depth});
 }
 
 Value::Type Value::type() const {
@@ -119,12 +119,13 @@ void Dict::Set(Value key, Value value) {
     *const_cast<Value*>(found) = std::move(value);
     return;
   }
-  if (key.is_string()) {
-    by_name_.emplace(key.text().view(), entries_.size());
-  } else {
-    other_keys_.push_back(entries_.size());
-  }
   entries_.emplace_back(std::move(key), std::move(value));
+  const Value& stored = entries_.back().first;
+  if (stored.is_string()) {
+    by_name_.emplace(stored.text().view(), entries_.size() - 1);
+  } else {
+    other_keys_.push_back(entries_.size() - 1);
+  }
 }
 
 const Value* Dict::Find(std::string_view key) const {
@@ -178,7 +179,7 @@ Args Args::Behind(std::size_t count) const {
 Object::Object(int depth) : depth_(CheckedDepth(depth)) {}
 
 Value Object::Attribute(std::string_view name) const {
-  return Value::Undefined(Cat("'", TypeName(), " object' has no attribute '", name, "'"));
+  return Value::Undefined(Cat("'", TypeName(), " object' has no attribute '", Shortened(name), "'"));
 }
 
 Value Object::Call(Evaluator&, const Args&) { throw Failure(Cat("a ", TypeName(), " cannot be called")); }

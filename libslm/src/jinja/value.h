@@ -13,6 +13,8 @@
 #include <variant>
 #include <vector>
 
+#include "base/keyed_hash.h"
+#include "jinja/memory.h"
 #include "jinja/text.h"
 
 namespace slm::jinja {
@@ -23,7 +25,7 @@ class Object;
 class Value;
 struct Args;
 
-using List = std::vector<Value>;
+using List = Array<Value>;
 
 // The depth of the deepest.
 int DepthOf(const List& items);
@@ -45,7 +47,7 @@ class Value {
 
   static Value Tuple(List items);
   // `why` says what is missing: "'x' is undefined".
-  static Value Undefined(std::string why);
+  static Value Undefined(std::string_view why);
   // A string of the conversation (from_template false), or one that the template or the model's files define, such as
   // the text of the BOS token.
   static Value String(std::string_view text, bool from_template) { return Value(Text(text, from_template)); }
@@ -68,7 +70,7 @@ class Value {
   const List& items() const { return std::get<std::shared_ptr<const Sequence>>(data_)->items; }
   const Dict& dict() const { return *std::get<std::shared_ptr<const Dict>>(data_); }
   const std::shared_ptr<Object>& object() const { return std::get<std::shared_ptr<Object>>(data_); }
-  const std::string& why_undefined() const { return *std::get<std::shared_ptr<const std::string>>(data_); }
+  std::string why_undefined() const { return std::string(*std::get<std::shared_ptr<const Bytes>>(data_)); }
 
   // True if both are one and the same list, dict or object, or equal simple values.
   bool Same(const Value& other) const;
@@ -86,7 +88,7 @@ class Value {
   static std::shared_ptr<const Sequence> MakeSequence(List items, bool tuple);
 
   std::variant<std::monostate, bool, std::int64_t, double, std::shared_ptr<const Text>, std::shared_ptr<const Sequence>,
-               std::shared_ptr<const Dict>, std::shared_ptr<Object>, std::shared_ptr<const std::string>>
+               std::shared_ptr<const Dict>, std::shared_ptr<Object>, std::shared_ptr<const Bytes>>
       data_;
 };
 
@@ -108,25 +110,23 @@ class Dict {
     return key.is_string() ? 1 + key.text().size() / 64 : 1 + other_keys_.size();
   }
 
-  const std::vector<Entry>& entries() const { return entries_; }
+  const Array<Entry>& entries() const { return entries_; }
   std::size_t size() const { return entries_.size(); }
   int depth() const { return depth_; }
 
  private:
-  std::vector<Entry> entries_;
-  // Lets a string_view be looked up without making it a string.
-  struct Hash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
-  };
-  std::unordered_map<std::string, std::size_t, Hash, std::equal_to<>> by_name_;
-  std::vector<std::size_t> other_keys_;  // entries whose key is not a string
+  Array<Entry> entries_;
+  // Views into the texts of the keys, which live where they are as long as a copy of the dict does.
+  std::unordered_map<std::string_view, std::size_t, KeyedHasher, std::equal_to<>,
+                     Metered<std::pair<const std::string_view, std::size_t>>>
+      by_name_;
+  Array<std::size_t> other_keys_;  // entries whose key is not a string
   int depth_ = 1;
 };
 
 // The arguments of a call.
 struct Args {
-  std::vector<Value> positional;
+  List positional;
   std::vector<std::pair<std::string, Value>> named;
 
   // The argument at that place or of that name; nullptr if it is not given.

@@ -8,6 +8,7 @@
 #include "base/status_macros.h"
 #include "file/escape.h"
 #include "model/model_impl.h"
+#include "model/model_log.h"
 #include "text/tokenizer_load.h"
 
 namespace slm {
@@ -34,15 +35,15 @@ Result<std::shared_ptr<const ModelImpl>> Load(const ModelFile& source, const Ker
   const GgufFile& file = Internal::Impl(source).gguf;
   SLM_RETURN_IF_ERROR(RefuseOtherFiles(file));
   SLM_ASSIGN_OR_RETURN(ModelConfig config, ReadModelConfig(file));
-  SLM_ASSIGN_OR_RETURN(Weights weights, BindWeights(file, config));
+  SLM_ASSIGN_OR_RETURN(Weights weights, BindWeights(file, config, log));
   SLM_ASSIGN_OR_RETURN(Tokenizer tokenizer,
                        LoadTokenizer(file, config.architecture->tokenizer, config.vocab_size, log));
   if (tokenizer.vocab_size() != config.vocab_size) {
     return Status(StatusCode::kCorruptFile, Cat("tokenizer.ggml.tokens has ", tokenizer.vocab_size(),
                                                 " tokens, but token_embd.weight has ", config.vocab_size, " rows"));
   }
-  return std::make_shared<const ModelImpl>(source, std::move(config), std::move(weights), std::move(tokenizer),
-                                           kernels);
+  return std::make_shared<const ModelImpl>(source, std::move(config), std::move(weights), std::move(tokenizer), kernels,
+                                           log);
 }
 
 }  // namespace
@@ -70,6 +71,11 @@ Result<Model> Model::Open(const ModelFile& file, const ModelOptions& options) tr
   return Model(*std::move(impl));
 }
 SLM_CATCH_OUT_OF_MEMORY
+
+void WarnOnce(const Model& model, std::string_view message) {
+  const ModelImpl& impl = Internal::Impl(model);
+  if (impl.log && !impl.warned.test_and_set()) impl.log(LogLevel::kWarning, message);
+}
 
 const ModelFile& Model::file() const { return impl_->source; }
 const Tokenizer& Model::tokenizer() const { return impl_->tokenizer; }

@@ -3,6 +3,7 @@
 #ifndef SLM_MODEL_MODEL_IMPL_H_
 #define SLM_MODEL_MODEL_IMPL_H_
 
+#include <atomic>
 #include <utility>
 
 #include "base/internal.h"  // IWYU pragma: export
@@ -19,13 +20,14 @@ namespace slm {
 
 struct Model::Impl {
   Impl(ModelFile opened, ModelConfig model_config, Weights model_weights, Tokenizer vocabulary,
-       const KernelSet& kernel_set)
+       const KernelSet& kernel_set, LogCallback log_callback)
       : source(std::move(opened)),
         file(Internal::Impl(source).gguf),
         config(std::move(model_config)),
         weights(std::move(model_weights)),
         tokenizer(std::move(vocabulary)),
-        kernels(kernel_set) {}
+        kernels(kernel_set),
+        log(std::move(log_callback)) {}
 
   // Members below view into it, so it comes first.
   const ModelFile source;
@@ -34,6 +36,8 @@ struct Model::Impl {
   const Weights weights;
   const Tokenizer tokenizer;
   const KernelSet& kernels;
+  const LogCallback log;                 // for what is found after opening
+  mutable std::atomic_flag warned = {};  // of that
 };
 using ModelImpl = ImplOf<Model>;
 

@@ -9,7 +9,9 @@
 #include <unordered_set>
 
 #include "base/format.h"
+#include "base/keyed_hash.h"
 #include "base/status_macros.h"
+#include "file/escape.h"
 
 namespace slm {
 
@@ -38,6 +40,24 @@ struct VectorSpec {
   Need need = Need::kRequired;
   std::int64_t rows = 1;
 };
+
+constexpr std::size_t kShownName = 80;  // of a tensor, in messages
+
+// Encoders of pictures and sounds, and what projects their output to the text model's width, by the names of GGUF
+// writers and of the checkpoints themselves.
+bool IsOfOtherModality(std::string_view tensor) {
+  constexpr std::string_view kPrefixes[] = {"v.",
+                                            "a.",
+                                            "mm.",
+                                            "resampler.",
+                                            "vision_tower.",
+                                            "vision_model.",
+                                            "audio_tower.",
+                                            "multi_modal_projector.",
+                                            "embed_vision.",
+                                            "embed_audio."};
+  return std::ranges::any_of(kPrefixes, [&](std::string_view prefix) { return tensor.starts_with(prefix); });
+}
 
 std::string SupportedFormats() {
   std::string names;
@@ -148,11 +168,22 @@ class Binder {
   void Spare(std::uint64_t bytes) { weights_.bytes_per_token -= bytes; }
 
   // A tensor nobody took belongs to a graph this library doesn't compute: running without it would give wrong numbers.
-  Status RefuseRest(std::string_view architecture) const {
+  // Text is computed without the encoders of other modalities, though.
+  Status RefuseRest(std::string_view architecture, const LogCallback& log) const {
+    std::size_t others = 0;
     for (const GgufTensor& tensor : file_.tensors()) {
       if (taken_.contains(tensor.name)) continue;
-      return Status(StatusCode::kUnsupported, Cat("tensor ", tensor.name, " is not part of architecture ", architecture,
-                                                  " as this library computes it"));
+      if (!IsOfOtherModality(tensor.name)) {
+        return Status(StatusCode::kUnsupported,
+                      Cat("tensor ", Escaped(tensor.name, kShownName), " is not part of architecture ", architecture,
+                          " as this library computes it"));
+      }
+      ++others;
+    }
+    if (others > 0 && log) {
+      log(LogLevel::kWarning,
+          Cat("The model file holds ", others,
+              " tensors for vision or audio, which are left aside; only text is read and written."));
     }
     return {};
   }
@@ -160,7 +191,7 @@ class Binder {
  private:
   const GgufFile& file_;
   Weights& weights_;
-  std::unordered_set<std::string_view> taken_;
+  std::unordered_set<std::string_view, KeyedHasher> taken_;
 };
 
 // Rows begin..begin + count - 1 of a matrix that stands for several.
@@ -427,7 +458,7 @@ Status BindModel(Binder& binder, const ModelConfig& config, Weights& weights) {
 
 }  // namespace
 
-Result<Weights> BindWeights(const GgufFile& file, const ModelConfig& config) {
+Result<Weights> BindWeights(const GgufFile& file, const ModelConfig& config, const LogCallback& log) {
   Weights weights;
   Binder binder(file, weights);
   SLM_RETURN_IF_ERROR(BindModel(binder, config, weights));
@@ -439,7 +470,7 @@ Result<Weights> BindWeights(const GgufFile& file, const ModelConfig& config) {
     SLM_RETURN_IF_ERROR(BindStreamParts(binder, config, i, weights.layers[i]));
     SLM_RETURN_IF_ERROR(BindAltUp(binder, config, i, weights.layers[i].altup));
   }
-  SLM_RETURN_IF_ERROR(binder.RefuseRest(config.architecture->name));
+  SLM_RETURN_IF_ERROR(binder.RefuseRest(config.architecture->name, log));
   return weights;
 }
 

@@ -10,6 +10,7 @@
 #include "file/gguf.h"
 #include "formats.h"
 #include "model/model_config.h"
+#include "slm/log.h"
 #include "slm/status.h"
 
 namespace slm {
@@ -111,8 +112,8 @@ struct Weights {
 
 // Third fence: finds every tensor the configuration asks for and checks its shape, format and size. kCorruptFile names
 // the tensor, the shape wanted and found; kUnsupported names a format that is not known, or a tensor the graph has no
-// use for.
-Result<Weights> BindWeights(const GgufFile& file, const ModelConfig& config);
+// use for. What belongs to vision or audio, by its prefix, is left aside with one warning.
+Result<Weights> BindWeights(const GgufFile& file, const ModelConfig& config, const LogCallback& log = {});
 
 }  // namespace slm
 

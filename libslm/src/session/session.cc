@@ -66,16 +66,15 @@ ForwardOptions ToForwardOptions(const SessionSettings& settings) {
 }
 
 // The threads there are: a system may refuse to make more.
-void ReserveThreads(const SessionOptions& options, SessionSettings& settings) {
+void ReserveThreads(const Model& model, Workers& workers, SessionSettings& settings) {
   const int wanted = std::max(settings.threads, settings.prompt_threads);
-  Workers workers = options.workers;
   const int threads = Internal::Impl(workers).pool().Reserve(wanted);
   if (threads == wanted) return;
   settings.threads = std::min(settings.threads, threads);
   settings.prompt_threads = std::min(settings.prompt_threads, threads);
-  if (!options.log) return;
-  options.log(LogLevel::kWarning,
-              Cat("The system makes no more threads: computing on ", threads, " instead of ", wanted, "."));
+  const LogCallback& log = Internal::Impl(model).log;
+  if (!log) return;
+  log(LogLevel::kWarning, Cat("The system makes no more threads: computing on ", threads, " instead of ", wanted, "."));
 }
 
 std::size_t LogitsFloats(const SessionSettings& settings, const ModelConfig& config) {
@@ -245,8 +244,9 @@ Session& Session::operator=(Session&&) noexcept = default;
 
 Result<Session> Session::Create(const Model& model, const SessionOptions& options) try {
   SLM_ASSIGN_OR_RETURN(SessionSettings settings, ToSettings(model, options));
-  ReserveThreads(options, settings);
-  auto impl = std::make_unique<Impl>(model, settings, options.workers);
+  Workers workers = options.workers != nullptr ? *options.workers : Workers();
+  ReserveThreads(model, workers, settings);
+  auto impl = std::make_unique<Impl>(model, settings, std::move(workers));
   if (options.profile) impl->profiler.emplace(Internal::Impl(model).config.layers.size());
   SLM_RETURN_IF_ERROR(impl->Init(settings));
   return Session(std::move(impl));
@@ -261,7 +261,7 @@ Result<MemoryEstimate> EstimateMemory(const Model& model, const SessionOptions& 
   estimate.weight_bytes = model.file().size();
   SLM_ASSIGN_OR_RETURN(estimate.kv_bytes, KvCache::BytesNeeded(impl.config, settings.context_length,
                                                                settings.batch_size, settings.cache_format));
-  Team team(std::max(settings.threads, settings.prompt_threads), options.workers);
+  Team team(std::max(settings.threads, settings.prompt_threads));
   estimate.scratch_bytes = Forward::ScratchBytesNeeded(impl, team, ToForwardOptions(settings)) +
                            LogitsFloats(settings, impl.config) * sizeof(float);
   return estimate;

@@ -3,7 +3,7 @@
 #include <string>
 
 #include "base/format.h"
-#include "text/hash.h"
+#include "base/keyed_hash.h"
 
 namespace slm {
 
@@ -52,7 +52,7 @@ Result<MergeTable> MergeTable::Load(const GgufValue& merges, const Vocabulary& v
 std::size_t MergeTable::FindSlot(Token left, Token right) const {
   const std::size_t mask = slots_.size() - 1;
   const std::uint64_t key = std::uint64_t{static_cast<std::uint32_t>(left)} << 32 | static_cast<std::uint32_t>(right);
-  std::size_t i = MixHash(key) & mask;
+  std::size_t i = KeyedHash(key) & mask;
   while (slots_[i].left >= 0 && (slots_[i].left != left || slots_[i].right != right)) i = (i + 1) & mask;
   return i;
 }

@@ -35,18 +35,25 @@ Status CheckEncodable(const TokenizerConfig& config, std::size_t bytes) {
           Cat("A text to encode may have at most ", kMaxTextBytes, " bytes, but this one has ", bytes, ".")};
 }
 
-void AppendText(const TokenizerBackend& backend, std::string_view text, bool begins, bool parse_special,
-                std::vector<Token>& out) {
+// Fails where the vocabulary can't spell the text, rather than lose a part of it.
+Status AppendText(const TokenizerBackend& backend, std::string_view text, bool begins, bool parse_special,
+                  std::vector<Token>& out) {
+  std::size_t lost = 0;
+  SpecialMatcher::Matches specials = backend.specials().Find(text, parse_special);
   for (std::size_t position = 0; position < text.size();) {
-    const auto special = backend.specials().Next(text, position, parse_special);
+    const std::optional<SpecialMatcher::Match> special = specials.Next(position);
     const std::size_t end = special ? special->begin : text.size();
-    if (end > position) backend.EncodeText(text.substr(position, end - position), begins, out);
+    if (end > position) lost += backend.EncodeText(text.substr(position, end - position), begins, out);
     if (!special) break;
     out.push_back(special->token);
     begins = true;
     position = end + special->size;
     if (StripsAfter(backend, special->token)) position = SpaceEnd(text, position);
   }
+  if (lost == 0) return {};
+  return {StatusCode::kInvalidArgument,
+          Cat("The model's vocabulary can't spell the text: ", lost,
+              " of its bytes have no token, and there is no unknown token to stand for them.")};
 }
 
 void AppendPiece(const TokenizerBackend& backend, Token token, bool render_special, std::string& out) {
@@ -96,8 +103,8 @@ Result<std::vector<Token>> Tokenizer::Encode(std::string_view text, const Encode
   std::vector<Token> out;
   out.reserve(text.size() / 4 + 2);
   if (options.add_special && config.add_bos && config.bos) out.push_back(*config.bos);
-  AppendText(*impl_, text, options.at_start, options.parse_special, out);
-  if (options.add_special && config.add_eos && config.eos) out.push_back(*config.eos);
+  SLM_RETURN_IF_ERROR(AppendText(*impl_, text, options.at_start, options.parse_special, out));
+  if (options.add_special && options.at_end && config.add_eos && config.eos) out.push_back(*config.eos);
   return out;
 }
 SLM_CATCH_OUT_OF_MEMORY
@@ -112,8 +119,9 @@ Result<std::vector<Token>> Tokenizer::EncodeParts(std::span<const TextPart> part
   bool begins = true;
   const auto end_stretch = [&] {
     const bool has_space = impl_->config().add_space_prefix && stretch.starts_with(' ');
-    AppendText(*impl_, stretch, begins && !has_space, false, out);
+    const Status status = AppendText(*impl_, stretch, begins && !has_space, false, out);
     stretch.clear();
+    return status;
   };
   bool strips = false;
   const auto append = [&](std::string_view text) {
@@ -123,19 +131,18 @@ Result<std::vector<Token>> Tokenizer::EncodeParts(std::span<const TextPart> part
   };
   for (const TextPart& part : parts) {
     if (!part.tokens.empty()) {
-      end_stretch();
+      SLM_RETURN_IF_ERROR(end_stretch());
       out.insert(out.end(), part.tokens.begin(), part.tokens.end());
       begins = strips = false;
       continue;
     }
     std::size_t position = 0;
-    for (std::size_t from = 0; part.markup;) {
-      const auto special = impl_->specials().Next(part.text, from, true);
-      if (!special) break;
+    SpecialMatcher::Matches specials = impl_->specials().Find(part.markup ? std::string_view(part.text) : "", true);
+    for (std::size_t from = 0; const std::optional<SpecialMatcher::Match> special = specials.Next(from);) {
       from = special->begin + special->size;
       if (special->always) continue;  // found again where the stretch is encoded
       append(std::string_view(part.text).substr(position, special->begin - position));
-      end_stretch();
+      SLM_RETURN_IF_ERROR(end_stretch());
       out.push_back(special->token);
       begins = true;
       strips = StripsAfter(*impl_, special->token);
@@ -143,7 +150,7 @@ Result<std::vector<Token>> Tokenizer::EncodeParts(std::span<const TextPart> part
     }
     append(std::string_view(part.text).substr(position));
   }
-  end_stretch();
+  SLM_RETURN_IF_ERROR(end_stretch());
   return out;
 }
 SLM_CATCH_OUT_OF_MEMORY

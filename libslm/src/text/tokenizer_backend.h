@@ -45,8 +45,9 @@ class Tokenizer::Impl {
   virtual ~Impl() = default;
 
   // Appends the tokens of a stretch of text that holds no special tokens and is not empty. `begins`: the text begins
-  // here or follows a special token. Only called if config().encoding is OK.
-  virtual void EncodeText(std::string_view text, bool begins, std::vector<Token>& out) const = 0;
+  // here or follows a special token. Only called if config().encoding is OK. Returns how many bytes no token stands
+  // for.
+  virtual std::size_t EncodeText(std::string_view text, bool begins, std::vector<Token>& out) const = 0;
   // Appends the bytes that the stored text of a normal token stands for.
   virtual void AppendBytes(std::string_view stored, std::string& out) const = 0;
 

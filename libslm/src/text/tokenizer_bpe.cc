@@ -46,12 +46,13 @@ BpeTokenizer::BpeTokenizer(Vocabulary vocab, TokenizerConfig config, MergeTable 
     : TokenizerBackend(std::move(vocab), std::move(config)), merges_(std::move(merges)), pre_tokenizer_(pre_tokenizer) {
   for (unsigned byte = 0; byte < 256; ++byte) {
     const char raw = static_cast<char>(byte);
-    byte_tokens_[byte] = vocabulary().FindPiece(Printable({&raw, 1})).value_or(-1);
+    byte_tokens_[byte] = vocabulary().FindPiece(Printable({&raw, 1})).value_or(this->config().unknown.value_or(-1));
   }
 }
 
-void BpeTokenizer::EncodeText(std::string_view text, bool /*begins*/, std::vector<Token>& out) const {
+std::size_t BpeTokenizer::EncodeText(std::string_view text, bool /*begins*/, std::vector<Token>& out) const {
   PairMerger merger;
+  std::size_t lost = 0;
   while (!text.empty()) {
     const std::string_view word = text.substr(0, pre_tokenizer_->next_word(text));
     text.remove_prefix(word.size());
@@ -65,15 +66,17 @@ void BpeTokenizer::EncodeText(std::string_view text, bool /*begins*/, std::vecto
     std::uint32_t position = 0;
     for (const char byte : word) {
       const Token token = byte_tokens_[static_cast<unsigned char>(byte)];
-      // A byte the vocabulary lacks vanishes, and its neighbours meet; so it is in the tokenizers models are trained
-      // with.
-      if (token < 0) continue;
+      if (token < 0) {
+        ++lost;
+        continue;
+      }
       merger.Add({position, position + 1, token});
       ++position;
     }
     merger.MergeAll([this](const Symbol& left, const Symbol& right) { return merges_.Find(left.token, right.token); });
     merger.ForEach([&out](const Symbol& symbol) { out.push_back(symbol.token); });
   }
+  return lost;
 }
 
 void BpeTokenizer::AppendBytes(std::string_view stored, std::string& out) const {

@@ -21,13 +21,13 @@ class BpeTokenizer : public TokenizerBackend {
   // `pre_tokenizer` may be nullptr if config.encoding is not OK.
   BpeTokenizer(Vocabulary vocabulary, TokenizerConfig config, MergeTable merges, const PreTokenizer* pre_tokenizer);
 
-  void EncodeText(std::string_view text, bool begins, std::vector<Token>& out) const override;
+  std::size_t EncodeText(std::string_view text, bool begins, std::vector<Token>& out) const override;
   void AppendBytes(std::string_view stored, std::string& out) const override;
 
  private:
   MergeTable merges_;
   const PreTokenizer* pre_tokenizer_;
-  std::array<Token, 256> byte_tokens_;  // -1: the vocabulary lacks it
+  std::array<Token, 256> byte_tokens_;  // -1: the vocabulary lacks it, and an unknown token
 };
 
 }  // namespace slm

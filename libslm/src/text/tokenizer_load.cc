@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -13,37 +14,12 @@
 #include "text/tokenizer_backend.h"
 #include "text/tokenizer_bpe.h"
 #include "text/tokenizer_spm.h"
+#include "text/turn_markers.h"
 #include "text/vocabulary.h"
 
 namespace slm {
 
 namespace {
-
-// Control tokens that mean the end of a turn or of the text, whatever the id keys say.
-constexpr std::string_view kEndTexts[] = {
-    "<|eot_id|>",
-    "<|im_end|>",
-    "<|end|>",
-    "<end_of_turn>",
-    "<|endoftext|>",
-    "<EOT>",
-    "_<EOT>",
-    "[EOT]",
-    "<|end_of_text|>",
-    "<end_of_utterance>",
-    "<|return|>",
-    "<|call|>",
-    "<|flush|>",
-    "<|calls|>",
-    "</s>",
-    "[EOS]",
-    "<eos>",
-    "<turn|>",
-    "<|tool_response>",
-    "[e~[",
-    "<|eom_id|>",
-    "<｜end▁of▁sentence｜>",
-};
 
 template <typename Rows, typename NameOf>
 std::string ListNames(const Rows& rows, const NameOf& name_of) {
@@ -110,28 +86,42 @@ class KeyReader {
   Status status_;
 };
 
-std::vector<Token> FindEndOfGeneration(const Vocabulary& vocabulary, std::optional<Token> eos, KeyReader& keys) {
-  const auto control = [&](std::string_view text) -> std::optional<Token> {
-    const std::optional<Token> token = vocabulary.Find(text);
-    return token && vocabulary.Kind(*token) == TokenKind::kControl ? token : std::nullopt;
-  };
-  std::vector<Token> tokens;
-  for (const std::string_view text : kEndTexts) {
-    const std::optional<Token> token = control(text);
-    if (!token) continue;
-    // gpt-oss ends messages inside a turn with <|end|>; Gemma 4 has </s> as an HTML tag.
-    if (text == "<|end|>" && control("<|return|>") && control("<|call|>")) continue;
-    if (text == "</s>" && vocabulary.Find("<|tool_response>")) continue;
-    tokens.push_back(*token);
-  }
-  if (eos) tokens.push_back(*eos);
-  for (const std::string_view key :
-       {"eot_token_id", "eom_token_id", "fim_pad_token_id", "fim_rep_token_id", "fim_sep_token_id"}) {
+// The known ends, those of the file, and what never is part of an answer.
+std::vector<Token> FindEndOfGeneration(const Vocabulary& vocabulary, std::span<const Token> end_ids, KeyReader& keys) {
+  std::vector<Token> tokens = FindEnds(vocabulary);
+  tokens.insert(tokens.end(), end_ids.begin(), end_ids.end());
+  for (const std::string_view key : {"fim_pad_token_id", "fim_rep_token_id", "fim_sep_token_id"}) {
     if (const std::optional<Token> token = keys.Id(key)) tokens.push_back(*token);
   }
   std::ranges::sort(tokens);
   tokens.erase(std::unique(tokens.begin(), tokens.end()), tokens.end());
   return tokens;
+}
+
+// What ends a text, a turn or a message, by the keys that say so.
+std::vector<Token> EndIds(const TokenizerConfig& config, KeyReader& keys) {
+  std::vector<Token> ids;
+  for (const std::optional<Token> id : {config.eos, keys.Id("eot_token_id"), keys.Id("eom_token_id")}) {
+    if (id) ids.push_back(*id);
+  }
+  return ids;
+}
+
+std::string_view ChatTemplateOf(const GgufFile& file) {
+  const GgufValue* const value = file.Find("tokenizer.chat_template");
+  return value != nullptr ? value->AsString().value_or("") : "";
+}
+
+// They are looked for in every text, by an automaton that takes some forty bytes for each of theirs.
+Status CheckSpecials(const Vocabulary& vocabulary) {
+  constexpr std::size_t kMostBytes = 8 << 20;  // a quarter of a million of reserved tokens have half of it
+  std::size_t bytes = 0;
+  for (Token token = 0; token < vocabulary.size(); ++token) {
+    if (IsSpecial(vocabulary.Kind(token))) bytes += vocabulary.Text(token).size();
+  }
+  if (bytes <= kMostBytes) return {};
+  return {StatusCode::kCorruptFile, Cat("The special tokens of tokenizer.ggml.tokens are ", bytes,
+                                        " bytes long together; expected at most ", kMostBytes, ".")};
 }
 
 void LogEndOfGeneration(const TokenizerConfig& config, const Vocabulary& vocabulary, const LogCallback& log) {
@@ -250,7 +240,7 @@ constexpr Kind kKinds[] = {
 class UnknownTokenizer : public TokenizerBackend {
  public:
   using TokenizerBackend::TokenizerBackend;
-  void EncodeText(std::string_view, bool, std::vector<Token>&) const override {}
+  std::size_t EncodeText(std::string_view, bool, std::vector<Token>&) const override { return 0; }
   void AppendBytes(std::string_view stored, std::string& out) const override { out += stored; }
 };
 
@@ -279,7 +269,12 @@ Result<Tokenizer> LoadTokenizer(const GgufFile& file, const TokenizerQuirks& qui
   config.unknown = keys.Id("unknown_token_id", kind.unknown);
   config.add_bos = keys.Bool("add_bos_token", kind.add_bos);
   config.add_eos = keys.Bool("add_eos_token", false);
-  config.end_of_generation = FindEndOfGeneration(vocabulary, config.eos, keys);
+  SLM_RETURN_IF_ERROR(CheckSpecials(vocabulary));
+  const std::vector<Token> end_ids = EndIds(config, keys);
+  std::vector<Token> marker_ids = end_ids;
+  if (config.bos) marker_ids.push_back(*config.bos);
+  CorrectMarkers(ChatTemplateOf(file), marker_ids, vocabulary, log);
+  config.end_of_generation = FindEndOfGeneration(vocabulary, end_ids, keys);
   SLM_RETURN_IF_ERROR(keys.status());
   LogEndOfGeneration(config, vocabulary, log);
   if (!vocabulary.has_texts()) config.encoding = CannotEncode("has no vocabulary (tokenizer.ggml.tokens)");

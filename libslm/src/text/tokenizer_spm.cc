@@ -73,9 +73,10 @@ std::size_t SpmTokenizer::SegmentEnd(std::string_view text, std::size_t begin) c
   return text.size();
 }
 
-void SpmTokenizer::EncodeText(std::string_view text, bool begins, std::vector<Token>& out) const {
+std::size_t SpmTokenizer::EncodeText(std::string_view text, bool begins, std::vector<Token>& out) const {
   const std::string escaped = EscapeSpaces(text, begins && config().add_space_prefix);
   PairMerger merger;
+  std::size_t lost = 0;
   for (std::string_view rest = escaped; !rest.empty();) {
     const std::string_view word = rest.substr(0, merges_ ? LinesOrLineSize(rest) : rest.size());
     rest.remove_prefix(word.size());
@@ -87,13 +88,14 @@ void SpmTokenizer::EncodeText(std::string_view text, bool begins, std::vector<To
     }
     for (std::size_t begin = 0; begin < word.size();) {
       const std::size_t end = SegmentEnd(word, begin);
-      EncodeSegment(word.substr(begin, end - begin), merger, out);
+      lost += EncodeSegment(word.substr(begin, end - begin), merger, out);
       begin = end;
     }
   }
+  return lost;
 }
 
-void SpmTokenizer::EncodeSegment(std::string_view segment, PairMerger& merger, std::vector<Token>& out) const {
+std::size_t SpmTokenizer::EncodeSegment(std::string_view segment, PairMerger& merger, std::vector<Token>& out) const {
   merger.Clear();
   for (std::size_t begin = 0; begin < segment.size();) {
     const Utf8Char c = DecodeUtf8(segment, begin);
@@ -103,6 +105,7 @@ void SpmTokenizer::EncodeSegment(std::string_view segment, PairMerger& merger, s
     begin = end;
   }
   merger.MergeAll([&](const Symbol& left, const Symbol& right) { return FindMerge(segment, left, right); });
+  std::size_t lost = 0;
   merger.ForEach([&](const Symbol& symbol) {
     if (symbol.token >= 0) {
       out.push_back(symbol.token);
@@ -110,9 +113,14 @@ void SpmTokenizer::EncodeSegment(std::string_view segment, PairMerger& merger, s
     }
     for (const char byte : segment.substr(symbol.begin, symbol.end - symbol.begin)) {
       const Token token = byte_tokens_[static_cast<unsigned char>(byte)];
-      if (token >= 0) out.push_back(token);
+      if (token >= 0) {
+        out.push_back(token);
+      } else {
+        ++lost;
+      }
     }
   });
+  return lost;
 }
 
 std::optional<Merge> SpmTokenizer::FindMerge(std::string_view segment, const Symbol& left, const Symbol& right) const {

@@ -25,13 +25,13 @@ class SpmTokenizer : public TokenizerBackend {
   // token is not built by merging.
   SpmTokenizer(Vocabulary vocabulary, TokenizerConfig config, std::optional<MergeTable> merges);
 
-  void EncodeText(std::string_view text, bool begins, std::vector<Token>& out) const override;
+  std::size_t EncodeText(std::string_view text, bool begins, std::vector<Token>& out) const override;
   void AppendBytes(std::string_view stored, std::string& out) const override;
 
  private:
   // Where in `text` a stretch that begins at `begin` may end so that no token reaches across.
   std::size_t SegmentEnd(std::string_view text, std::size_t begin) const;
-  void EncodeSegment(std::string_view segment, PairMerger& merger, std::vector<Token>& out) const;
+  std::size_t EncodeSegment(std::string_view segment, PairMerger& merger, std::vector<Token>& out) const;
   std::optional<Merge> FindMerge(std::string_view segment, const Symbol& left, const Symbol& right) const;
 
   std::optional<MergeTable> merges_;

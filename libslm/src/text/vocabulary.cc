@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "base/format.h"
+#include "base/keyed_hash.h"
 #include "base/status_macros.h"
-#include "text/hash.h"
 
 namespace slm {
 
@@ -86,7 +86,7 @@ void Vocabulary::BuildIndex(const LogCallback& log) {
   std::size_t repeated = 0;
   for (std::size_t i = 0; i < texts_.size(); ++i) {
     if (texts_[i].empty()) continue;
-    const std::uint64_t hash = HashBytes(texts_[i]);
+    const std::uint64_t hash = KeyedHash(texts_[i]);
     Slot& slot = slots_[FindSlot(texts_[i], hash)];
     if (slot.token >= 0) {
       ++repeated;
@@ -101,9 +101,14 @@ void Vocabulary::BuildIndex(const LogCallback& log) {
   }
 }
 
+void Vocabulary::MakeControl(Token token) {
+  kinds_.resize(static_cast<std::size_t>(size_), TokenKind::kNormal);
+  kinds_[static_cast<std::size_t>(token)] = TokenKind::kControl;
+}
+
 std::optional<Token> Vocabulary::Find(std::string_view text) const {
   if (text.empty() || slots_.empty()) return std::nullopt;
-  const Slot& slot = slots_[FindSlot(text, HashBytes(text))];
+  const Slot& slot = slots_[FindSlot(text, KeyedHash(text))];
   if (slot.token < 0) return std::nullopt;
   return slot.token;
 }

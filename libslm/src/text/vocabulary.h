@@ -15,7 +15,7 @@
 
 namespace slm {
 
-// Flat arrays over the file's bytes, which must outlive the object. Immutable.
+// Flat arrays over the file's bytes, which must outlive the object. Immutable but for MakeControl.
 class Vocabulary {
  public:
   // Reads tokenizer.ggml.tokens, scores and token_type. `rows` is the number of rows of the embedding table, 0 if that
@@ -30,6 +30,9 @@ class Vocabulary {
   std::string_view Text(Token token) const { return At(texts_, token, std::string_view()); }
   TokenKind Kind(Token token) const { return At(kinds_, token, TokenKind::kNormal); }
   float Score(Token token) const { return At(scores_, token, 0.0f); }
+
+  // Corrects what the file says a token is.
+  void MakeControl(Token token);
 
   bool has_texts() const { return !texts_.empty(); }
   bool has_kinds() const { return !kinds_.empty(); }
