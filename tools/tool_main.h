@@ -17,7 +17,6 @@
 #include <utility>
 
 #include "lost_file.h"
-#include "slm/log.h"
 #include "slm/model.h"
 #include "slm/model_file.h"
 #include "slm/session.h"
@@ -108,17 +107,13 @@ inline Result<ModelFile> OpenModelFile(std::string_view program, const std::stri
   return file;
 }
 
-// Warnings of the library go to standard error.
-inline LogCallback PrintWarnings(std::string_view program) {
-  return [program = std::string(program)](LogLevel level, std::string_view message) {
-    if (level == LogLevel::kWarning) PrintMessage(program, "warning: " + std::string(message));
-  };
-}
-
+// Opens a model whose warnings go to standard error.
 inline Result<Model> OpenModel(std::string_view program, const ModelFile& file, const std::string& kernels = {}) {
   ModelOptions options;
   options.kernels = kernels;
-  options.log = PrintWarnings(program);
+  options.log = [program = std::string(program)](LogLevel level, std::string_view message) {
+    if (level == LogLevel::kWarning) PrintMessage(program, "warning: " + std::string(message));
+  };
   return Model::Open(file, options);
 }
 
@@ -167,13 +162,12 @@ inline KvType KvTypeNamed(std::string_view name) {
   return name == "q8_0" ? KvType::kQ8_0 : KvType::kF16;
 }
 
-inline SessionOptions ToSessionOptions(std::string_view program, const ComputeOptions& compute, std::int32_t tokens,
+inline SessionOptions ToSessionOptions(const ComputeOptions& compute, std::int32_t tokens,
                                        SessionOptions options = {}) {
   options.context_length = tokens;
   options.kv_type = KvTypeNamed(compute.kv);
   options.threads = compute.threads;
   options.prompt_threads = compute.prompt_threads;
-  options.log = PrintWarnings(program);
   return options;
 }
 
@@ -190,7 +184,7 @@ inline Result<Session> CreateSession(std::string_view program, const Model& mode
     return Status(StatusCode::kInvalidArgument, std::to_string(tokens) + " tokens are more than a session can hold");
   }
   WarnBeyondTraining(program, model, tokens);
-  return Session::Create(model, ToSessionOptions(program, compute, static_cast<std::int32_t>(tokens), options));
+  return Session::Create(model, ToSessionOptions(compute, static_cast<std::int32_t>(tokens), options));
 }
 
 }  // namespace slm::tools

@@ -199,8 +199,7 @@ Result<ProfiledRun> Profile(Session& session, const Run& run) {
 // before that isn't counted: the session's memory is new.
 Status ProfileAll(const Model& model, const BenchOptions& options, std::int32_t context, const std::vector<Run>& runs,
                   BenchReport* report) {
-  Result<Session> session =
-      Session::Create(model, ToSessionOptions(kBench, options.compute, context, {.profile = true}));
+  Result<Session> session = Session::Create(model, ToSessionOptions(options.compute, context, {.profile = true}));
   if (!session.ok()) return session.status();
   for (std::size_t i = 0; i < runs.size(); ++i) {
     const std::vector<Token> before = FixedTokens(runs[i].depth, model.vocab_size(), kContextSeed);

@@ -25,9 +25,7 @@ std::string MemoryText(std::uint64_t bytes) {
 }
 
 Result<std::vector<Token>> EncodeText(const Tokenizer& tokenizer, std::string_view text) {
-  Result<std::vector<Token>> tokens = tokenizer.Encode(text);
-  if (tokens.ok() && tokenizer.adds_bos() && tokenizer.bos()) tokens->insert(tokens->begin(), *tokenizer.bos());
-  return tokens;
+  return tokenizer.Encode(text, {.add_special = true, .at_end = false});
 }
 
 Result<std::int32_t> CountTokens(const Model& model, const ChatToolOptions& options,
@@ -44,7 +42,7 @@ Result<std::int32_t> CountTokens(const Model& model, const ChatToolOptions& opti
 }
 
 Result<SessionOptions> SizeContext(const Model& model, const ChatToolOptions& options, std::int32_t prompt_tokens) {
-  SessionOptions session = ToSessionOptions(kChat, options.compute, options.context);
+  SessionOptions session = ToSessionOptions(options.compute, options.context);
   if (options.context > 0) {
     WarnBeyondTraining(kChat, model, options.context);
     return session;

@@ -222,7 +222,7 @@ Status InUserWords(const Status& status) {
 ChatOptions ToChatOptions(const ChatToolOptions& options) {
   return {.chat_template = options.template_source,
           .variables = options.variables,
-          .session = ToSessionOptions(kChat, options.compute, options.context),
+          .session = ToSessionOptions(options.compute, options.context),
           .sampler = options.sampler,
           .forget_oldest = options.forget_oldest};
 }
