@@ -32,6 +32,7 @@ constexpr double kNoisy = 0.10;     // change of the machine's peaks between the
 struct Options {
   BenchOptions bench;
   std::string format = "text";
+  bool json = false;    // given, before --format or behind it
   std::string plot;     // path; empty: none
   std::string profile;  // "operation", "layer"; empty: none
   bool first_token = false;
@@ -124,7 +125,7 @@ void AddBenchOptions(CLI::App& app, Options* options) {
   app.add_option("--format", options->format, "What to print")
       ->check(CLI::IsMember({"text", "md", "csv", "json"}))
       ->option_text("text|md|csv|json (text)");
-  app.add_flag("--json", "The same as --format json");
+  app.add_flag("--json", options->json, "The same as --format json");
 }
 
 // Of --json and --format, the last one counts.
