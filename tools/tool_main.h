@@ -4,18 +4,25 @@
 #define SLM_TOOLS_TOOL_MAIN_H_
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <cstdint>
 #include <cstdio>
+#include <exception>
 #include <functional>
+#include <limits>
 #include <new>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
+#include "lost_file.h"
 #include "slm/model.h"
 #include "slm/model_file.h"
 #include "slm/session.h"
 #include "slm/status.h"
+#include "slm/tokenizer.h"
+#include "terminal_text.h"
 
 namespace slm::tools {
 
@@ -23,9 +30,10 @@ inline constexpr int kExitOk = 0;
 inline constexpr int kExitFailure = 1;
 inline constexpr int kExitUsage = 2;
 
+// One line, whatever names and texts the message quotes.
 inline void PrintMessage(std::string_view program, std::string_view message) {
-  std::fprintf(stderr, "%.*s: %.*s\n", static_cast<int>(program.size()), program.data(),
-               static_cast<int>(message.size()), message.data());
+  const std::string line = std::string(program) + ": " + Escaped(message) + "\n";
+  std::fwrite(line.data(), 1, line.size(), stderr);
 }
 
 // Results go to standard output, which may be a full disk or a closed pipe.
@@ -42,12 +50,24 @@ inline void LetTheLastCount(CLI::App& app) {
   for (CLI::App* const command : app.get_subcommands(nullptr)) LetTheLastCount(*command);
 }
 
+// Takes whole numbers from `least` to `most`, and says so of anything else, also of what no int holds.
+inline CLI::Validator WholeNumber(std::int64_t least, std::int64_t most = std::numeric_limits<std::int32_t>::max()) {
+  return {[least, most](const std::string& text) {
+            std::int64_t value = 0;
+            const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+            const bool whole = error == std::errc() && end == text.data() + text.size();
+            if (whole && value >= least && value <= most) return std::string();
+            return '"' + text + "\" is no whole number from " + std::to_string(least) + " to " + std::to_string(most);
+          },
+          ""};
+}
+
 // Parses the command line, runs `body` and returns the exit code of the process. Only the result is on standard output;
 // failures are on standard error.
 inline int RunTool(CLI::App& app, int argc, char** argv, const std::function<Status()>& body) {
   const std::string program = app.get_name();
   app.failure_message([program](const CLI::App*, const CLI::Error& error) {
-    return program + ": " + error.what() + " (--help shows the options and examples)\n";
+    return program + ": " + Escaped(error.what()) + " (--help shows the options and examples)\n";
   });
   LetTheLastCount(app);
   try {
@@ -60,6 +80,8 @@ inline int RunTool(CLI::App& app, int argc, char** argv, const std::function<Sta
     status = body();
   } catch (const std::bad_alloc&) {
     status = Status(StatusCode::kOutOfMemory, "out of memory");
+  } catch (const std::exception& error) {
+    status = Status(StatusCode::kIoError, std::string("an error that was not foreseen: ") + error.what());
   }
   if (status.ok()) status = FlushStandardOutput();
   if (status.ok()) return kExitOk;
@@ -78,6 +100,13 @@ inline void AddKernelsOption(CLI::App& app, std::string* name) {
       ->option_text("NAME");
 }
 
+// Opens a model's file; what can happen to it later is told, too.
+inline Result<ModelFile> OpenModelFile(std::string_view program, const std::string& path) {
+  Result<ModelFile> file = ModelFile::Open(path);
+  if (file.ok()) ReportLostFile(program, *file);
+  return file;
+}
+
 // Opens a model whose warnings go to standard error.
 inline Result<Model> OpenModel(std::string_view program, const ModelFile& file, const std::string& kernels = {}) {
   ModelOptions options;
@@ -89,9 +118,18 @@ inline Result<Model> OpenModel(std::string_view program, const ModelFile& file, 
 }
 
 inline Result<Model> OpenModel(std::string_view program, const std::string& path, const std::string& kernels = {}) {
-  const Result<ModelFile> file = ModelFile::Open(path);
+  const Result<ModelFile> file = OpenModelFile(program, path);
   if (!file.ok()) return file.status();
   return OpenModel(program, *file, kernels);
+}
+
+// Of a text that is encoded after BOS, and in which nothing is a control token.
+inline void WarnOfBosInText(std::string_view program, const Tokenizer& tokenizer, std::string_view text) {
+  if (!tokenizer.adds_bos() || !tokenizer.bos()) return;
+  const std::string spelling(tokenizer.Text(*tokenizer.bos()));
+  if (spelling.empty() || !text.starts_with(spelling)) return;
+  PrintMessage(program, "warning: the text begins with \"" + spelling +
+                            "\", which is read as a text; the model gets its BOS token without that");
 }
 
 // `*type` is the default.
@@ -113,7 +151,7 @@ inline void AddComputeOptions(CLI::App& app, ComputeOptions* options) {
   AddKernelsOption(app, &options->kernels);
   AddKvOption(app, &options->kv);
   const auto add_threads = [&app](const char* name, std::int32_t* threads, const char* text) {
-    app.add_option(name, *threads, text)->check(CLI::Range(0, 1024))->option_text("N");
+    app.add_option(name, *threads, text)->check(WholeNumber(0, 1024))->option_text("N");
   };
   add_threads("-t,--threads", &options->threads, "Threads (default: one per fast core this process may use)");
   add_threads("--prompt-threads", &options->prompt_threads, "Threads to read prompts with (default: as --threads)");

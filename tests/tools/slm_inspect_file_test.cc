@@ -72,6 +72,59 @@ TEST(SlmInspectOther, VocabularyOnly) {
   EXPECT_EQ(tensors.out, "");
 }
 
+TEST(SlmInspectOther, AVocabularyIsEnoughForText) {
+  TinyGguf file;
+  file.Set("general.architecture", "llama").Set("tokenizer.ggml.model", "llama");
+  file.Set("tokenizer.ggml.tokens", std::vector<std::string>{"<unk>", "<s>", "</s>", "a", "b", "<|im_start|>"});
+  file.Set("tokenizer.ggml.scores", std::vector<float>{0, 0, 0, -1, -2, 0});
+  file.Set("tokenizer.ggml.token_type", std::vector<std::int32_t>{2, 3, 3, 1, 1, 3});
+  file.Set("tokenizer.ggml.add_space_prefix", false);
+  const TemporaryFolder folder;
+  const std::string path = folder.Write("vocabulary.gguf", file.Build());
+  const ProgramResult ids = RunProgram({SLM_INSPECT, "tokenize", path}, "ab");
+  EXPECT_EQ(ids.out, "[3,4]\n") << ids.err;
+  EXPECT_EQ(ids.exit_code, 0);
+  const ProgramResult text = RunProgram({SLM_INSPECT, "detokenize", path}, "[3,4,3]");
+  EXPECT_EQ(text.out, "aba") << text.err;
+  const std::string chat = folder.Write("chat.json", R"({"messages": [{"role": "user", "content": "ab"}]})");
+  const ProgramResult render = RunProgram({SLM_INSPECT, "render", path, "--context", chat});
+  EXPECT_EQ(render.exit_code, 0) << render.err;
+  EXPECT_NE(render.out.find("<|im_start|>user\nab"), std::string::npos) << render.out;
+  EXPECT_NE(render.err.find("built in for ChatML"), std::string::npos) << render.err;
+}
+
+// A download that was given its size in advance.
+TEST(SlmInspectOther, StretchesOfEqualWeightsAreWarnedAbout) {
+  constexpr std::size_t kRows = 4096;
+  const auto check = [](const std::string& data) {
+    TinyModel tiny;
+    tiny.SetTensor("blk.0.extra.weight", static_cast<std::uint32_t>(Format::kQ8_0), {256, kRows}, data);
+    const TemporaryFolder folder;
+    return Inspect({"check", folder.Write("model.gguf", tiny.Build())});
+  };
+  std::string data;
+  for (std::size_t block = 0; block < kRows * 8; ++block) {  // 34 bytes each: a scale, 32 numbers
+    data += std::string("\x00\x3c", 2);
+    for (std::size_t i = 0; i < 32; ++i) data += static_cast<char>((block * 7 + block / 251 + i * i) % 127);
+  }
+  const ProgramResult sound = check(data);
+  EXPECT_EQ(sound.exit_code, 0);
+  EXPECT_EQ(sound.err, "");
+  for (const std::string& filling : {std::string(34 * 8, '\0'), data.substr(0, 34 * 8)}) {
+    std::string incomplete = data;
+    const std::size_t stretch = 300 << 10;
+    for (std::size_t at = 34 * 800; at < 34 * 800 + stretch; at += filling.size()) {
+      incomplete.replace(at, filling.size(), filling);
+    }
+    const ProgramResult warned = check(incomplete);
+    EXPECT_EQ(warned.exit_code, 0) << warned.err;
+    ExpectHas(warned.out, {"ok: "});
+    ExpectHas(warned.err, {"warning: tensor blk.0.extra.weight repeats the same weights", "download"});
+  }
+  data.replace(34 * 800, 34 * 400, std::string(34 * 400, '\0'));  // 13 kB: rows of unused tokens
+  EXPECT_EQ(check(data).err, "");
+}
+
 TEST(SlmInspectOther, FormatsThatCanNotBeRead) {
   TinyModel tiny;
   tiny.SetTensor("blk.0.ffn_up.weight", 31, {32, 64}, std::string(1152, '\0'));

@@ -1,12 +1,13 @@
 #include "bench_json.h"
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "bench_table.h"
+#include "json_text.h"
+#include "terminal_text.h"
 
 namespace slm::tools {
 
@@ -20,13 +21,7 @@ const char kReportKeys[] =
 
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 constexpr double kGiga = 1e9;
-
-std::string Dump(const Json& json, int indent) {
-  return json.dump(indent, ' ', false, Json::error_handler_t::replace);  // names in files may not be UTF-8
-}
 
 Json Optional(const std::optional<double>& value, double unit = 1) {
   return value ? Json(*value / unit) : Json(nullptr);
@@ -126,9 +121,9 @@ Json ReportObject(const BenchReport& report, std::optional<ProfileBy> profile) {
 
 std::string CsvCell(const Json& value) {
   if (value.is_null()) return "";
-  if (!value.is_string()) return Dump(value, -1);
-  const std::string& text = value.get_ref<const std::string&>();
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+  if (!value.is_string()) return DumpJson(value, -1);
+  const std::string text = Escaped(value.get_ref<const std::string&>());
+  if (text.find_first_of(",\"") == std::string::npos) return text;
   std::string quoted = "\"";
   for (const char c : text) quoted += c == '"' ? "\"\"" : std::string(1, c);
   return quoted + '"';
@@ -149,7 +144,7 @@ std::string Csv(const std::vector<Json>& lines) {
 }  // namespace
 
 std::string ReportJson(const BenchReport& report, std::optional<ProfileBy> profile) {
-  return Dump(ReportObject(report, profile), 2) + '\n';
+  return DumpJson(ReportObject(report, profile), 2) + '\n';
 }
 
 std::string ReportCsv(const BenchReport& report, std::optional<ProfileBy> profile) {
@@ -180,7 +175,7 @@ std::string FirstTokenJson(const FirstToken& measured) {
                      {"threads", measured.threads},
                      {"prompt_threads", measured.prompt_threads},
                      {"peak_rss_bytes", measured.peak_resident_bytes}};
-  return Dump(json, 2) + '\n';
+  return DumpJson(json, 2) + '\n';
 }
 
 }  // namespace slm::tools

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "bench_table.h"
+#include "terminal_text.h"
 
 namespace slm::tools {
 
@@ -97,7 +98,8 @@ std::string FactsText(const std::vector<Fact>& facts, bool markdown) {
   std::string text;
   for (const Fact& fact : facts) {
     const std::size_t space = fact.label.size() < 13 ? 13 - fact.label.size() : 1;
-    text += markdown ? "- " + fact.label + ": " + fact.text : fact.label + std::string(space, ' ') + fact.text;
+    text += markdown ? "- " + fact.label + ": " + Escaped(fact.text)
+                     : fact.label + std::string(space, ' ') + Escaped(fact.text);
     text += '\n';
   }
   return text;

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstdio>
 #include <fstream>
@@ -17,6 +18,7 @@
 #include "bench_report.h"
 #include "bench_run.h"
 #include "energy_meter.h"
+#include "file_identity.h"
 #include "tool_main.h"
 
 namespace slm::tools {
@@ -30,6 +32,7 @@ constexpr double kNoisy = 0.10;     // change of the machine's peaks between the
 struct Options {
   BenchOptions bench;
   std::string format = "text";
+  bool json = false;    // given, before --format or behind it
   std::string plot;     // path; empty: none
   std::string profile;  // "operation", "layer"; empty: none
   bool first_token = false;
@@ -74,6 +77,10 @@ Status PrintRates(Options options) {
     return Status(StatusCode::kInvalidArgument,
                   "a plot over depth needs at least two depths, for example -d 0,512,1024");
   }
+  if (!options.plot.empty()) {
+    Status status = CheckOutput(options.plot, std::array{options.bench.model});
+    if (!status.ok()) return status;
+  }
   const bool watched = isatty(STDERR_FILENO) != 0;
   if (watched) options.bench.progress = ShowProgress;
   const Result<BenchReport> report = RunBench(options.bench);
@@ -93,7 +100,7 @@ Status PrintRates(Options options) {
 void AddBenchOptions(CLI::App& app, Options* options) {
   const auto add_count = [&app](const char* name, std::int32_t* value, int min, const char* text) {
     app.add_option(name, *value, text)
-        ->check(CLI::Range(min, kMaxCount))
+        ->check(WholeNumber(min, kMaxCount))
         ->option_text("N (" + std::to_string(*value) + ")");
   };
   BenchOptions& bench = options->bench;
@@ -101,7 +108,7 @@ void AddBenchOptions(CLI::App& app, Options* options) {
   add_count("-r,--repetitions", &bench.repetitions, 1, "Counted runs of each, after one that is not counted");
   app.add_option("-d,--depth", bench.depths, "Tokens already read when a run begins; several: 0,1024,4096")
       ->delimiter(',')
-      ->check(CLI::Range(0, kMaxCount))
+      ->check(WholeNumber(0, kMaxCount))
       ->option_text("N,... (0)");
   app.add_flag_callback(
       "--no-peaks", [&bench] { bench.peaks = false; },
@@ -118,8 +125,18 @@ void AddBenchOptions(CLI::App& app, Options* options) {
   app.add_option("--format", options->format, "What to print")
       ->check(CLI::IsMember({"text", "md", "csv", "json"}))
       ->option_text("text|md|csv|json (text)");
-  app.add_flag_callback(
-      "--json", [options] { options->format = "json"; }, "The same as --format json");
+  app.add_flag("--json", options->json, "The same as --format json");
+}
+
+// Of --json and --format, the last one counts.
+void ChooseFormat(const CLI::App& app, Options* options) {
+  std::string_view last;
+  for (const CLI::Option* const option : app.parse_order()) {
+    for (const std::string_view name : {"--json", "--format"}) {
+      if (option->check_name(std::string(name))) last = name;
+    }
+  }
+  if (last == "--json") options->format = "json";
 }
 
 }  // namespace
@@ -129,7 +146,7 @@ int Main(int argc, char** argv) {
   CLI::App app("Measures tokens per second of prompt and generation, apart from each other.", kBench);
   AddModelArgument(app, &options.bench.model);
   CLI::Option* prompt = app.add_option("-p,--prompt", options.bench.prompt, "Tokens of the prompt; 0 skips it")
-                            ->check(CLI::Range(0, kMaxCount))
+                            ->check(WholeNumber(0, kMaxCount))
                             ->option_text("N (" + std::to_string(options.bench.prompt) + ")");
   AddBenchOptions(app, &options);
   AddComputeOptions(app, &options.bench.compute);
@@ -141,6 +158,7 @@ int Main(int argc, char** argv) {
                          "  slm-bench model.gguf -p 0 -n 128 -d 4096 --kernels scalar\n\n") +
              kReportKeys);
   return RunTool(app, argc, argv, [&] {
+    ChooseFormat(app, &options);
     options.bench.profile = !options.profile.empty();
     if (!options.first_token) return PrintRates(options);
     if (prompt->count() == 0) options.bench.prompt = kFirstTokenPrompt;

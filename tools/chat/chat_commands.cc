@@ -243,7 +243,7 @@ Status RunCommand(Talk& talk, std::string_view text) {
   argument.remove_prefix(std::min(argument.find_first_not_of(" \n"), argument.size()));
   const auto command = std::ranges::find(Commands(), name, &Command::name);
   if (command == Commands().end()) {
-    return Invalid("There is no command " + WithoutControls(name) +
+    return Invalid("There is no command " + std::string(name) +
                    ". /help lists them; // sends a text that begins with a slash.");
   }
   if (command->needs != Command::Needs::kNothing && talk.conversation.chat() == nullptr) {

@@ -24,10 +24,19 @@ std::string MemoryText(std::uint64_t bytes) {
   return text;
 }
 
+Result<std::vector<Token>> EncodeText(const Tokenizer& tokenizer, std::string_view text) {
+  return tokenizer.Encode(text, {.add_special = true, .at_end = false});
+}
+
 Result<std::int32_t> CountTokens(const Model& model, const ChatToolOptions& options,
                                  const std::vector<Message>& messages) {
-  if (!options.raw) return CountPromptTokens(model, messages, ToChatOptions(options));
-  const Result<std::vector<Token>> tokens = model.tokenizer().Encode(messages.back().content, {.add_special = true});
+  constexpr std::size_t kLong = 1 << 20;  // bytes; no template's limit is below
+  const std::string& text = messages.back().content;
+  if (!options.raw) {
+    Result<std::int32_t> count = CountPromptTokens(model, messages, ToChatOptions(options));
+    if (count.ok() || text.size() < kLong) return count;
+  }
+  const Result<std::vector<Token>> tokens = EncodeText(model.tokenizer(), text);
   if (!tokens.ok()) return tokens.status();
   return static_cast<std::int32_t>(std::min<std::size_t>(tokens->size(), std::numeric_limits<std::int32_t>::max()));
 }

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "chat_options.h"
@@ -12,13 +13,19 @@
 #include "slm/model.h"
 #include "slm/session.h"
 #include "slm/status.h"
+#include "slm/tokenizer.h"
 
 namespace slm::tools {
 
 // "12.3 MB"
 std::string MemoryText(std::uint64_t bytes);
 
-// Tokens to read for an answer to these messages.
+// The tokens of a text that is to be continued: BOS if the model's file asks for it, but no EOS, behind which nothing
+// goes on.
+Result<std::vector<Token>> EncodeText(const Tokenizer& tokenizer, std::string_view text);
+
+// Tokens to read for an answer to these messages. A text that is longer than templates may write is counted without its
+// template: it fits no context anyway.
 Result<std::int32_t> CountTokens(const Model& model, const ChatToolOptions& options,
                                  const std::vector<Message>& messages);
 

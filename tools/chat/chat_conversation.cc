@@ -9,6 +9,8 @@
 
 #include "chat_context.h"
 #include "chat_long.h"
+#include "chat_variables.h"
+#include "file_identity.h"
 #include "slm/machine.h"
 #include "tool_main.h"
 
@@ -105,33 +107,58 @@ Status Conversation::Resize(std::int32_t context_length) {
 }
 
 Status Conversation::Save(const fs::path& path) {
+  const Result<fs::path> file = ResolvePath(path);
+  if (!file.ok()) return file.status();
+  const bool own = std::ranges::any_of(own_files_, [&](const fs::path& mine) { return IsSameFile(mine, *file); });
   std::error_code error;
-  const fs::path absolute = fs::weakly_canonical(path, error);
-  if (error) return Status(StatusCode::kIoError, "Cannot save to " + path.string() + ": " + error.message() + ".");
-  const bool own = std::ranges::find(own_files_, absolute) != own_files_.end();
-  if (!own && fs::exists(absolute, error)) {
+  if (!own && fs::exists(*file, error)) {
     return Status(StatusCode::kInvalidArgument,
                   path.string() + " exists and is not of this conversation. Choose another name, or remove it.");
   }
-  if (Status status = chat_->Save(absolute); !status.ok()) return status;
-  if (!own) own_files_.push_back(absolute);
+  if (Status status = chat_->Save(*file); !status.ok()) return status;
+  if (!own) own_files_.push_back(*file);
   return {};
 }
 
 Status Conversation::Load(const fs::path& path, std::int32_t context_length) {
+  const Result<fs::path> file = ResolvePath(path);
+  if (!file.ok()) return file.status();
   ChatOptions options = ToChatOptions(options_);
   options.session.context_length = context_length;
-  Result<Chat> restored = Chat::Restore(model_, path, options);
+  Result<Chat> restored = Chat::Restore(model_, *file, options);
   if (!restored.ok()) return restored.status();
   chat_ = *std::move(restored);
   beginning_.clear();  // the file does not tell which of its messages were examples
   last_.reset();
-  std::error_code error;
-  own_files_.push_back(fs::weakly_canonical(path, error));
+  own_files_.push_back(*file);
   style_.Note("Going on from " + path.string() + ": " + std::to_string(chat_->messages().size()) + " messages, " +
               std::to_string(session().position()) + " of " + std::to_string(session().context_length()) +
               " tokens of context.");
+  if (!options_.variables.empty()) {
+    PrintMessage(kChat,
+                 "warning: the conversation keeps the template's variables it began with; /set var changes them");
+  }
   return {};
+}
+
+// A chat keeps its variables, so this makes another one, of the same messages.
+Status Conversation::SetVariable(std::string_view assignment) {
+  if (!chat_) return Status(StatusCode::kInvalidArgument, "var needs turns, and --raw has none.");
+  ChatOptions options = ToChatOptions(options_);
+  if (Status status = tools::SetVariable(assignment, &options.variables); !status.ok()) return status;
+  const Result<ChatTemplate> own = ChatTemplate::ForModel(model_);
+  const std::string& source = chat_->chat_template().source();
+  options.chat_template = own.ok() && own->source() == source ? "" : source;
+  options.session.context_length = session().context_length();
+  std::vector<Message> messages = chat_->messages();
+  Result<Chat> chat = Chat::Create(model_, options);
+  if (!chat.ok()) return chat.status();
+  options_.variables = options.variables;
+  options_.template_source = options.chat_template;
+  chat_ = *std::move(chat);
+  if (Status status = chat_->SetMessages(std::move(messages)); !status.ok()) return status;
+  style_.Note("The next answer reads the conversation from its beginning.");
+  return SaveSession();
 }
 
 Status Conversation::SaveSession() { return options_.session.empty() ? Status() : Save(options_.session); }
@@ -139,8 +166,19 @@ Status Conversation::SaveSession() { return options_.session.empty() ? Status() 
 Status Conversation::Say(std::string_view text) {
   return Show([&](const PieceCallback& on_piece) {
     const GenerateOptions generate = ToGenerateOptions();
-    return ToRecord(chat_ ? chat_->Send(text, on_piece, generate) : ContinueText(text, on_piece, generate));
+    if (!chat_) return ToRecord(ContinueText(text, on_piece, generate));
+    if (Status status = CheckLength(text); !status.ok()) return Result<Record>(status);
+    return ToRecord(chat_->Send(text, on_piece, generate));
   });
+}
+
+// A text that is longer than templates may write is told its real trouble.
+Status Conversation::CheckLength(std::string_view text) const {
+  constexpr std::size_t kLong = 1 << 20;  // bytes
+  if (text.size() < kLong) return {};
+  const Result<std::int32_t> tokens = Count({{.role = Role::kUser, .content = std::string(text)}});
+  if (!tokens.ok() || *tokens <= context_length()) return tokens.status();
+  return TooLong(*tokens, context_length());
 }
 
 Status Conversation::Retry() {
@@ -199,7 +237,8 @@ Result<GenerateResult> Conversation::Answer(const std::vector<Message>& messages
 
 Result<GenerateResult> Conversation::ContinueText(std::string_view text, const PieceCallback& on_piece,
                                                   const GenerateOptions& options) {
-  const Result<std::vector<Token>> tokens = model_.tokenizer().Encode(text, {.add_special = true});
+  WarnOfBosInText(kChat, model_.tokenizer(), text);
+  const Result<std::vector<Token>> tokens = EncodeText(model_.tokenizer(), text);
   if (!tokens.ok()) return tokens.status();
   return Generate(*session_, *sampler_, *tokens, options, on_piece);
 }

@@ -66,6 +66,9 @@ class Conversation : public Responder {
   ChatToolOptions& options() { return options_; }
   Status SetSampler(const SamplerOptions& sampler);
 
+  // Gives the template a variable, "NAME=JSON". The next answer then reads the conversation from its beginning.
+  Status SetVariable(std::string_view assignment);
+
   // Back to the beginning, with the system text of now.
   Status Reset();
   // The first of the chat's messages that is not part of the beginning.
@@ -96,6 +99,7 @@ class Conversation : public Responder {
   Conversation(const Model& model, const ChatToolOptions& options, std::vector<Message> beginning)
       : model_(model), options_(options), beginning_(std::move(beginning)), style_(options.color), energy_("") {}
 
+  Status CheckLength(std::string_view text) const;
   GenerateOptions ToGenerateOptions() const;
   Result<GenerateResult> ContinueText(std::string_view text, const PieceCallback& on_piece,
                                       const GenerateOptions& options);

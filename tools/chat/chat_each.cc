@@ -102,7 +102,7 @@ std::string Describe(const Record& record) {
 Result<EachPlan> PlanEach(const std::vector<std::string>& paths, const ChatPrompt& prompt, const EachOptions& options,
                           const std::function<Result<std::int32_t>(const std::vector<Message>&)>& count,
                           const std::function<void(const std::string&)>& say) {
-  Result<std::vector<EachFile>> files = NameAnswers(paths, options.folder);
+  Result<std::vector<EachFile>> files = NameAnswers(paths, options.folder, options.inputs);
   if (!files.ok()) return files.status();
   const Result<AnswerLog> log = AnswerLog::Open(options.folder);
   if (!log.ok()) return log.status();

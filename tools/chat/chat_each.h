@@ -18,8 +18,9 @@
 namespace slm::tools {
 
 struct EachOptions {
-  std::filesystem::path folder;  // where the answers go
-  bool overwrite = false;        // answer also what is answered
+  std::filesystem::path folder;          // where the answers go
+  std::vector<std::string> inputs = {};  // besides the files to answer: what no answer may replace
+  bool overwrite = false;                // answer also what is answered
   // All that decides an answer besides prompt and text: the model, sampling, limits. Answers of other settings are done
   // anew.
   std::string settings;

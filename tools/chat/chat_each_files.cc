@@ -10,11 +10,12 @@
 #include <cstdio>
 #include <fstream>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <system_error>
 
 #include "chat_input.h"
+#include "file_identity.h"
+#include "json_text.h"
 
 namespace slm::tools {
 
@@ -29,13 +30,6 @@ using File = std::unique_ptr<std::FILE, CloseFile>;
 
 Status SystemError(const std::string& what, const fs::path& path, int error) {
   return Status(StatusCode::kIoError, what + " " + path.string() + ": " + std::generic_category().message(error) + ".");
-}
-
-// The one name a file has, whether it exists or not.
-fs::path RealPath(const fs::path& path) {
-  std::error_code error;
-  fs::path real = fs::weakly_canonical(fs::absolute(path, error), error);
-  return error ? path.lexically_normal() : real;
 }
 
 fs::path AnswerName(const fs::path& path) {
@@ -62,15 +56,21 @@ std::string ToHex(std::uint64_t value) {
 
 }  // namespace
 
-Result<std::vector<EachFile>> NameAnswers(const std::vector<std::string>& paths, const fs::path& folder) {
+Result<std::vector<EachFile>> NameAnswers(const std::vector<std::string>& paths, const fs::path& folder,
+                                          const std::vector<std::string>& inputs) {
   std::vector<EachFile> files;
   std::vector<fs::path> reals;
-  std::set<fs::path> inputs;
+  std::set<fs::path> read;
   for (const std::string& path : paths) {
-    fs::path real = RealPath(path);
-    if (!inputs.insert(real).second) continue;
-    files.push_back({.path = path, .output = AnswerName(real)});
-    reals.push_back(std::move(real));
+    Result<fs::path> real = ResolvePath(path);
+    if (!real.ok()) return real.status();
+    if (!read.insert(*real).second) continue;
+    files.push_back({.path = path, .output = AnswerName(*real)});
+    reals.push_back(*std::move(real));
+  }
+  for (const std::string& input : inputs) {
+    const Result<fs::path> real = ResolvePath(input);
+    if (!input.empty() && real.ok()) read.insert(*real);
   }
   std::map<fs::path, std::vector<const fs::path*>> by_name;
   for (std::size_t i = 0; i < files.size(); ++i) by_name[files[i].output].push_back(&reals[i]);
@@ -82,12 +82,15 @@ Result<std::vector<EachFile>> NameAnswers(const std::vector<std::string>& paths,
   }
   std::map<fs::path, const std::string*> outputs;
   for (const EachFile& file : files) {
-    if (inputs.contains(RealPath(folder / file.output))) {
+    const Result<fs::path> output = ResolvePath(folder / file.output);
+    if (!output.ok()) return output.status();
+    if (read.contains(*output)) {
       return Status(StatusCode::kInvalidArgument, "The answer to " + file.path + " would replace " +
                                                       (folder / file.output).string() +
-                                                      ", which is one of the files; give another --out-dir.");
+                                                      ", which is one of the files that are read; give another "
+                                                      "--out-dir.");
     }
-    const auto [other, added] = outputs.emplace(file.output, &file.path);
+    const auto [other, added] = outputs.emplace(*output, &file.path);
     if (!added) {
       return Status(StatusCode::kInvalidArgument, "The answers to " + *other->second + " and " + file.path +
                                                       " would both be called " + file.output.string() +
@@ -111,7 +114,10 @@ Result<std::string> ReadDocument(const std::string& path, bool warn) {
   return text;
 }
 
-Status ReplaceFile(const fs::path& path, std::string_view contents) {
+Status ReplaceFile(const fs::path& name, std::string_view contents) {
+  const Result<fs::path> resolved = ResolvePath(name);
+  if (!resolved.ok()) return resolved.status();
+  const fs::path& path = *resolved;
   std::error_code error;
   fs::create_directories(path.parent_path(), error);
   if (error) return SystemError("Cannot make the folder", path.parent_path(), error.value());
@@ -132,7 +138,10 @@ Status ReplaceFile(const fs::path& path, std::string_view contents) {
 
 std::uint64_t Fingerprint(std::string_view text) { return XXH3_64bits(text.data(), text.size()); }
 
-Result<AnswerLog> AnswerLog::Open(const fs::path& folder) {
+Result<AnswerLog> AnswerLog::Open(const fs::path& path) {
+  const Result<fs::path> folder_path = ResolvePath(path);
+  if (!folder_path.ok()) return folder_path.status();
+  const fs::path& folder = *folder_path;
   AnswerLog log(folder);
   std::error_code error;
   fs::create_directories(folder, error);
@@ -141,10 +150,11 @@ Result<AnswerLog> AnswerLog::Open(const fs::path& folder) {
   std::ifstream file(log.path(), std::ios::binary);
   for (std::string line; std::getline(file, line);) {
     log.line_open_ = file.eof();
-    const nlohmann::json json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (!json.is_object() || !json.contains("output") || !json.contains("fingerprint")) continue;
-    if (!json["output"].is_string() || !json["fingerprint"].is_string()) continue;
-    log.fingerprints_[json["output"].get<std::string>()] = json["fingerprint"].get<std::string>();
+    const Result<Json> json = ParseJson(line, "the line");
+    if (!json.ok() || !json->is_object() || !json->contains("output") || !json->contains("fingerprint")) continue;
+    const Json &output = (*json)["output"], &fingerprint = (*json)["fingerprint"];
+    if (!output.is_string() || !fingerprint.is_string()) continue;
+    log.fingerprints_[output.get<std::string>()] = fingerprint.get<std::string>();
   }
   if (file.bad()) return SystemError("Cannot read", log.path(), errno);
   return log;
@@ -161,9 +171,8 @@ AnswerLog::State AnswerLog::Find(const fs::path& output, std::uint64_t fingerpri
 Status AnswerLog::Add(const fs::path& output, std::uint64_t fingerprint) {
   const std::string hex = ToHex(fingerprint);
   fingerprints_[output.generic_string()] = hex;
-  const nlohmann::ordered_json json = {{"output", output.generic_string()}, {"fingerprint", hex}};
-  const std::string line =
-      (line_open_ ? "\n" : "") + json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  const Json json = {{"output", output.generic_string()}, {"fingerprint", hex}};
+  const std::string line = (line_open_ ? "\n" : "") + DumpJson(json) + "\n";
   const File file(std::fopen(path().c_str(), "ab"));
   if (file == nullptr || std::fwrite(line.data(), 1, line.size(), file.get()) != line.size() ||
       std::fflush(file.get()) != 0) {

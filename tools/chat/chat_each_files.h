@@ -21,13 +21,15 @@ struct EachFile {
 
 // Files with the names of their answers: the file's own, with ".md" after it unless that is how it ends. Files of the
 // same name get those folders before it in which they differ. A file given twice is there once. Fails if an answer
-// would replace one of the files, or take the place of another answer.
-Result<std::vector<EachFile>> NameAnswers(const std::vector<std::string>& paths, const std::filesystem::path& folder);
+// would replace one of the files or of `inputs`, or take the place of another answer.
+Result<std::vector<EachFile>> NameAnswers(const std::vector<std::string>& paths, const std::filesystem::path& folder,
+                                          const std::vector<std::string>& inputs = {});
 
 // As ReadTextFile. Fails, with the reason, also for what is no regular file and for files that are empty.
 Result<std::string> ReadDocument(const std::string& path, bool warn);
 
-// Replaces a file as a whole: whoever looks sees the old one or the new one, also after a crash. Makes its folder.
+// Replaces a file as a whole: whoever looks sees the old one or the new one, also after a crash. Makes its folder. A
+// link stays one, also if it leads nowhere yet.
 Status ReplaceFile(const std::filesystem::path& path, std::string_view contents);
 
 // 64 bits of a text, the same on all machines (XXH3).

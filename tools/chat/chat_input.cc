@@ -1,5 +1,7 @@
 #include "chat_input.h"
 
+#include <poll.h>
+#include <sys/types.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -23,18 +25,37 @@ struct CloseFile {
   void operator()(std::FILE* file) const { std::fclose(file); }
 };
 
-Result<std::string> ReadAll(std::FILE* file, const std::string& source, bool warn = true) {
-  std::string text;
-  char buffer[1 << 16];
-  while (const std::size_t size = std::fread(buffer, 1, sizeof(buffer), file)) text.append(buffer, size);
-  if (std::ferror(file) != 0) {
-    return Status(StatusCode::kIoError, "Cannot read " + source + ": " + std::generic_category().message(errno) + ".");
-  }
+Status CannotRead(const std::string& source) {
+  return Status(StatusCode::kIoError, "Cannot read " + source + ": " + std::generic_category().message(errno) + ".");
+}
+
+Result<std::string> CheckText(const std::string& text, const std::string& source, bool warn = true) {
   if (const std::size_t zero = text.find('\0'); zero != std::string::npos) {
     return Status(StatusCode::kInvalidArgument,
                   source + " is no text in UTF-8: byte " + std::to_string(zero) + " is zero.");
   }
   return CleanText(text, source, warn);
+}
+
+// All of standard input. Whoever waits for it and does not know is told after a second.
+Result<std::string> ReadStandardInput() {
+  constexpr int kMilliseconds = 1000;
+  constexpr char kSource[] = "standard input";
+  std::string text;
+  char buffer[1 << 16];
+  for (bool said = false;;) {
+    ::pollfd input = {.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
+    if (!said && ::poll(&input, 1, kMilliseconds) == 0) {
+      said = true;
+      PrintMessage(kChat,
+                   "waiting for the end of standard input, which is part of the prompt; --no-stdin leaves it alone");
+    }
+    const ssize_t size = ::read(STDIN_FILENO, buffer, sizeof(buffer));
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0) return CannotRead(kSource);
+    if (size == 0) return CheckText(text, kSource);
+    text.append(buffer, static_cast<std::size_t>(size));
+  }
 }
 
 // A prompt file says itself what its one text is.
@@ -80,7 +101,11 @@ Result<std::string> ReadTextFile(const std::string& path, bool warn) {
   if (file == nullptr) {
     return Status(StatusCode::kIoError, "Cannot open " + path + ": " + std::generic_category().message(errno) + ".");
   }
-  return ReadAll(file.get(), path, warn);
+  std::string text;
+  char buffer[1 << 16];
+  while (const std::size_t size = std::fread(buffer, 1, sizeof(buffer), file.get())) text.append(buffer, size);
+  if (std::ferror(file.get()) != 0) return CannotRead(path);
+  return CheckText(text, path, warn);
 }
 
 std::string FileBlock(const std::filesystem::path& path, const std::string& text) {
@@ -101,8 +126,8 @@ std::string JoinBlocks(const std::vector<std::string>& blocks) {
 Result<std::string> ReadPrompt(const ChatToolOptions& options) {
   Result<std::vector<std::string>> blocks = ReadFiles(options);
   if (!blocks.ok()) return blocks.status();
-  if (!options.interactive && ::isatty(STDIN_FILENO) == 0) {
-    Result<std::string> text = ReadAll(stdin, "standard input");
+  if (!options.interactive && !options.no_stdin && ::isatty(STDIN_FILENO) == 0) {
+    Result<std::string> text = ReadStandardInput();
     if (!text.ok()) return text.status();
     blocks->push_back(*std::move(text));
   }

@@ -14,6 +14,7 @@
 #include "chat_input.h"
 #include "chat_line_editor.h"
 #include "chat_turns.h"
+#include "file_identity.h"
 #include "tool_main.h"
 
 namespace slm::tools {
@@ -37,7 +38,11 @@ std::filesystem::path DefaultHistoryFile() {
 
 TurnReader OpenTurns(Conversation& conversation) {
   LineEditorOptions options{.complete = CompleteCommand, .bold_prompt = conversation.style().enabled()};
-  if (!conversation.options().no_history) options.history_file = DefaultHistoryFile();
+  if (!conversation.options().no_history) {
+    // The history is replaced by renaming, which must not replace a link.
+    const Result<std::filesystem::path> file = ResolvePath(DefaultHistoryFile());
+    if (file.ok()) options.history_file = *file;
+  }
   return TurnReader(LineEditor::Create(options));
 }
 
@@ -81,7 +86,7 @@ int Converse(Conversation& conversation) {
       continue;
     }
     warned = false;
-    if (Status status = Take(talk, std::move(turn)); !status.ok()) PrintMessage(kChat, status.message());
+    if (Status status = Take(talk, std::move(turn)); !status.ok()) PrintMessage(kChat, InUserWords(status).message());
   }
   return kExitOk;
 }

@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "chat_terminal.h"
+#include "terminal_text.h"
 
 namespace slm::tools {
 
@@ -375,7 +376,7 @@ unsigned char LibeditLineEditor::Complete() {
 void LibeditLineEditor::ListCandidates(const std::vector<std::string>& words) {
   constexpr std::size_t kMost = 100;
   std::string list = "\n";
-  for (std::size_t i = 0; i < std::min(words.size(), kMost); ++i) list += WithoutControls(words[i]) + "  ";
+  for (std::size_t i = 0; i < std::min(words.size(), kMost); ++i) list += Escaped(words[i]) + "  ";
   if (words.size() > kMost) list += "and " + std::to_string(words.size() - kMost) + " more";
   Write(list + "\n");
 }

@@ -143,6 +143,12 @@ std::int32_t RoomForAnswer(std::int32_t context_length, std::int32_t max_tokens)
   return max_tokens >= 0 ? max_tokens : std::min(kMost, context_length / 4);
 }
 
+Status TooLong(std::int32_t tokens, std::int32_t context_length) {
+  return Status(StatusCode::kContextFull, "The prompt has " + std::to_string(tokens) +
+                                              " tokens, but the context holds only " + std::to_string(context_length) +
+                                              ".");
+}
+
 Result<Record> AnswerText(Responder& responder, const ChatPrompt& prompt, std::string_view text,
                           const LongOptions& options, const PieceCallback& on_piece) {
   if (options.split) return LongText(responder, prompt, options, on_piece).Run(text);
@@ -150,9 +156,7 @@ Result<Record> AnswerText(Responder& responder, const ChatPrompt& prompt, std::s
   const Result<std::int32_t> count = responder.Count(messages);
   if (!count.ok()) return count.status();
   if (*count > responder.context_length()) {
-    return Status(StatusCode::kContextFull, "The prompt has " + std::to_string(*count) +
-                                                " tokens, but the context holds only " +
-                                                std::to_string(responder.context_length()) + ".");
+    return TooLong(*count, responder.context_length());
   }
   Result<GenerateResult> result = responder.Answer(messages, options.max_tokens, on_piece);
   if (!result.ok()) return result.status();

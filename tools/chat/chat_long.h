@@ -28,6 +28,9 @@ struct LongOptions {
 // Tokens that are kept free for an answer if it has no limit.
 std::int32_t RoomForAnswer(std::int32_t context_length, std::int32_t max_tokens);
 
+// What is said of a prompt that does not fit.
+Status TooLong(std::int32_t tokens, std::int32_t context_length);
+
 // Answers a prompt about a text. One that does not fit the context with room for its answer is read in overlapping
 // parts, each answered as the text would be; then the model makes one answer of these answers, in several rounds if
 // they don't fit either. Only the last answer is streamed.

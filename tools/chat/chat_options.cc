@@ -1,13 +1,16 @@
 #include "chat_options.h"
 
 #include <algorithm>
-#include <cstdint>
-#include <limits>
-#include <random>
+#include <cstddef>
+#include <set>
 #include <string>
+#include <string_view>
+#include <utility>
 
+#include "chat_variables.h"
 #include "sampling_options.h"
 #include "slm/version.h"
+#include "text_options.h"
 
 namespace slm::tools {
 
@@ -39,6 +42,22 @@ void AddInputOptions(CLI::App& app, ChatToolOptions* options) {
                  "A Jinja file that says how turns are written for the model (default: the model's own)")
       ->option_text("FILE")
       ->group(kInput);
+  app.add_option_function<std::vector<std::string>>(
+         "--var",
+         [options](const std::vector<std::string>& assignments) {
+           std::string scratch;
+           for (const std::string& assignment : assignments) {
+             const Status status = SetVariable(assignment, &scratch);
+             if (!status.ok()) throw CLI::ValidationError("--var", status.message());
+           }
+           options->given_variables = assignments;
+         },
+         "Give the template a variable, as enable_thinking=false; may be given several times")
+      ->allow_extra_args(false)
+      ->option_text("NAME=JSON")
+      ->group(kInput);
+  app.add_flag("--no-stdin", options->no_stdin, "Leave standard input alone: it is not part of the prompt")
+      ->group(kInput);
   app.add_flag("--raw", options->raw,
                "Continue the text as it is, without turns; for models that are not made for chat")
       ->group(kInput);
@@ -54,10 +73,15 @@ void AddInputOptions(CLI::App& app, ChatToolOptions* options) {
 
 void AddAnswerOptions(CLI::App& app, ChatToolOptions* options) {
   app.add_option("-n,--max-tokens", options->max_tokens, "End an answer after N tokens; -1: no limit")
-      ->check(CLI::Range(-1, std::numeric_limits<int>::max()))
+      ->check(WholeNumber(-1))
       ->option_text("N (-1)")
       ->group(kSampling);
-  app.add_option("--stop", options->stop, "End an answer before this text; may be given several times")
+  app.add_option_function<std::vector<std::string>>(
+         "--stop",
+         [options](const std::vector<std::string>& texts) {
+           for (const std::string& text : texts) options->stop.push_back(Unescaped(text));
+         },
+         "End an answer before this text (\\n, \\t and \\\\ are understood); may be given several times")
       ->allow_extra_args(false)
       ->option_text("TEXT")
       ->group(kSampling);
@@ -93,7 +117,7 @@ void AddChatOptions(CLI::App& app, ChatToolOptions* options) {
   AddComputeOptions(app, &options->compute);
   app.add_option("-c,--ctx", options->context,
                  "Tokens of context (default: 4096, and more for a long prompt if the model can)")
-      ->check(CLI::Range(1, std::numeric_limits<int>::max()))
+      ->check(WholeNumber(1))
       ->option_text("N");
   app.add_flag("--forget-oldest", options->forget_oldest,
                "When a conversation no longer fits, let the model read it without its oldest messages");
@@ -101,7 +125,7 @@ void AddChatOptions(CLI::App& app, ChatToolOptions* options) {
   app.add_option("--shift-keep", options->shift_keep,
                  "When the context is full in the middle of an answer, keep its first N tokens, forget the older half "
                  "of the rest and go on; needs -n")
-      ->check(CLI::NonNegativeNumber)
+      ->check(WholeNumber(0))
       ->option_text("N");
 
   app.option_defaults()->group(kOutput);
@@ -134,19 +158,70 @@ void AddChatOptions(CLI::App& app, ChatToolOptions* options) {
 }
 
 Status ApplySettings(const CLI::App& app, const PromptSettings& settings, ChatToolOptions* options) {
-  options->sampler.seed = std::uint64_t{std::random_device()()} << 32 | std::random_device()();
-  for (const std::vector<SamplerSetting>& sampling : {settings.sampling, options->sampling}) {
-    if (Status status = ApplySamplerSettings(sampling, &options->sampler); !status.ok()) return status;
-    if (std::ranges::count(sampling, "seed", &SamplerSetting::name) > 0) options->has_seed = true;
-  }
+  options->prompt_sampling = settings.sampling;
   if (settings.max_tokens && app.count("--max-tokens") == 0) options->max_tokens = *settings.max_tokens;
   if (app.count("--stop") == 0) options->stop = settings.stop;
   if (settings.interactive) options->interactive = true;
+  for (const std::vector<std::string>& assignments : {settings.variables, options->given_variables}) {
+    for (const std::string& assignment : assignments) {
+      if (Status status = SetVariable(assignment, &options->variables); !status.ok()) return status;
+    }
+  }
   return {};
+}
+
+Status ApplySampling(const ModelFile& file, ChatToolOptions* options) {
+  SamplingOfFile recommended = ReadSamplingOfFile(file);
+  for (const std::string& problem : recommended.problems) PrintMessage(kChat, "warning: " + problem);
+  options->file_sampling = std::move(recommended.settings);
+  options->sampler.seed = RandomSeed();
+  for (const auto* const settings : {&options->file_sampling, &options->prompt_sampling, &options->sampling}) {
+    if (Status status = ApplySamplerSettings(*settings, &options->sampler); !status.ok()) return status;
+    const auto seed = std::ranges::find(settings->rbegin(), settings->rend(), "seed", &SamplerSetting::name);
+    if (seed != settings->rend()) options->has_seed = seed->value != "-1";
+  }
+  return {};
+}
+
+std::string SamplingSources(const ChatToolOptions& options) {
+  const std::pair<const std::vector<SamplerSetting>*, std::string_view> sources[] = {
+      {&options.sampling, "the command line"},
+      {&options.prompt_sampling, "the prompt file"},
+      {&options.file_sampling, "the model's file"}};
+  std::set<std::string> seen;
+  std::string text;
+  for (const auto& [settings, source] : sources) {
+    std::string names;
+    for (const SamplerSetting& setting : *settings) {
+      if (seen.insert(setting.name).second) names += (names.empty() ? "" : ", ") + setting.name;
+    }
+    if (!names.empty()) text += (text.empty() ? "" : "; ") + names + " from " + std::string(source);
+  }
+  return (text.empty() ? "" : text + "; ") + std::string("the rest by default");
+}
+
+Status InUserWords(const Status& status) {
+  constexpr std::pair<std::string_view, std::string_view> kWords[] = {
+      {"SessionOptions::context_length", "--ctx"},
+      {"SessionOptions::kv_type", "--kv"},
+      {"SessionOptions::threads", "--threads"},
+      {"SessionOptions::prompt_threads", "--prompt-threads"},
+      {"ChatOptions::variables", "--var"},
+      {"shift_keep is ", "--shift-keep is "},
+      {"leave it 0, or use", "leave it out, or use"},
+  };
+  std::string message = status.message();
+  for (const auto& [ours, theirs] : kWords) {
+    for (std::size_t at = message.find(ours); at != std::string::npos; at = message.find(ours, at + theirs.size())) {
+      message.replace(at, ours.size(), theirs);
+    }
+  }
+  return Status(status.code(), message);
 }
 
 ChatOptions ToChatOptions(const ChatToolOptions& options) {
   return {.chat_template = options.template_source,
+          .variables = options.variables,
           .session = ToSessionOptions(options.compute, options.context),
           .sampler = options.sampler,
           .forget_oldest = options.forget_oldest};
@@ -165,6 +240,7 @@ std::string AnswerSettings(const ChatToolOptions& options) {
   if (options.ignore_end) add("ignore-eos", "");
   if (options.shift_keep >= 0) add("shift-keep", std::to_string(options.shift_keep));
   add("template", options.template_file);
+  if (!options.variables.empty()) add("variables", options.variables);
   add("kv", options.compute.kv);
   if (options.long_text == "split") add("long", "split of " + std::to_string(options.context));
   return text;

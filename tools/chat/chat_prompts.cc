@@ -4,13 +4,15 @@
 #include <charconv>
 #include <cstdlib>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <regex>
 #include <set>
 #include <sstream>
 #include <system_error>
 
 #include "chat_input.h"
+#include "chat_variables.h"
+#include "json_text.h"
+#include "text_options.h"
 
 namespace slm::tools {
 
@@ -89,9 +91,9 @@ std::optional<HeadLine> ReadHeadLine(const std::string& line) {
   }
   for (const std::string& text : written) {
     if (text.starts_with('"')) {
-      const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-      if (!json.is_string()) return std::nullopt;  // YAML has more escapes
-      head.texts.push_back(json.get<std::string>());
+      const Result<Json> json = ParseJson(text, "the value");
+      if (!json.ok() || !json->is_string()) return std::nullopt;  // YAML has more escapes
+      head.texts.push_back(json->get<std::string>());
     } else if (text.starts_with('\'')) {
       head.texts.push_back(std::regex_replace(text.substr(1, text.size() - 2), std::regex("''"), "'"));
     } else {
@@ -109,27 +111,28 @@ class FrontMatter {
     std::istringstream lines(text);
     std::set<std::string> seen;
     bool in_settings = false, in_list = false;
+    std::vector<std::string>* list = nullptr;
     int number = 2;
     for (std::string line; std::getline(lines, line); ++number) {
       const std::optional<HeadLine> head = ReadHeadLine(line);
       if (!head || (head->indented && !in_settings)) return NotUnderstood(number);
       if (head->key.empty()) {
-        if (!head->texts.empty() && !in_list) return NotUnderstood(number);
-        prompt_.settings.stop.insert(prompt_.settings.stop.end(), head->texts.begin(), head->texts.end());
+        if (head->texts.empty()) continue;
+        if (!in_list) return NotUnderstood(number);
+        list->insert(list->end(), head->texts.begin(), head->texts.end());
         continue;
       }
-      in_list = head->indented && head->key == "stop" && head->texts.empty() && !head->is_list;
+      list = head->indented ? ListOf(head->key) : nullptr;
+      in_list = list != nullptr && head->texts.empty() && !head->is_list;
       in_settings = head->indented || head->key == "settings";
-      if (!seen.insert((head->indented ? " " : "") + head->key).second) {
+      const std::string name(head->indented ? SamplerOptionName(head->key) : head->key);
+      if (!seen.insert((head->indented ? " " : "") + name).second) {
         return Invalid(path_, "\"" + head->key + "\" is there twice.");
       }
       if (Status status = head->indented ? ReadSetting(*head) : ReadKey(*head); !status.ok()) return status;
     }
     if (seen.empty()) return NotUnderstood(number);
-    const std::vector<std::string>& stop = prompt_.settings.stop;
-    if (seen.contains(" stop") && (stop.empty() || std::ranges::count(stop, "") > 0)) {
-      return Invalid(path_, "\"stop\" must be a text or a list of texts.");
-    }
+    if (Status status = CheckLists(seen); !status.ok()) return status;
     if (prompt_.name != path_.stem().string()) {
       return Invalid(path_, "\"name\" must be the file's name without .md, which is \"" + path_.stem().string() +
                                 "\", but is \"" + prompt_.name + "\".");
@@ -143,6 +146,28 @@ class FrontMatter {
                               ": the front matter must have lines \"key: value\", indented only below \"settings:\", "
                               "where a value is a text or a list [of, texts]; texts with signs that mean something in "
                               "YAML go in quotes.");
+  }
+
+  // Settings of which there may be several.
+  std::vector<std::string>* ListOf(std::string_view key) {
+    if (key == "stop") return &prompt_.settings.stop;
+    return key == "var" ? &prompt_.settings.variables : nullptr;
+  }
+
+  Status CheckLists(const std::set<std::string>& seen) {
+    for (const char* const key : {"stop", "var"}) {
+      const std::vector<std::string>& texts = *ListOf(key);
+      if (seen.contains(std::string(" ") + key) && (texts.empty() || std::ranges::count(texts, "") > 0)) {
+        return Invalid(path_, std::string("\"") + key + "\" must be a text or a list of texts.");
+      }
+    }
+    for (std::string& stop : prompt_.settings.stop) stop = Unescaped(stop);
+    std::string scratch;
+    for (const std::string& variable : prompt_.settings.variables) {
+      const Status status = SetVariable(variable, &scratch);
+      if (!status.ok()) return Invalid(path_, "setting \"var\": " + status.message());
+    }
+    return {};
   }
 
   Status ReadKey(const HeadLine& head) {
@@ -164,8 +189,8 @@ class FrontMatter {
 
   Status ReadSetting(const HeadLine& head) {
     PromptSettings& settings = prompt_.settings;
-    if (head.key == "stop") {
-      settings.stop = head.texts;
+    if (std::vector<std::string>* const list = ListOf(head.key)) {
+      *list = head.texts;
       return {};
     }
     std::string text;
@@ -190,9 +215,9 @@ class FrontMatter {
       return Invalid(path_,
                      "setting \"" + head.key + "\": " + status.message() +
                          " There are the sampling options by their names on the command line without \"--\", and "
-                         "max-tokens, stop and interactive.");
+                         "max-tokens, stop, var and interactive.");
     }
-    settings.sampling.push_back({.name = head.key, .value = text});
+    settings.sampling.push_back({.name = std::string(SamplerOptionName(head.key)), .value = text});
     return {};
   }
 
@@ -320,10 +345,10 @@ std::vector<Message> PromptMessages(const ChatPrompt& prompt, std::string_view t
 
 std::vector<fs::path> PromptFolders() {
   std::vector<fs::path> folders;
-  const std::string config = Environment("XDG_CONFIG_HOME");
+  const fs::path config = Environment("XDG_CONFIG_HOME");
   const std::string home = Environment("HOME");
-  if (!config.empty()) {
-    folders.push_back(fs::path(config) / "slm-chat" / "prompts");
+  if (config.is_absolute()) {  // others don't count, by the standard of these folders
+    folders.push_back(config / "slm-chat" / "prompts");
   } else if (!home.empty()) {
     folders.push_back(fs::path(home) / ".config" / "slm-chat" / "prompts");
   }

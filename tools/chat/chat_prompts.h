@@ -39,7 +39,8 @@ struct PromptSettings {
   std::vector<SamplerSetting> sampling;
   std::optional<std::int32_t> max_tokens;
   std::vector<std::string> stop;
-  bool interactive = false;  // the answer begins a conversation
+  std::vector<std::string> variables;  // of the template, NAME=JSON
+  bool interactive = false;            // the answer begins a conversation
 };
 
 struct ChatPrompt {

@@ -2,15 +2,14 @@
 
 #include <cmath>
 #include <cstdio>
-#include <nlohmann/json.hpp>
+
+#include "json_text.h"
 
 namespace slm::tools {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-std::string ToLine(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n'; }
+std::string ToLine(const Json& json) { return DumpJson(json) + '\n'; }
 
 }  // namespace
 

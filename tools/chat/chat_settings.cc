@@ -1,5 +1,6 @@
 #include "chat_settings.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
@@ -8,18 +9,26 @@
 #include "chat_context.h"
 #include "sampling_options.h"
 #include "slm/sampler.h"
+#include "terminal_text.h"
+#include "text_options.h"
 
 namespace slm::tools {
 
 namespace {
 
-// A line of a table: a name, and printf for the rest.
+// A line of a table.
+std::string Line(std::string name, std::string_view text) {
+  constexpr std::size_t kColumn = 22;
+  name.resize(std::max(name.size() + 1, kColumn), ' ');
+  return name + Escaped(text) + "\n";
+}
+
+// The same, of printf's format and numbers.
 template <typename... Values>
 std::string Line(const char* name, const char* format, Values... values) {
   char text[512];
-  const int size = std::snprintf(text, sizeof(text), "%-22s", name);
-  std::snprintf(text + size, sizeof(text) - static_cast<std::size_t>(size), format, values...);
-  return std::string(text) + "\n";
+  std::snprintf(text, sizeof(text), format, values...);
+  return Line(std::string(name), text);
 }
 
 double Rate(std::int32_t tokens, double seconds) { return seconds > 0 ? tokens / seconds : 0; }
@@ -43,10 +52,10 @@ Status ChangeSetting(Conversation& conversation, std::string_view name, std::str
   ChatToolOptions& options = conversation.options();
   if (name == "max-tokens") return ParseNumber(name, value, -1, &options.max_tokens);
   if (name == "stop") {
-    options.stop.clear();
-    if (!value.empty()) options.stop.emplace_back(value);
+    options.stop = ParseTexts(value);
     return {};
   }
+  if (name == "var") return conversation.SetVariable(value);
   if (name == "ctx") {
     std::int32_t context = 0;
     if (Status status = ParseNumber(name, value, 1, &context); !status.ok()) return status;
@@ -63,17 +72,14 @@ std::string SettingsText(Conversation& conversation) {
   const ChatToolOptions& options = conversation.options();
   std::string text = Line("ctx", "%d", conversation.session().context_length());
   text += Line("max-tokens", options.max_tokens < 0 ? "%d (no limit)" : "%d", options.max_tokens);
-  std::string stops;
-  for (const std::string& stop : options.stop) stops += (stops.empty() ? "" : ", ") + stop;
-  text += Line("stop", "%s", WithoutControls(stops).c_str());
-  for (const SamplerSetting& setting : ListSamplerOptions(options.sampler)) {
-    text += Line(setting.name.c_str(), "%s", setting.value.c_str());
-  }
+  text += Line("stop", FormatTexts(options.stop));
+  text += Line("var", options.variables.empty() ? "none" : options.variables);
+  for (const SamplerSetting& setting : ListSamplerOptions(options.sampler)) text += Line(setting.name, setting.value);
   return text;
 }
 
 std::vector<std::string> SettingNames() {
-  std::vector<std::string> names = {"ctx", "max-tokens", "stop"};
+  std::vector<std::string> names = {"ctx", "max-tokens", "stop", "var"};
   for (const SamplerSetting& setting : ListSamplerOptions({})) names.push_back(setting.name);
   return names;
 }
@@ -106,7 +112,7 @@ std::string StatsText(const Conversation& conversation) {
     const int tokens = all.prompt_tokens + all.generated_tokens;
     text += Line("energy", "%.1f J of the processor, %.3f J per token", joules, tokens > 0 ? joules / tokens : 0);
   } else {
-    text += Line("energy", "can't be measured: %s", reason.c_str());
+    text += Line("energy", "can't be measured: " + reason);
   }
   return text;
 }

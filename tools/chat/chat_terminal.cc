@@ -10,6 +10,8 @@
 #include <string>
 #include <string_view>
 
+#include "terminal_text.h"
+
 namespace slm::tools {
 
 namespace {
@@ -62,7 +64,8 @@ Style::Style(std::string_view mode) : enabled_(mode == "always") {
 }
 
 void Style::Note(std::string_view text) const {
-  const std::string line = (enabled_ ? "\x1b[2m" + std::string(text) + "\x1b[0m" : std::string(text)) + "\n";
+  const std::string shown = Escaped(text);
+  const std::string line = (enabled_ ? "\x1b[2m" + shown + "\x1b[0m" : shown) + "\n";
   std::fwrite(line.data(), 1, line.size(), stderr);
 }
 
@@ -89,35 +92,15 @@ void ProgressLine::Clear() {
   shown_ = false;
 }
 
-AnswerWriter::AnswerWriter() : to_terminal_(::isatty(STDOUT_FILENO) != 0) {}
-
 StreamAction AnswerWriter::Write(std::string_view piece) {
   if (piece.empty()) return kContinue;
-  const std::string shown = to_terminal_ ? WithoutControls(piece) : std::string(piece);
-  std::fwrite(shown.data(), 1, shown.size(), stdout);
-  line_open_ = !shown.ends_with('\n');
+  WriteText(piece);
+  line_open_ = !piece.ends_with('\n');
   return std::fflush(stdout) == 0 ? kContinue : kStop;
 }
 
 void AnswerWriter::End() {
   if (line_open_) Write("\n");
-}
-
-std::string WithoutControls(std::string_view text) {
-  std::string shown;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(text[i]);
-    const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : 0);
-    if (byte == 0xC2 && next >= 0x80 && next <= 0x9F) {  // U+0080 to U+009F
-      shown += '?';
-      ++i;
-    } else if ((byte < 0x20 && byte != '\n' && byte != '\t') || byte == 0x7F) {
-      shown += '?';
-    } else {
-      shown += text[i];
-    }
-  }
-  return shown;
 }
 
 }  // namespace slm::tools

@@ -41,7 +41,7 @@ class Style {
   explicit Style(std::string_view mode);
 
   bool enabled() const { return enabled_; }
-  // Writes a dim line to standard error.
+  // Writes a dim line to standard error, whatever names the text quotes.
   void Note(std::string_view text) const;
 
  private:
@@ -70,20 +70,14 @@ class ProgressLine {
 // Writes an answer to standard output as it comes.
 class AnswerWriter {
  public:
-  AnswerWriter();
   // kStop if standard output can't be written.
   StreamAction Write(std::string_view piece);
   // Ends the last line.
   void End();
 
  private:
-  const bool to_terminal_;
   bool line_open_ = false;
 };
-
-// `text` with the control characters that a terminal would obey replaced, so that a model can't move the cursor or
-// worse.
-std::string WithoutControls(std::string_view text);
 
 }  // namespace slm::tools
 

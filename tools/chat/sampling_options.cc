@@ -5,20 +5,19 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <optional>
+#include <random>
 #include <system_error>
 #include <type_traits>
 #include <utility>
 #include <variant>
 
 #include "slm/sampler_options.h"
+#include "text_options.h"
 
 namespace slm::tools {
 
 namespace {
-
-using nlohmann::json;
 
 using Row = SamplerOptionRow;
 
@@ -45,6 +44,12 @@ bool Parse(std::string_view text, Number* value) {
   return number.has_value();
 }
 
+bool Parse(std::string_view text, std::uint64_t* seed) {
+  if (text != "-1") return Parse<std::uint64_t>(text, seed);
+  *seed = RandomSeed();
+  return true;
+}
+
 bool Parse(std::string_view text, std::vector<LogitBias>* value) {
   std::vector<LogitBias> biases;
   for (std::size_t begin = text.find_first_not_of(" ,"); begin != std::string_view::npos && text != "none";) {
@@ -62,9 +67,7 @@ bool Parse(std::string_view text, std::vector<LogitBias>* value) {
 }
 
 bool Parse(std::string_view text, std::vector<std::string>* value) {
-  const json list = text == "none" ? json::array() : json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!list.is_array() || !std::ranges::all_of(list, [](const json& item) { return item.is_string(); })) return false;
-  *value = list.get<std::vector<std::string>>();
+  *value = ParseTexts(text);
   return true;
 }
 
@@ -77,14 +80,12 @@ std::string Format(const std::vector<LogitBias>& value) {
   return text.empty() ? "none" : text;
 }
 
-std::string Format(const std::vector<std::string>& value) {
-  return value.empty() ? "none" : json(value).dump(-1, ' ', false, json::error_handler_t::replace);
-}
+std::string Format(const std::vector<std::string>& value) { return FormatTexts(value); }
 
 const char* Expected(const SamplerMember& member) {
-  constexpr const char* kExpected[] = {"a number", "a whole number", "a whole number, 0 or more",
-                                       "TOKEN+BIAS or TOKEN-BIAS, several with spaces between, or none",
-                                       "a JSON array of texts, or none"};
+  constexpr const char* kExpected[] = {
+      "a number", "a whole number", "a whole number from 0 to 18446744073709551615, or -1 for a random one",
+      "TOKEN+BIAS or TOKEN-BIAS, several with spaces between, or none", "a text, a JSON array of texts, or none"};
   return kExpected[member.index()];
 }
 
@@ -93,25 +94,13 @@ std::string ValueText(const Row& row, const SamplerOptions& options) {
 }
 
 const Row* FindRow(std::string name) {
-  std::ranges::replace(name, '_', '-');
+  std::ranges::replace(name, '-', '_');
   for (const Row& row : SamplerOptionTable()) {
-    std::string member = row.member_name;
-    std::ranges::replace(member, '_', '-');
-    if (name == row.name || name == member) return &row;
+    std::string usual = row.name;
+    std::ranges::replace(usual, '-', '_');
+    if (name == usual || name == row.member_name) return &row;
   }
   return nullptr;
-}
-
-// \n and \t, which few shells pass on as what they stand for, and \\.
-std::string Unescaped(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    constexpr std::string_view kEscapes = "nt\\";
-    const std::size_t escape = text[i] == '\\' && i + 1 < text.size() ? kEscapes.find(text[i + 1]) : kEscapes.npos;
-    out += escape == kEscapes.npos ? text[i] : "\n\t\\"[escape];
-    if (escape != kEscapes.npos) ++i;
-  }
-  return out;
 }
 
 // The values of an option that may be given several times, as one.
@@ -132,6 +121,9 @@ std::string JoinedValue(const Row& row, const std::vector<std::string>& values) 
 void AddSamplingOptions(CLI::App& app, std::vector<SamplerSetting>* settings) {
   for (const Row& row : SamplerOptionTable()) {
     const std::string flag = std::string("--") + row.name;
+    std::string other = std::string("--") + row.member_name;
+    std::ranges::replace(other, '_', '-');
+    const std::string flags = flag + (other == flag ? "" : "," + other);
     const auto take = [&row, flag, settings](const std::string& value) {
       SamplerOptions checked;
       const Status status = SetSamplerOption(row.name, value, &checked);
@@ -142,14 +134,47 @@ void AddSamplingOptions(CLI::App& app, std::vector<SamplerSetting>* settings) {
     std::string text = "N (" + ValueText(row, {}) + ")";
     if (std::holds_alternative<std::uint64_t SamplerOptions::*>(row.member)) text = "N (random)";
     if (row.range.holds != nullptr) {
-      option = app.add_option_function<std::string>(flag, take, row.help);
+      option = app.add_option_function<std::string>(flags, take, row.help);
     } else {
       const auto take_all = [&row, take](const std::vector<std::string>& values) { take(JoinedValue(row, values)); };
-      option = app.add_option_function<std::vector<std::string>>(flag, take_all, row.help)->allow_extra_args(false);
+      option = app.add_option_function<std::vector<std::string>>(flags, take_all, row.help)->allow_extra_args(false);
       text = std::holds_alternative<std::vector<LogitBias> SamplerOptions::*>(row.member) ? "TOKEN(+/-)BIAS" : "TEXT";
     }
     option->option_text(text)->group(row.usual ? "How to choose words" : "How to choose words, for special needs");
   }
+}
+
+std::string_view SamplerOptionName(std::string_view name) {
+  const Row* const row = FindRow(std::string(name));
+  return row == nullptr ? name : row->name;
+}
+
+std::uint64_t RandomSeed() {
+  constexpr int kBits = 53;  // what programs that read JSON, as JavaScript and jq do, keep of a number
+  std::random_device device;
+  return (std::uint64_t{device()} << 32 | device()) >> (64 - kBits);
+}
+
+SamplingOfFile ReadSamplingOfFile(const ModelFile& file) {
+  constexpr std::string_view kPrefix = "general.sampling.";
+  SamplingOfFile found;
+  for (const MetadataEntry& entry : file.metadata()) {
+    if (!entry.key.starts_with(kPrefix)) continue;
+    const std::string_view key = entry.key.substr(kPrefix.size());
+    const auto row = std::ranges::find_if(SamplerOptionTable(),
+                                          [key](const Row& r) { return r.file_key != nullptr && r.file_key == key; });
+    SamplerOptions scratch;
+    const bool known = row != SamplerOptionTable().end();
+    const Status status = known ? SetSamplerOption(row->name, entry.value, &scratch) : Status();
+    if (known && status.ok()) {
+      found.settings.push_back({row->name, entry.value});
+    } else {
+      found.problems.push_back(
+          "the model's file recommends " + std::string(entry.key) + " = " + entry.value +
+          ", which is left aside: " + (known ? status.message() : "there is no such option here."));
+    }
+  }
+  return found;
 }
 
 Status SetSamplerOption(std::string_view name, std::string_view value, SamplerOptions* options) {

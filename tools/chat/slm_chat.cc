@@ -22,6 +22,7 @@
 #include "chat_options.h"
 #include "chat_prompts.h"
 #include "chat_terminal.h"
+#include "file_identity.h"
 #include "slm/chat_template.h"
 #include "slm/model.h"
 #include "tool_main.h"
@@ -39,6 +40,12 @@ Status WrongUsage(const std::string& message, int* exit_code) {
 Status CheckUsage(const ChatToolOptions& options, int* exit_code) {
   if (options.raw && !(options.system + options.prompt + options.session + options.template_file).empty()) {
     return WrongUsage("--raw has no turns, and so no --system, --prompt, --session and --template.", exit_code);
+  }
+  if (options.raw && !options.given_variables.empty()) {
+    return WrongUsage("--raw has no template, and so no --var.", exit_code);
+  }
+  if (options.no_stdin && options.interactive) {
+    return WrongUsage("--interactive reads its turns from standard input, which --no-stdin leaves alone.", exit_code);
   }
   if (options.shift_keep >= 0 && options.max_tokens < 0) {
     return WrongUsage("--shift-keep needs -n, without which an answer might never end.", exit_code);
@@ -61,14 +68,19 @@ void PrintSettings(Conversation& conversation, const ChatPrompt& prompt) {
   if (!options.verbose) return;
   const Model& model = conversation.model();
   const Session& session = conversation.session();
-  std::string text = "model: " + WithoutControls(model.name()) + " (" + WithoutControls(model.architecture()) + "), " +
-                     options.model + "\ncompute: kernels " + std::string(model.kernels()) + ", " +
-                     std::to_string(session.threads()) + " threads; context of " +
-                     std::to_string(session.context_length()) + " tokens, " + MemoryText(session.kv_bytes()) + " of " +
-                     options.compute.kv + " cache\nsampling: " + SamplerSummary(options.sampler) +
-                     "\nchat template: " + conversation.template_origin() + "\n";
-  if (!prompt.path.empty()) text += "prompt: " + prompt.path.string() + "\n";
-  std::fwrite(text.data(), 1, text.size(), stderr);
+  const std::pair<const char*, std::string> lines[] = {
+      {"model", std::string(model.name()) + " (" + std::string(model.architecture()) + "), " + options.model},
+      {"compute", "kernels " + std::string(model.kernels()) + ", " + std::to_string(session.threads()) +
+                      " threads; context of " + std::to_string(session.context_length()) + " tokens, " +
+                      MemoryText(session.kv_bytes()) + " of " + options.compute.kv + " cache"},
+      {"sampling", SamplerSummary(options.sampler)},
+      {"sampling options", SamplingSources(options)},
+      {"chat template", conversation.template_origin()},
+      {"template variables", options.variables},
+      {"prompt", prompt.path.string()}};
+  for (const auto& [name, text] : lines) {
+    if (!text.empty()) std::fprintf(stderr, "%s: %s\n", name, Escaped(text).c_str());
+  }
 }
 
 // One answer, or a conversation, which the text begins if there is one.
@@ -106,8 +118,8 @@ std::string ModelIdentity(const Model& model, const std::string& path) {
 }
 
 // Says what happened to a file of --each.
-void PrintFile(const Conversation& conversation, const Record& record, const std::string& progress,
-               bool shows_progress) {
+void PrintFile(const Conversation& conversation, Record record, const std::string& progress, bool shows_progress) {
+  if (!record.error.empty()) record.error = InUserWords({StatusCode::kInvalidArgument, record.error}).message();
   conversation.PrintRecord(record);
   if (!record.error.empty()) {
     const bool named = record.error.find(record.file) != std::string::npos;
@@ -132,7 +144,11 @@ void PrintSummary(const ChatToolOptions& options, const EachSummary& summary) {
 Status AnswerEach(const Model& model, const ChatToolOptions& options, const ChatPrompt& prompt, int* exit_code) {
   const auto wrap = ReadPromptAround(options);
   if (!wrap.ok()) return wrap.status();
+  std::vector<std::string> inputs = options.files;
+  inputs.insert(inputs.end(), {options.model, options.template_file, prompt.path.string()});
+  if (options.system.starts_with('@')) inputs.push_back(options.system.substr(1));
   const EachOptions each{.folder = options.out_dir,
+                         .inputs = std::move(inputs),
                          .overwrite = options.overwrite,
                          .settings = ModelIdentity(model, options.model) + AnswerSettings(options),
                          .wrap = *wrap};
@@ -165,6 +181,12 @@ Status RunModel(ChatToolOptions options, const ChatPrompt& prompt, const std::op
   if (options.model.empty()) return WrongUsage("No model: give one with -m PATH or in $SLM_MODEL.", exit_code);
   const Result<Model> model = OpenModel(kChat, options.model, options.compute.kernels);
   if (!model.ok()) return model.status();
+  if (Status status = ApplySampling(model->file(), &options); !status.ok()) return status;
+  if (!options.session.empty()) {
+    const Result<std::filesystem::path> session = ResolvePath(options.session);
+    if (!session.ok()) return session.status();
+    options.session = session->string();
+  }
   if (!options.template_file.empty()) {
     Result<std::string> source = ReadTextFile(options.template_file);
     if (!source.ok()) return source.status();
@@ -196,11 +218,11 @@ Status PrintPromptList() {
   std::vector<Status> problems;
   const std::vector<ChatPrompt> prompts = ListPrompts(folders, &problems);
   std::size_t width = 0;
-  for (const ChatPrompt& prompt : prompts) width = std::max(width, prompt.name.size() + 2);
+  for (const ChatPrompt& prompt : prompts) width = std::max(width, Escaped(prompt.name).size() + 2);
   const int column = static_cast<int>(width);
   for (const ChatPrompt& prompt : prompts) {
-    std::printf("%-*s%s\n%*s%s\n", column, prompt.name.c_str(), prompt.description.c_str(), column, "",
-                prompt.path.c_str());
+    std::printf("%-*s%s\n%*s%s\n", column, Escaped(prompt.name).c_str(), Escaped(prompt.description).c_str(), column,
+                "", Escaped(prompt.path.string()).c_str());
   }
   for (const Status& problem : problems) PrintMessage(kChat, "warning: " + problem.message());
   if (!prompts.empty()) return {};
@@ -221,7 +243,7 @@ Status Run(const CLI::App& app, ChatToolOptions options, int* exit_code) {
   const Result<std::string> text = ReadPrompt(options);
   if (!text.ok()) return text.status();
   if (options.print_prompt) {
-    std::printf("%s\n", PromptMessages(*prompt, *text).back().content.c_str());
+    WriteText(PromptMessages(*prompt, *text).back().content + "\n");
     return {};
   }
   const bool has_text = !text->empty() || !options.words.empty();
@@ -230,8 +252,9 @@ Status Run(const CLI::App& app, ChatToolOptions options, int* exit_code) {
     return WrongUsage("The prompt " + prompt->name + " is about a text: give files with -f, words or standard input.",
                       exit_code);
   }
-  if (!asked && !options.interactive && ::isatty(STDIN_FILENO) == 0) {
-    return WrongUsage("There is no prompt, and standard input is empty.", exit_code);
+  if (!asked && !options.interactive && (options.no_stdin || ::isatty(STDIN_FILENO) == 0)) {
+    return WrongUsage(options.no_stdin ? "There is no prompt." : "There is no prompt, and standard input is empty.",
+                      exit_code);
   }
   return RunModel(options, *prompt, asked ? std::optional(*text) : std::nullopt, exit_code);
 }
@@ -246,7 +269,7 @@ int Main(int argc, char** argv) {
   ChatToolOptions options;
   AddChatOptions(app, &options);
   int exit_code = kExitOk;
-  const int failure = RunTool(app, argc, argv, [&] { return Run(app, options, &exit_code); });
+  const int failure = RunTool(app, argc, argv, [&] { return InUserWords(Run(app, options, &exit_code)); });
   return exit_code != kExitOk ? exit_code : failure;
 }
 

@@ -1,14 +1,16 @@
 // slm-inspect logits and greedy: the numbers the library computes.
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "file_identity.h"
 #include "inspect_commands.h"
+#include "json_text.h"
 #include "npy_writer.h"
 #include "slm/model.h"
 #include "slm/sampler.h"
@@ -36,7 +38,7 @@ void AddSharedOptions(CLI::App& app, Options* options) {
       ->option_text("FILE (required)");
   app.add_option("--chunk", options->chunk,
                  "Read the tokens in pieces of N; the result is the same (default: all at once)")
-      ->check(CLI::Range(0, 1 << 16))
+      ->check(WholeNumber(0, 1 << 16))
       ->option_text("N");
   options->compute.kv = "f32";  // for comparing numbers, unlike in other tools
   AddComputeOptions(app, &options->compute);
@@ -78,6 +80,7 @@ Status ForEachChunk(std::span<const Token> tokens, std::int32_t chunk, Read&& re
 }
 
 Status WriteLogits(const Options& options) {
+  if (Status status = CheckOutput(options.out, std::array{options.model, options.tokens}); !status.ok()) return status;
   Result<Input> input = Prepare(options, 0);
   if (!input.ok()) return input.status();
   const std::span<const Token> tokens = input->tokens;
@@ -120,7 +123,7 @@ Status PrintGreedy(const Options& options) {
     if (!next.ok()) return next.status();
     continuation.push_back(*next);
   }
-  std::printf("%s\n", nlohmann::json(continuation).dump().c_str());
+  std::printf("%s\n", DumpJson(continuation).c_str());
   return {};
 }
 
@@ -149,7 +152,7 @@ Command AddGreedy(CLI::App& root) {
   AddSharedOptions(*app, options.get());
   app->add_option("-n", options->count, "Number of ids; tokens that end a text do not stop it")
       ->required()
-      ->check(CLI::Range(0, 1 << 24))
+      ->check(WholeNumber(0, 1 << 24))
       ->option_text("N (required)");
   app->footer(
       "Keys and values are kept in f32 by default, for comparing numbers; slm-chat and slm-bench use f16.\n"

@@ -13,6 +13,7 @@
 
 #include "inspect_commands.h"
 #include "inspect_print.h"
+#include "json_text.h"
 #include "slm/machine.h"
 #include "slm/model.h"
 #include "slm/model_file.h"
@@ -95,9 +96,7 @@ Json MemoryJson(const MemoryReport& memory) {
           {"fits", Fits(memory)}};
 }
 
-void PrintField(const char* label, std::string_view value) {
-  std::printf("%-18s %.*s\n", label, static_cast<int>(value.size()), value.data());
-}
+void PrintField(const char* label, std::string_view value) { std::printf("%-18s %s\n", label, Escaped(value).c_str()); }
 
 void PrintMemory(const MemoryReport& memory) {
   const MemoryEstimate& needed = memory.needed;
@@ -179,12 +178,12 @@ Json ToJson(const Report& report) {
 }
 
 std::string TokenLine(const Tokenizer& tokenizer, std::optional<Token> token) {
-  return token ? std::to_string(*token) + " " + Printable(tokenizer.Text(*token)) : "none";
+  return token ? std::to_string(*token) + " " + std::string(tokenizer.Text(*token)) : "none";
 }
 
 void PrintTokenizer(const Tokenizer& tokenizer) {
-  std::string kind = Printable(tokenizer.kind());
-  if (!tokenizer.pre_tokenizer().empty()) kind += ", pre-tokenizer " + Printable(tokenizer.pre_tokenizer());
+  std::string kind(tokenizer.kind());
+  if (!tokenizer.pre_tokenizer().empty()) kind += ", pre-tokenizer " + std::string(tokenizer.pre_tokenizer());
   PrintField("tokenizer", kind);
   PrintField("BOS", TokenLine(tokenizer, tokenizer.bos()) + (tokenizer.adds_bos() ? ", begins every text" : ""));
   PrintField("EOS", TokenLine(tokenizer, tokenizer.eos()));
@@ -224,14 +223,14 @@ void PrintMetadata(const std::vector<MetadataEntry>& metadata, bool all) {
   std::printf("\n");
   for (const MetadataEntry& entry : metadata) {
     const std::string value = all ? entry.value : Shorten(entry.value, kValueLimit);
-    std::printf("%s [%s] = %s\n", Printable(entry.key).c_str(), entry.type.c_str(), value.c_str());
+    std::printf("%s [%s] = %s\n", Escaped(entry.key).c_str(), entry.type.c_str(), Escaped(value).c_str());
   }
 }
 
 void Print(const Report& report, bool all) {
   const ModelFile& file = report.file;
-  PrintField("name", Printable(file.name()));
-  PrintField("architecture", file.architecture().empty() ? "unknown" : Printable(file.architecture()));
+  PrintField("name", file.name());
+  PrintField("architecture", file.architecture().empty() ? "unknown" : file.architecture());
   PrintField(
       "file size",
       Bytes(file.size()) + (file.parts().size() == 1 ? "" : " in " + std::to_string(file.parts().size()) + " parts"));
@@ -265,7 +264,7 @@ Result<MemoryReport> DescribeMemory(const Model& model, const Options& options) 
 }
 
 Status ShowInfo(const Options& options) {
-  const Result<ModelFile> file = ModelFile::Open(options.model);
+  const Result<ModelFile> file = OpenModelFile(kInspect, options.model);
   if (!file.ok()) return file.status();
   Report report{.file = *file, .model = {}, .reason = {}, .memory = {}};
   Result<Model> model = OpenModel(kInspect, *file, options.kernels);
@@ -282,7 +281,7 @@ Status ShowInfo(const Options& options) {
     report.reason = message.starts_with(source) ? message.substr(source.size()) : message;
   }
   if (options.json) {
-    std::printf("%s\n", Dump(ToJson(report), 2).c_str());
+    std::printf("%s\n", DumpJson(ToJson(report), 2).c_str());
   } else {
     Print(report, options.all);
   }
@@ -297,7 +296,7 @@ Command AddInfo(CLI::App& root) {
   AddModelArgument(*app, &options->model);
   app->add_option("--context", options->context,
                   "Tokens of context to tell the memory for (default: 4096, or what the model was trained for if less)")
-      ->check(CLI::Range(1, std::numeric_limits<std::int32_t>::max()))
+      ->check(WholeNumber(1))
       ->option_text("N");
   AddKvOption(*app, &options->kv);
   app->add_flag("--all", options->all, "Do not shorten metadata values to a line (long arrays still are)");

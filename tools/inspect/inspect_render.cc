@@ -4,7 +4,6 @@
 #include <cstdio>
 #include <ctime>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "inspect_commands.h"
+#include "json_text.h"
 #include "slm/chat_template.h"
 #include "slm/model_file.h"
 #include "slm/tokenizer.h"
@@ -65,17 +65,17 @@ Result<ChatTemplate> FindTemplate(const RenderCommandOptions& options, const std
 
 // The context with the texts of the model's BOS and EOS tokens, if it tells none. Its own text stays as it is.
 Result<std::string> AddModelTokens(std::string context, const std::string& source, const Tokenizer& tokenizer) {
-  const Result<nlohmann::json> json = ParseJson(context, source);
+  const Result<Json> json = ParseJson(context, source);
   if (!json.ok()) return json.status();
   if (!json->is_object()) return context;  // which the library says
-  nlohmann::ordered_json added = nlohmann::ordered_json::object();
+  Json added = Json::object();
   const auto add = [&](const char* name, std::optional<Token> token) {
     if (token && !json->contains(name)) added[name] = tokenizer.Text(*token);
   };
   add("bos_token", tokenizer.bos());
   add("eos_token", tokenizer.eos());
   if (added.empty()) return context;
-  std::string members = added.dump();
+  std::string members = DumpJson(added);
   members = members.substr(1, members.size() - 2) + (json->empty() ? "" : ",");
   return context.insert(context.find('{') + 1, members);
 }
@@ -86,7 +86,7 @@ Status Render(const RenderCommandOptions& options) {
   std::optional<ModelFile> file;
   std::optional<Tokenizer> tokenizer;
   if (!options.model.empty()) {
-    Result<ModelFile> opened = ModelFile::Open(options.model);
+    Result<ModelFile> opened = OpenModelFile(kInspect, options.model);
     if (!opened.ok()) return opened.status();
     file = *std::move(opened);
     Result<Tokenizer> loaded = Tokenizer::Open(*file);
@@ -97,17 +97,19 @@ Status Render(const RenderCommandOptions& options) {
   }
   const Result<ChatTemplate> chat_template = FindTemplate(options, file, tokenizer);
   if (!chat_template.ok()) return chat_template.status();
+  if (file && options.template_file.empty() && options.name.empty() && file->chat_template().empty()) {
+    PrintMessage(kInspect, "the file has no chat template; this is the one " + chat_template->origin());
+  }
   const Result<Prompt> prompt =
       chat_template->Render(*context, options.now.empty() ? Clock::now() : *ParseDay(options.now));
   if (!prompt.ok()) return prompt.status();
   if (!options.ids) {
-    const std::string text = prompt->text();
-    std::fwrite(text.data(), 1, text.size(), stdout);
+    WriteText(prompt->text());
     return {};
   }
   const Result<std::vector<Token>> tokens = EncodePrompt(*tokenizer, *prompt);
   if (!tokens.ok()) return tokens.status();
-  std::printf("%s\n", nlohmann::json(*tokens).dump().c_str());
+  std::printf("%s\n", DumpJson(*tokens).c_str());
   return {};
 }
 
@@ -142,9 +144,9 @@ Command AddRender(CLI::App& root) {
       ->check(CLI::Validator([](std::string& day) { return ParseDay(day) ? "" : day + " is no day"; }, "", "day"));
   app->add_flag("--ids", options->ids, "Print the model's tokens as a JSON array, not the text");
   app->footer(
-      "The text is written as it is, without a line feed after it. A template that refuses the conversation, or "
-      "fails,\n"
-      "is a failure: its reason is on standard error.\n"
+      "The text is written as it is, without a line feed after it; to a terminal without control characters. A "
+      "template\n"
+      "that refuses the conversation, or fails, is a failure: its reason is on standard error.\n"
       "Examples:\n"
       "  slm-inspect render model.gguf --context chat.json --ids\n"
       "  slm-inspect render --template gemma3.jinja --context chat.json\n"

@@ -2,13 +2,13 @@
 
 #include <cstdio>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "inspect_commands.h"
-#include "slm/model.h"
+#include "json_text.h"
+#include "slm/model_file.h"
 #include "slm/tokenizer.h"
 #include "token_io.h"
 #include "tool_main.h"
@@ -17,10 +17,25 @@ namespace slm::tools {
 
 namespace {
 
+// A file's vocabulary, whether or not it holds a model, or one that can be run.
+struct Vocabulary {
+  ModelFile file;
+  Tokenizer tokenizer;
+};
+
+Result<Vocabulary> OpenVocabulary(const std::string& path) {
+  const Result<ModelFile> file = OpenModelFile(kInspect, path);
+  if (!file.ok()) return file.status();
+  Result<Tokenizer> tokenizer = Tokenizer::Open(*file);
+  if (!tokenizer.ok()) return tokenizer.status();
+  return Vocabulary{*file, *std::move(tokenizer)};
+}
+
 Status PrintTokens(const Tokenizer& tokenizer, std::string_view text, const EncodeOptions& options) {
+  if (options.add_special && !options.parse_special) WarnOfBosInText(kInspect, tokenizer, text);
   const Result<std::vector<Token>> tokens = tokenizer.Encode(text, options);
   if (!tokens.ok()) return tokens.status();
-  std::printf("%s\n", nlohmann::json(*tokens).dump().c_str());
+  std::printf("%s\n", DumpJson(*tokens).c_str());
   return {};
 }
 
@@ -30,7 +45,7 @@ Status PrintTokensOfLines(const Tokenizer& tokenizer, std::string_view input, co
     const std::string source = "line " + std::to_string(line) + " of standard input";
     const std::string_view text = input.substr(0, input.find('\n'));
     input.remove_prefix(std::min(text.size() + 1, input.size()));
-    const Result<nlohmann::json> json = ParseJson(text, source);
+    const Result<Json> json = ParseJson(text, source);
     if (!json.ok()) return json.status();
     if (!json->is_string()) {
       return Status(StatusCode::kInvalidArgument, source + " must be a JSON string, but is " + json->type_name());
@@ -55,18 +70,19 @@ Command AddTokenize(CLI::App& root) {
   app->add_flag("--bos", options->bos, "Add the BOS (and EOS) that the model's file asks for");
   app->add_flag("--jsonl", options->jsonl, "Each input line is a JSON string; one array a line out");
   app->footer(
-      "Every byte counts, a line feed at the end too. Bytes that are not UTF-8 are encoded as they are.\n"
+      "Every byte counts, a line feed at the end too. Bytes that are not UTF-8 are encoded as they are. The file need\n"
+      "hold no more than a vocabulary.\n"
       "Examples:\n"
       "  printf 'Hello world' | slm-inspect tokenize model.gguf --bos\n"
       "  printf '\"one\"\\n\"two\\\\n\"\\n' | slm-inspect tokenize model.gguf --jsonl");
   return {app, [options]() -> Status {
-            const Result<Model> model = OpenModel(kInspect, options->model);
-            if (!model.ok()) return model.status();
+            const Result<Vocabulary> vocabulary = OpenVocabulary(options->model);
+            if (!vocabulary.ok()) return vocabulary.status();
             const Result<std::string> text = ReadInput("-");
             if (!text.ok()) return text.status();
             const EncodeOptions encode = {.parse_special = options->special, .add_special = options->bos};
-            return options->jsonl ? PrintTokensOfLines(model->tokenizer(), *text, encode)
-                                  : PrintTokens(model->tokenizer(), *text, encode);
+            return options->jsonl ? PrintTokensOfLines(vocabulary->tokenizer, *text, encode)
+                                  : PrintTokens(vocabulary->tokenizer, *text, encode);
           }};
 }
 
@@ -80,16 +96,17 @@ Command AddDetokenize(CLI::App& root) {
   AddModelArgument(*app, &options->model);
   app->add_flag("--special", options->special, "Show control tokens, too");
   app->footer(
-      "The text is written as it is, without a line feed after it.\n"
+      "The text is written as it is, without a line feed after it; to a terminal without control characters. The file\n"
+      "need hold no more than a vocabulary.\n"
       "Examples:\n"
       "  echo '[9259, 1902]' | slm-inspect detokenize model.gguf");
   return {app, [options]() -> Status {
-            const Result<Model> model = OpenModel(kInspect, options->model);
-            if (!model.ok()) return model.status();
-            const Result<std::vector<Token>> tokens = ReadTokens("-", model->vocab_size());
+            const Result<Vocabulary> vocabulary = OpenVocabulary(options->model);
+            if (!vocabulary.ok()) return vocabulary.status();
+            const Tokenizer& tokenizer = vocabulary->tokenizer;
+            const Result<std::vector<Token>> tokens = ReadTokens("-", tokenizer.vocab_size());
             if (!tokens.ok()) return tokens.status();
-            const std::string text = model->tokenizer().Decode(*tokens, options->special);
-            std::fwrite(text.data(), 1, text.size(), stdout);
+            WriteText(tokenizer.Decode(*tokens, options->special));
             return {};
           }};
 }

@@ -17,6 +17,7 @@
 #include <system_error>
 #include <utility>
 
+#include "file_identity.h"
 #include "slm/status.h"
 
 namespace slm::tools {
@@ -30,8 +31,9 @@ class NpyWriter {
   static Result<NpyWriter> Create(const std::filesystem::path& path, std::int64_t rows, std::int64_t columns) {
     std::error_code error;
     // Renaming over a link would replace the link, and over a device the device.
-    std::filesystem::path target = std::filesystem::weakly_canonical(path, error);
-    if (error) target = path;
+    Result<std::filesystem::path> resolved = ResolvePath(path);
+    if (!resolved.ok()) return resolved.status();
+    std::filesystem::path target = *std::move(resolved);
     if (std::filesystem::exists(target, error) && !std::filesystem::is_regular_file(target, error)) {
       return Status(StatusCode::kIoError, path.string() + " exists and is not a regular file; name another output");
     }

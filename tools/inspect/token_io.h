@@ -9,11 +9,11 @@
 #include <cstring>
 #include <limits>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "json_text.h"
 #include "slm/status.h"
 #include "slm/tokenizer.h"
 
@@ -39,19 +39,10 @@ inline Result<std::string> ReadInput(const std::string& path) {
   return bytes;
 }
 
-inline Result<nlohmann::json> ParseJson(std::string_view text, const std::string& source) {
-  try {
-    return nlohmann::json::parse(text);
-  } catch (const nlohmann::json::parse_error& error) {
-    return Status(StatusCode::kInvalidArgument,
-                  source + " is not valid JSON: the error is at byte " + std::to_string(error.byte));
-  }
-}
-
 // A JSON array of token ids, each of them in the vocabulary.
 inline Result<std::vector<Token>> ParseTokens(std::string_view text, const std::string& source,
                                               std::int32_t vocab_size) {
-  Result<nlohmann::json> json = ParseJson(text, source);
+  const Result<Json> json = ParseJson(text, source);
   if (!json.ok()) return json.status();
   if (!json->is_array()) {
     return Status(StatusCode::kInvalidArgument,
@@ -59,7 +50,7 @@ inline Result<std::vector<Token>> ParseTokens(std::string_view text, const std::
   }
   std::vector<Token> tokens;
   tokens.reserve(json->size());
-  for (const nlohmann::json& id : *json) {
+  for (const Json& id : *json) {
     const bool known = id.is_number_unsigned() && id.get<std::uint64_t>() < static_cast<std::uint64_t>(vocab_size);
     if (!known) {
       const std::string found = id.is_number() ? id.dump() : id.type_name();  // dump() recurses into what is nested

@@ -65,7 +65,7 @@ struct SamplerOptions {
   float mirostat_tau = 5.0f;
   float mirostat_eta = 0.1f;  // how fast the bound moves, 0 to 1
 
-  // Penalties on the tokens among the last repeat_last_n, the prompt's included.
+  // Penalties on the tokens among the last repeat_last_n, the prompt's included, but not on those that end a turn.
   float repeat_penalty = 1.0f;      // divides positive, multiplies negative logits; 1: off
   float frequency_penalty = 0.0f;   // subtracted for each time the token occurs; 0: off
   float presence_penalty = 0.0f;    // subtracted once; 0: off
@@ -89,7 +89,8 @@ struct SamplerOptions {
 
 class Sampler {
  public:
-  // `tokenizer` is that of the model, and must outlive the sampler. Only DRY with breakers needs it.
+  // `tokenizer` is that of the model, and must outlive the sampler. DRY with breakers needs it, and with it tokens that
+  // end a turn are never penalized.
   explicit Sampler(const SamplerOptions& options = {}, const Tokenizer* tokenizer = nullptr);
   ~Sampler();
   Sampler(Sampler&&) noexcept;

@@ -31,6 +31,7 @@ struct SamplerRange {
 struct SamplerOptionRow {
   const char* name;         // as llama.cpp's command line has it: "temp"
   const char* member_name;  // "temperature"
+  const char* file_key;     // what a model's file calls it, behind "general.sampling."; null: files don't have it
   SamplerMember member;
   bool usual;  // worth showing before the others
   SamplerRange range;

@@ -33,6 +33,7 @@ double FirstSurpriseBound(const SamplerOptions& options) { return 2.0 * static_c
 
 SamplerChain::SamplerChain(const SamplerOptions& options, const Tokenizer* tokenizer)
     : options_(options),
+      tokenizer_(tokenizer),
       validity_(Validity(options, tokenizer)),
       penalizes_(validity_.ok() && Penalizes(options)),
       dry_(validity_.ok() && UsesDry(options)),
@@ -61,7 +62,7 @@ Result<std::span<const float>> SamplerChain::Adjust(std::span<const float> logit
   if (options_.logit_bias.empty() && !penalizes_ && !dry_) return logits;
   adjusted_.assign(logits.begin(), logits.end());
   SLM_RETURN_IF_ERROR(ApplyLogitBias(options_.logit_bias, adjusted_));
-  if (penalizes_) ApplyPenalties(options_, history_, adjusted_);
+  if (penalizes_) ApplyPenalties(options_, history_, tokenizer_, adjusted_);
   if (dry_) dry_penalty_.Apply(history_.Last(options_.dry_penalty_last_n), adjusted_);
   return std::span<const float>(adjusted_);
 }

@@ -50,6 +50,7 @@ class SamplerChain {
   double Uniform();
 
   SamplerOptions options_;
+  const Tokenizer* tokenizer_;
   Status validity_;
   bool penalizes_;
   bool dry_;

@@ -43,6 +43,7 @@ class BreakerFinder {
 
 class DryPenalty {
  public:
+  // `tokenizer` as for BreakerFinder.
   DryPenalty(const SamplerOptions& options, const Tokenizer* tokenizer);
 
   void Accept(Token token) { breakers_.Accept(token); }
@@ -55,6 +56,7 @@ class DryPenalty {
   double multiplier_;
   double base_;
   std::size_t allowed_length_;
+  const Tokenizer* tokenizer_;
   BreakerFinder breakers_;
   std::vector<std::size_t> shared_;                 // scratch
   std::unordered_map<Token, std::size_t> longest_;  // scratch: of the repetitions that a token would continue

@@ -16,6 +16,10 @@ float AdjustedLogit(float logit, double result) {
   return static_cast<float>(std::clamp(result, -kLargest, kLargest));
 }
 
+bool EndsTurn(const Tokenizer* tokenizer, Token token) {
+  return tokenizer != nullptr && tokenizer->IsEndOfGeneration(token);
+}
+
 Status ApplyLogitBias(const std::vector<LogitBias>& biases, std::span<float> logits) {
   for (const auto& [token, bias] : biases) {
     if (token < 0 || std::cmp_greater_equal(token, logits.size())) {
@@ -47,10 +51,11 @@ std::span<const Token> TokenHistory::Last(std::int32_t count) const {
   return all.last(static_cast<std::size_t>(count));
 }
 
-void ApplyPenalties(const SamplerOptions& options, const TokenHistory& history, std::span<float> logits) {
+void ApplyPenalties(const SamplerOptions& options, const TokenHistory& history, const Tokenizer* tokenizer,
+                    std::span<float> logits) {
   const double repeat = options.repeat_penalty;
   for (const auto& [token, count] : history.counts()) {
-    if (token < 0 || std::cmp_greater_equal(token, logits.size())) continue;
+    if (token < 0 || std::cmp_greater_equal(token, logits.size()) || EndsTurn(tokenizer, token)) continue;
     float& logit = logits[static_cast<std::size_t>(token)];
     const double repeated = logit > 0 ? logit / repeat : logit * repeat;
     const double subtracted = static_cast<double>(options.frequency_penalty) * count + options.presence_penalty;

@@ -41,8 +41,13 @@ class TokenHistory {
   std::unordered_map<Token, std::int32_t> counts_;
 };
 
-// Repetition, frequency and presence penalty. Tokens beyond the logits are ignored.
-void ApplyPenalties(const SamplerOptions& options, const TokenHistory& history, std::span<float> logits);
+// Whether the token ends a turn; no tokenizer knows of none. Such tokens are in a text because its template puts them
+// behind every turn. That is no repetition, and if it counted as one, answers would go on and on.
+bool EndsTurn(const Tokenizer* tokenizer, Token token);
+
+// Repetition, frequency and presence penalty. Tokens beyond the logits, and such that end a turn, are left alone.
+void ApplyPenalties(const SamplerOptions& options, const TokenHistory& history, const Tokenizer* tokenizer,
+                    std::span<float> logits);
 
 }  // namespace slm
 
