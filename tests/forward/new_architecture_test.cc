@@ -47,7 +47,7 @@ ModelImpl Open(const std::filesystem::path& path, std::span<const Architecture> 
   ModelConfig config = ReadModelConfig(file, table).value();
   Weights weights = BindWeights(file, config).value();
   Tokenizer tokenizer = LoadTokenizer(file, config.architecture->tokenizer, config.vocab_size, {}).value();
-  return {std::move(source), std::move(config), std::move(weights), std::move(tokenizer), kernels};
+  return {std::move(source), std::move(config), std::move(weights), std::move(tokenizer), kernels, {}};
 }
 
 std::vector<float> LogitsOf(const ModelImpl& model) {
