@@ -434,13 +434,6 @@ TEST(SamplerChainTest, TokensThatEndATurnAreNotPenalized) {
     EXPECT_LT(word, 0.9) << name;
     EXPECT_LT(probabilities(options, nullptr).first, 0.9) << name << ": nobody says what ends a turn";
   }
-  SamplerOptions dry = Plain();
-  dry.dry_multiplier = 1;
-  dry.dry_allowed_length = 1;
-  dry.dry_penalty_last_n = -1;
-  dry.dry_sequence_breakers = {};
-  EXPECT_DOUBLE_EQ(probabilities(dry, &*tokenizer).first, 1);
-  EXPECT_LT(probabilities(dry, nullptr).first, 0.9);
 }
 
 }  // namespace

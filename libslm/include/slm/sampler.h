@@ -89,8 +89,8 @@ struct SamplerOptions {
 
 class Sampler {
  public:
-  // `tokenizer` is that of the model, and must outlive the sampler. DRY with breakers needs it, and with it tokens that
-  // end a turn are never penalized.
+  // `tokenizer` is that of the model, and must outlive the sampler. DRY with breakers needs it, and repetition,
+  // frequency and presence penalties spare the tokens that end a turn.
   explicit Sampler(const SamplerOptions& options = {}, const Tokenizer* tokenizer = nullptr);
   ~Sampler();
   Sampler(Sampler&&) noexcept;

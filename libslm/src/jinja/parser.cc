@@ -10,6 +10,7 @@ namespace slm::jinja {
 Block Parser::ParseTemplate() {
   Block block = ParseBody({});
   if (Current().kind != TokenKind::kEnd) FailUnexpected("the end of the template");
+  if (unknown_) throw Failure(*unknown_);
   return block;
 }
 
@@ -81,6 +82,7 @@ void Parser::EndBlock(std::string_view word) {
 }
 
 StatementPtr Parser::ParseIf(StatementPtr statement) {
+  ++conditional_;
   while (true) {
     Branch branch;
     branch.condition = ParseTuple(IfElse::kNot);
@@ -94,6 +96,7 @@ StatementPtr Parser::ParseIf(StatementPtr statement) {
     statement->branches.push_back({nullptr, ParseBody({"endif"})});
   }
   EndBlock("endif");
+  --conditional_;
   return statement;
 }
 

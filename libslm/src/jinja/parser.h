@@ -4,10 +4,12 @@
 #define SLM_JINJA_PARSER_H_
 
 #include <initializer_list>
+#include <optional>
 #include <string_view>
 #include <vector>
 
 #include "jinja/ast.h"
+#include "jinja/failure.h"
 #include "jinja/lexer.h"
 
 namespace slm::jinja {
@@ -64,6 +66,7 @@ class Parser {
   ExpressionPtr ParseSubscript(ExpressionPtr expression);
   ExpressionPtr ParseCall(ExpressionPtr expression);
   ExpressionPtr ParseFiltersAndTests(ExpressionPtr expression);
+  void NoteUnknown(std::string_view kind, const Expression& use);
   ExpressionPtr ParseFilter(ExpressionPtr expression);
   ExpressionPtr ParseFilterChain();
   ExpressionPtr ParseTest(ExpressionPtr expression);
@@ -91,6 +94,8 @@ class Parser {
   std::vector<Token> tokens_;
   std::size_t at_ = 0;
   int nesting_ = 0;
+  int conditional_ = 0;             // parts of statements and expressions around that may never run
+  std::optional<Failure> unknown_;  // the first filter or test that there is not, outside of these
   int loops_ = 0;                   // around the current statement, inside the current macro
   std::vector<Statement*> macros_;  // around the current statement
 };

@@ -34,12 +34,16 @@ ExpressionPtr Parser::Make(ExpressionKind kind, std::size_t position, Operands..
 
 ExpressionPtr Parser::ParseExpression(IfElse if_else) {
   const Nesting nesting(*this);
+  const std::optional<Failure> unknown_before = unknown_;
   ExpressionPtr value = ParseOr();
   while (if_else == IfElse::kAllowed && AtWord("if")) {
     const std::size_t position = Current().position;
     ++at_;
+    unknown_ = unknown_before;
+    ++conditional_;
     ExpressionPtr condition = ParseOr();
     ExpressionPtr otherwise = SkipWord("else") ? ParseExpression() : nullptr;
+    --conditional_;
     value = Make(ExpressionKind::kConditional, position, std::move(value), std::move(condition), std::move(otherwise));
   }
   return value;
@@ -365,10 +369,17 @@ ExpressionPtr Parser::ParseFiltersAndTests(ExpressionPtr expression) {
   }
 }
 
+// As in Jinja since 3.0: what a condition may leave out fails only when it runs.
+void Parser::NoteUnknown(std::string_view kind, const Expression& use) {
+  if (conditional_ > 0 || unknown_) return;
+  unknown_.emplace(Cat("there is no ", kind, " '", Shortened(use.name), "'"), use.position);
+}
+
 ExpressionPtr Parser::ParseFilter(ExpressionPtr expression) {
   const std::size_t position = Current().position;
   ExpressionPtr filter = Make(ExpressionKind::kFilter, position, std::move(expression));
   filter->name = ExpectName();
+  if (FindFilter(filter->name) == nullptr) NoteUnknown("filter", *filter);
   if (AtOperator("(")) AddArguments(*filter, ParseArguments());
   return filter;
 }
@@ -385,6 +396,7 @@ ExpressionPtr Parser::ParseTest(ExpressionPtr expression) {
   const std::size_t position = name.position;
   ExpressionPtr test = Make(ExpressionKind::kTest, position, std::move(expression));
   test->name = ExpectName();
+  if (FindTest(test->name) == nullptr) NoteUnknown("test", *test);
   if (AtWord("is")) throw Failure("a test cannot follow a test; put the first into parentheses", Current().position);
   const TokenKind kind = Current().kind;
   const bool value = kind == TokenKind::kString || kind == TokenKind::kInteger || kind == TokenKind::kFloat ||

@@ -64,7 +64,6 @@ DryPenalty::DryPenalty(const SamplerOptions& options, const Tokenizer* tokenizer
     : multiplier_(options.dry_multiplier),
       base_(options.dry_base),
       allowed_length_(static_cast<std::size_t>(options.dry_allowed_length)),
-      tokenizer_(tokenizer),
       breakers_(options.dry_sequence_breakers, tokenizer) {}
 
 void DryPenalty::Apply(std::span<const Token> recent, std::span<float> logits) {
@@ -78,8 +77,7 @@ void DryPenalty::Apply(std::span<const Token> recent, std::span<float> logits) {
     longest = std::max(longest, length);
   }
   for (const auto& [token, length] : longest_) {
-    if (token < 0 || std::cmp_greater_equal(token, logits.size())) continue;
-    if (EndsTurn(tokenizer_, token) || breakers_.Spells(token)) continue;
+    if (token < 0 || std::cmp_greater_equal(token, logits.size()) || breakers_.Spells(token)) continue;
     float& logit = logits[static_cast<std::size_t>(token)];
     logit = AdjustedLogit(logit, logit - multiplier_ * std::pow(base_, static_cast<double>(length - allowed_length_)));
   }

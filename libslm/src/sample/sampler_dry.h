@@ -56,7 +56,6 @@ class DryPenalty {
   double multiplier_;
   double base_;
   std::size_t allowed_length_;
-  const Tokenizer* tokenizer_;
   BreakerFinder breakers_;
   std::vector<std::size_t> shared_;                 // scratch
   std::unordered_map<Token, std::size_t> longest_;  // scratch: of the repetitions that a token would continue

@@ -39,6 +39,9 @@ std::string Printable(std::string_view bytes) {
   return out;
 }
 
+// Some vocabularies lack control characters, which HF tokenizers drops: nobody misses them.
+bool IsControl(char byte) { return (byte >= 0 && byte < 0x20) || byte == 0x7F; }
+
 }  // namespace
 
 BpeTokenizer::BpeTokenizer(Vocabulary vocab, TokenizerConfig config, MergeTable merges,
@@ -46,7 +49,7 @@ BpeTokenizer::BpeTokenizer(Vocabulary vocab, TokenizerConfig config, MergeTable 
     : TokenizerBackend(std::move(vocab), std::move(config)), merges_(std::move(merges)), pre_tokenizer_(pre_tokenizer) {
   for (unsigned byte = 0; byte < 256; ++byte) {
     const char raw = static_cast<char>(byte);
-    byte_tokens_[byte] = vocabulary().FindPiece(Printable({&raw, 1})).value_or(this->config().unknown.value_or(-1));
+    byte_tokens_[byte] = vocabulary().FindPiece(Printable({&raw, 1})).value_or(-1);
   }
 }
 
@@ -67,7 +70,7 @@ std::size_t BpeTokenizer::EncodeText(std::string_view text, bool /*begins*/, std
     for (const char byte : word) {
       const Token token = byte_tokens_[static_cast<unsigned char>(byte)];
       if (token < 0) {
-        ++lost;
+        lost += IsControl(byte) ? 0 : 1;
         continue;
       }
       merger.Add({position, position + 1, token});

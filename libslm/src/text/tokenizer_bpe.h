@@ -27,7 +27,7 @@ class BpeTokenizer : public TokenizerBackend {
  private:
   MergeTable merges_;
   const PreTokenizer* pre_tokenizer_;
-  std::array<Token, 256> byte_tokens_;  // -1: the vocabulary lacks it, and an unknown token
+  std::array<Token, 256> byte_tokens_;  // -1: the vocabulary lacks it
 };
 
 }  // namespace slm

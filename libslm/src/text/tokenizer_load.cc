@@ -193,7 +193,6 @@ Result<Backend> LoadGemma4(const Source& source, Vocabulary vocabulary, Tokenize
         "added all the same.");
   }
   config.add_bos = true;
-  config.guards_marks = true;
   SLM_ASSIGN_OR_RETURN(MergeTable merges, LoadMerges(source, vocabulary, config));
   return Backend(std::make_unique<SpmTokenizer>(std::move(vocabulary), std::move(config), std::move(merges)));
 }
@@ -228,12 +227,19 @@ struct Kind {
   Token eos;
   Token unknown;
   bool add_bos;
+  bool guards_marks = false;  // TokenizerConfig's: its files have marks of turns as user-defined tokens
 };
 constexpr Token kNone = -1;
 constexpr Kind kKinds[] = {
     {.name = "llama", .load = LoadSpm, .bos = 1, .eos = 2, .unknown = 0, .add_bos = true},
     {.name = "gpt2", .load = LoadBpe, .bos = 11, .eos = 11, .unknown = kNone, .add_bos = false},
-    {.name = "gemma4", .load = LoadGemma4, .bos = kNone, .eos = kNone, .unknown = kNone, .add_bos = true},
+    {.name = "gemma4",
+     .load = LoadGemma4,
+     .bos = kNone,
+     .eos = kNone,
+     .unknown = kNone,
+     .add_bos = true,
+     .guards_marks = true},
 };
 
 // The backend of files whose kind is not in the table: token texts as they are.
@@ -273,7 +279,8 @@ Result<Tokenizer> LoadTokenizer(const GgufFile& file, const TokenizerQuirks& qui
   const std::vector<Token> end_ids = EndIds(config, keys);
   std::vector<Token> marker_ids = end_ids;
   if (config.bos) marker_ids.push_back(*config.bos);
-  CorrectMarkers(ChatTemplateOf(file), marker_ids, vocabulary, log);
+  config.guards_marks = kind.guards_marks;
+  CorrectMarkers(ChatTemplateOf(file), marker_ids, vocabulary, kind.guards_marks ? LogCallback() : log);
   config.end_of_generation = FindEndOfGeneration(vocabulary, end_ids, keys);
   SLM_RETURN_IF_ERROR(keys.status());
   LogEndOfGeneration(config, vocabulary, log);
