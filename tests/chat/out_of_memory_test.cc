@@ -1,4 +1,5 @@
-// Every allocation fails in turn, once and from then on: a Status that says so, and nothing has changed.
+// Every allocation fails in turn, once and from then on: a Status that says so, and nothing has changed. And how many
+// there are.
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -22,8 +23,10 @@ namespace {
 thread_local long allocations_left = std::numeric_limits<long>::max();
 thread_local long failures_left = 0;
 thread_local bool failed = false;
+thread_local long allocations = 0;
 
 void* Allocate(std::size_t size, std::size_t alignment) {
+  ++allocations;
   if (--allocations_left < 0 && failures_left > 0) {
     --failures_left;
     failed = true;
@@ -36,14 +39,15 @@ void* Allocate(std::size_t size, std::size_t alignment) {
 
 }  // namespace
 
-void* operator new(std::size_t size) { return Allocate(size, alignof(std::max_align_t)); }
-void* operator new(std::size_t size, std::align_val_t alignment) {
+// Not inlined, for then GCC takes free and new for a pair that does not match.
+[[gnu::noinline]] void* operator new(std::size_t size) { return Allocate(size, alignof(std::max_align_t)); }
+[[gnu::noinline]] void* operator new(std::size_t size, std::align_val_t alignment) {
   return Allocate(size, static_cast<std::size_t>(alignment));
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
 
 namespace slm {
 namespace {
@@ -173,6 +177,29 @@ TEST_F(OutOfMemoryTest, Templates) {
       Always);
   ExpectSurvival(
       "model_.tokenizer", [&] { return model_.tokenizer().Encode("Some words, and some more of them."); }, Always);
+}
+
+// Allocations that an answer takes for which most of a conversation has to be forgotten.
+long AllocationsToForget(const Model& model, std::size_t turns) {
+  Chat chat = Chat::Create(model, {.session = {.context_length = 100, .threads = 1}, .forget_oldest = true}).value();
+  std::vector<Message> messages;
+  for (std::size_t i = 0; i < turns; ++i) {
+    messages.push_back({.role = Role::kUser, .content = "one two"});
+    messages.push_back({.role = Role::kAssistant, .content = "three"});
+  }
+  EXPECT_TRUE(chat.SetMessages(std::move(messages)).ok());
+  const long before = allocations;
+  const Result<GenerateResult> result = chat.Send("four", {}, {.max_tokens = 1});
+  EXPECT_TRUE(result.ok()) << result.status().message();
+  EXPECT_GT(result->forgotten_messages, static_cast<std::int32_t>(turns));
+  return allocations - before;
+}
+
+// Each try to forget enough writes and encodes all that is left, so there must not be a try for each message.
+TEST(AllocationsTest, ForgettingTriesFewTimes) {
+  const Model model = Model::Open(test::DataPath("models/llama_f16/model.gguf")).value();
+  const long some = AllocationsToForget(model, 100);
+  EXPECT_LT(AllocationsToForget(model, 400), 6 * some) << "4 times as many, not 16";
 }
 
 }  // namespace
