@@ -122,7 +122,7 @@ Json ReportObject(const BenchReport& report, std::optional<ProfileBy> profile) {
 std::string CsvCell(const Json& value) {
   if (value.is_null()) return "";
   if (!value.is_string()) return DumpJson(value, -1);
-  const std::string text = Escaped(value.get_ref<const std::string&>());
+  std::string text = Escaped(value.get_ref<const std::string&>());
   if (text.find_first_of(",\"") == std::string::npos) return text;
   std::string quoted = "\"";
   for (const char c : text) quoted += c == '"' ? "\"\"" : std::string(1, c);

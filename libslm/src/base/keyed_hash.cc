@@ -28,8 +28,8 @@ Secret MakeSecret() {
 }
 
 std::uint64_t Hash(const void* data, std::size_t size) {
-  static const Secret secret = MakeSecret();
-  return XXH3_64bits_withSecret(data, size, secret.data(), sizeof secret);
+  static const Secret kSecret = MakeSecret();
+  return XXH3_64bits_withSecret(data, size, kSecret.data(), sizeof kSecret);
 }
 
 }  // namespace

@@ -167,10 +167,7 @@ Result<std::vector<GgufPart>> OpenAllParts(GgufPart given, BytesFrom from) {
   SLM_ASSIGN_OR_RETURN(const std::string prefix, Prefix(given, *keys));
   Missing missing;
   for (std::uint64_t i = 0; i < keys->count; ++i) {
-    if (i == keys->index) {
-      parts.push_back(std::move(given));
-      continue;
-    }
+    if (i == keys->index) continue;
     const std::filesystem::path path = prefix + Suffix(i, keys->count);
     Result<GgufPart> part = OpenPart(path, from);
     if (part.ok()) {
@@ -187,6 +184,7 @@ Result<std::vector<GgufPart>> OpenAllParts(GgufPart given, BytesFrom from) {
                       " files, of which ", missing.ToString(), missing.count() == 1 ? " is" : " are",
                       " missing. Fetch ", missing.count() == 1 ? "it" : "them", " into the same folder."));
   }
+  parts.insert(parts.begin() + static_cast<std::ptrdiff_t>(keys->index), std::move(given));
   for (std::uint64_t i = 0; i < parts.size(); ++i)
     SLM_RETURN_IF_ERROR(CheckPart(parts[i], parts.front(), i, keys->count));
   SLM_RETURN_IF_ERROR(CheckTensorCount(parts));

@@ -18,25 +18,25 @@ namespace slm::jinja {
 // bytes would be held at once. Memory from before, which the values of the context are, does not count.
 class MemoryMeter {
  public:
-  explicit MemoryMeter(std::size_t limit) : limit_(limit), left_(limit), outer_(std::exchange(current_, this)) {}
-  ~MemoryMeter() { current_ = outer_; }
+  explicit MemoryMeter(std::size_t limit) : limit_(limit), left_(limit), outer_(std::exchange(current, this)) {}
+  ~MemoryMeter() { current = outer_; }
   MemoryMeter(const MemoryMeter&) = delete;
   MemoryMeter& operator=(const MemoryMeter&) = delete;
 
   static void Take(std::size_t bytes) {
-    if (current_ == nullptr) return;
-    if (bytes > current_->left_) {
-      throw Failure("the template needs too much memory: more than " + std::to_string(current_->limit_ >> 20) +
+    if (current == nullptr) return;
+    if (bytes > current->left_) {
+      throw Failure("the template needs too much memory: more than " + std::to_string(current->limit_ >> 20) +
                     " MB at once");
     }
-    current_->left_ -= bytes;
+    current->left_ -= bytes;
   }
   static void Give(std::size_t bytes) noexcept {
-    if (current_ != nullptr) current_->left_ = std::min(current_->limit_, current_->left_ + bytes);
+    if (current != nullptr) current->left_ = std::min(current->limit_, current->left_ + bytes);
   }
 
  private:
-  static inline thread_local MemoryMeter* current_ = nullptr;
+  static inline thread_local MemoryMeter* current = nullptr;
 
   const std::size_t limit_;
   std::size_t left_;
@@ -68,7 +68,9 @@ struct Metered {
 
  private:
   // With what the system keeps beside each block. Counts whose bytes do not fit are the allocator's own to refuse.
-  static std::size_t Cost(std::size_t count) { return count * sizeof(T) + 16; }
+  static std::size_t Cost(std::size_t count) {
+    return count * sizeof(T) + 16;  // NOLINT(bugprone-sizeof-expression): T may be a pointer
+  }
 };
 
 template <typename T>

@@ -119,7 +119,7 @@ Result<std::vector<Token>> Tokenizer::EncodeParts(std::span<const TextPart> part
   bool begins = true;
   const auto end_stretch = [&] {
     const bool has_space = impl_->config().add_space_prefix && stretch.starts_with(' ');
-    const Status status = AppendText(*impl_, stretch, begins && !has_space, false, out);
+    Status status = AppendText(*impl_, stretch, begins && !has_space, false, out);
     stretch.clear();
     return status;
   };
