@@ -81,8 +81,8 @@ class ForwardContext {
   std::int64_t rows = 0;
   int threads = 1;
   std::vector<Segment> segments;
-  std::atomic<std::size_t> cancelled_at{
-      0};  // the layer before which it was cancelled; as many as there are: it was not
+  // The layer before which it was cancelled; as many as there are: it was not.
+  std::atomic<std::size_t> cancelled_at{0};
 
   AlignedBuffer<float> stream;   // [max_rows][embedding_length], the residual stream
   Activations normed;            // [max_rows][embedding_length], what the next sub-layer reads

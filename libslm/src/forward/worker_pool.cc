@@ -83,7 +83,9 @@ Status CheckOptions(const WorkersOptions& options) {
 }  // namespace
 
 WorkerPool::WorkerPool(int limit, const std::vector<std::int32_t>& processors)
-    : limit_(limit), processors_(processors), process_(getpid()) {}
+    : limit_(limit), processors_(processors), process_(getpid()) {
+  jobs_.reserve(kMaxThreads);  // so that Run needs no memory
+}
 
 WorkerPool::~WorkerPool() {
   {
@@ -208,10 +210,11 @@ Workers::Workers() {
   impl_ = *kShared;
 }
 
-Result<Workers> Workers::Create(const WorkersOptions& options) {
+Result<Workers> Workers::Create(const WorkersOptions& options) try {
   SLM_RETURN_IF_ERROR(CheckOptions(options));
   return Workers(std::make_shared<Impl>(options.threads != 0 ? options.threads : DefaultThreads(), options.processors));
 }
+SLM_CATCH_OUT_OF_MEMORY
 
 std::int32_t Workers::threads() const { return impl_->threads; }
 
