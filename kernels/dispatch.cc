@@ -141,7 +141,9 @@ std::span<const KernelSet* const> AllKernelSets() {
   static const std::array kSets = {
 #ifdef SLM_HAVE_X86_64_SETS
       Assemble({basic::kAvx512Vnni, k::kAvx512Vnni, iq::kAvx512Vnni}),
+#ifdef SLM_HAVE_AVX_VNNI_SET
       Assemble({basic::kAvxVnni, k::kAvxVnni, iq::kAvxVnni}),
+#endif
       Assemble({basic::kAvx2, k::kAvx2, iq::kAvx2}),
 #endif
 #ifdef SLM_HAVE_ARM64_SETS
