@@ -237,6 +237,33 @@ TEST(ChatCreateTest, Failures) {
   EXPECT_EQ(Chat::Create(model, {.session = {.context_length = -1}}).status().code(), StatusCode::kInvalidArgument);
 }
 
+TEST(ChatVariablesTest, CanBeSetBetweenAnswers) {
+  const Model model = OpenTiny("llama_f16");
+  Chat chat =
+      Chat::Create(model, {.chat_template = "{% for m in messages %}{{ m.content }}{{ tone if m.role == 'user' }}"
+                                            "\n{% endfor %}{{ language }}",
+                           .variables = R"({"language": "English"})",
+                           .session = {.context_length = 200},
+                           .sampler = kGreedy})
+          .value();
+  ASSERT_TRUE(chat.Send("Hi", {}, {.max_tokens = 3}).ok());
+  EXPECT_NE(Read(chat).find("Hi\nEnglish"), std::string::npos) << Read(chat);
+  const std::vector<Message> messages = chat.messages();
+  const std::string changed = R"({"language": "German", "tone": "!"})";
+  ASSERT_TRUE(chat.SetVariables(changed).ok());
+  EXPECT_EQ(chat.variables(), changed);
+  EXPECT_EQ(chat.messages(), messages);
+
+  ASSERT_TRUE(chat.Send("More", {}, {.max_tokens = 3}).ok());
+  EXPECT_NE(Read(chat).find("Hi!\n"), std::string::npos) << Read(chat);
+  EXPECT_NE(Read(chat).find("More!\nGerman"), std::string::npos) << Read(chat);
+
+  for (const char* wrong : {"[1", "[]"}) {
+    EXPECT_EQ(chat.SetVariables(wrong).code(), StatusCode::kInvalidArgument) << wrong;
+  }
+  EXPECT_EQ(chat.variables(), changed);
+}
+
 TEST(ChatCreateTest, OutlivesTheModelHandle) {
   auto model = std::make_unique<Model>(OpenTiny("llama_f16"));
   Chat chat = Chat::Create(*model, {.session = {.context_length = 100}, .sampler = kGreedy}).value();

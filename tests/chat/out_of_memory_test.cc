@@ -160,6 +160,9 @@ TEST_F(OutOfMemoryTest, Conversation) {
       "chat.SetSystem", [&] { return chat.SetSystem("A system text that is longer than the first one."); },
       [&] { return chat.messages()[0].content == "Be brief."; });
   ExpectSurvival(
+      "chat.SetVariables", [&] { return chat.SetVariables(R"({"a_variable": "of more than a few characters"})"); },
+      [&] { return chat.variables().empty(); });
+  ExpectSurvival(
       "chat.Resize", [&] { return chat.Resize(150); }, [&] { return chat.session().context_length() == 200; });
   ChatOptions any_context = options_;
   any_context.session.context_length = 0;

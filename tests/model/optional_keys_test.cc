@@ -381,5 +381,22 @@ TEST(OptionalKeysTest, FixturesWithoutAKeyAreRefusedOrRight) {
   EXPECT_GT(right, 50);
 }
 
+// GemmaConfig's and GemmaTokenizer's ids, of all versions.
+TEST(OptionalKeysTest, GemmaFilesWithoutIdsOfSpecialTokens) {
+  for (const char* name : {"gemma", "gemma2", "gemma3", "gemma3n", "gemma4_dense"}) {
+    std::string bytes = ReadFile(DataPath("models") / name / "model.gguf");
+    for (const char* key : {"bos", "eos", "unknown"}) {
+      const std::string whole = Cat("tokenizer.ggml.", key, "_token_id");
+      if (FindValue(bytes, whole)) bytes = Without(bytes, whole);
+    }
+    const Result<Model> model = Open(bytes);
+    ASSERT_TRUE(model.ok()) << model.status().message();
+    const Tokenizer& tokenizer = model->tokenizer();
+    EXPECT_EQ(tokenizer.bos(), 2) << name;
+    EXPECT_EQ(tokenizer.eos(), 1) << name;
+    EXPECT_EQ(tokenizer.Encode("a", {.add_special = true})->front(), 2) << name;
+  }
+}
+
 }  // namespace
 }  // namespace slm::test

@@ -17,20 +17,6 @@
 namespace slm::test {
 namespace {
 
-// Eight times the size may take fourteen times the steps: what is quadratic would take 64 times as many.
-template <typename Work>
-void ExpectLinear(std::size_t size, Work work) {
-  const auto steps_of = [&](std::size_t n) {
-    const auto input = work(n);
-    const std::uint64_t before = Steps();
-    input();
-    return Steps() - before;
-  };
-  const std::uint64_t few = steps_of(size), many = steps_of(8 * size);
-  EXPECT_GT(few, size) << "the work is not done";
-  EXPECT_LE(many, 14 * few);
-}
-
 ModelFile Opened(const std::string& bytes) {
   return ModelFile::FromMemory(std::as_bytes(std::span(bytes)), "test").value();
 }

@@ -206,6 +206,8 @@ TEST(SlmChatVariables, SetKeepsTheConversation) {
   EXPECT_EQ(Chat({"-m", model, "-n", "1", "--session", session, "--var", "enable_thinking=true", "3"}).exit_code, 0);
   const ProgramResult again = Chat({"-m", model, "-n", "1", "--session", session, "--var", "a=1", "3"});
   EXPECT_TRUE(Contains(again.err, "keeps the template's variables")) << again.err;
+  const ProgramResult more = Chat({"-m", model, "-n", "1", "--session", session, "-i"}, "/set var a=1\n/set\n");
+  EXPECT_TRUE(Contains(more.err, "var                   {\"enable_thinking\":true,\"a\":1}\n")) << more.err;
 }
 
 TEST(SlmChatVariables, MistakesAreSaid) {

@@ -30,11 +30,10 @@ Result<std::vector<Token>> EncodeText(const Tokenizer& tokenizer, std::string_vi
 
 Result<std::int32_t> CountTokens(const Model& model, const ChatToolOptions& options,
                                  const std::vector<Message>& messages) {
-  constexpr std::size_t kLong = 1 << 20;  // bytes; no template's limit is below
   const std::string& text = messages.back().content;
   if (!options.raw) {
     Result<std::int32_t> count = CountPromptTokens(model, messages, ToChatOptions(options));
-    if (count.ok() || text.size() < kLong) return count;
+    if (count.ok() || text.size() < kLongText) return count;
   }
   const Result<std::vector<Token>> tokens = EncodeText(model.tokenizer(), text);
   if (!tokens.ok()) return tokens.status();

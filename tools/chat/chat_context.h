@@ -3,6 +3,7 @@
 #ifndef SLM_TOOLS_CHAT_CONTEXT_H_
 #define SLM_TOOLS_CHAT_CONTEXT_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -23,6 +24,9 @@ std::string MemoryText(std::uint64_t bytes);
 // The tokens of a text that is to be continued: BOS if the model's file asks for it, but no EOS, behind which nothing
 // goes on.
 Result<std::vector<Token>> EncodeText(const Tokenizer& tokenizer, std::string_view text);
+
+// Shorter texts, in bytes, are within what any template may write.
+constexpr std::size_t kLongText = 1 << 20;
 
 // Tokens to read for an answer to these messages. A text that is longer than templates may write is counted without its
 // template: it fits no context anyway.

@@ -138,26 +138,17 @@ Status Conversation::Load(const fs::path& path, std::int32_t context_length) {
     PrintMessage(kChat,
                  "warning: the conversation keeps the template's variables it began with; /set var changes them");
   }
+  options_.variables = chat_->variables();
   return {};
 }
 
-// A chat keeps its variables, so this makes another one, of the same messages.
 Status Conversation::SetVariable(std::string_view assignment) {
   if (!chat_) return Status(StatusCode::kInvalidArgument, "var needs turns, and --raw has none.");
-  ChatOptions options = ToChatOptions(options_);
-  if (Status status = tools::SetVariable(assignment, &options.variables); !status.ok()) return status;
-  const Result<ChatTemplate> own = ChatTemplate::ForModel(model_);
-  const std::string& source = chat_->chat_template().source();
-  options.chat_template = own.ok() && own->source() == source ? "" : source;
-  options.session.context_length = session().context_length();
-  std::vector<Message> messages = chat_->messages();
-  Result<Chat> chat = Chat::Create(model_, options);
-  if (!chat.ok()) return chat.status();
-  options_.variables = options.variables;
-  options_.template_source = options.chat_template;
-  chat_ = *std::move(chat);
-  if (Status status = chat_->SetMessages(std::move(messages)); !status.ok()) return status;
-  style_.Note("The next answer reads the conversation from its beginning.");
+  std::string variables = chat_->variables();
+  if (Status status = tools::SetVariable(assignment, &variables); !status.ok()) return status;
+  if (Status status = chat_->SetVariables(variables); !status.ok()) return status;
+  options_.variables = std::move(variables);
+  style_.Note("The next answer reads anew what the template now writes in another way.");
   return SaveSession();
 }
 
@@ -174,8 +165,7 @@ Status Conversation::Say(std::string_view text) {
 
 // A text that is longer than templates may write is told its real trouble.
 Status Conversation::CheckLength(std::string_view text) const {
-  constexpr std::size_t kLong = 1 << 20;  // bytes
-  if (text.size() < kLong) return {};
+  if (text.size() < kLongText) return {};
   const Result<std::int32_t> tokens = Count({{.role = Role::kUser, .content = std::string(text)}});
   if (!tokens.ok() || *tokens <= context_length()) return tokens.status();
   return TooLong(*tokens, context_length());

@@ -66,7 +66,7 @@ class Conversation : public Responder {
   ChatToolOptions& options() { return options_; }
   Status SetSampler(const SamplerOptions& sampler);
 
-  // Gives the template a variable, "NAME=JSON". The next answer then reads the conversation from its beginning.
+  // Gives the template a variable, "NAME=JSON", from the next answer on.
   Status SetVariable(std::string_view assignment);
 
   // Back to the beginning, with the system text of now.

@@ -107,6 +107,10 @@ class Chat {
   const SamplerOptions& sampler() const;
   // From the next answer on. kInvalidArgument if the options are not valid.
   Status SetSampler(const SamplerOptions& options);
+  // ChatOptions::variables, or those of the file that the conversation was restored from.
+  const std::string& variables() const;
+  // From the next answer on, which reads from the first difference on. Fails as Create does.
+  Status SetVariables(std::string_view variables);
 
  private:
   struct State;

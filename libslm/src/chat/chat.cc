@@ -310,6 +310,19 @@ Status Chat::SetSampler(const SamplerOptions& options) try {
 }
 SLM_CATCH_OUT_OF_MEMORY
 
+const std::string& Chat::variables() const { return state_->options.variables; }
+
+Status Chat::SetVariables(std::string_view variables) try {
+  SLM_RETURN_IF_ERROR(CheckIdle(state_->session));
+  ChatOptions options = state_->options;
+  options.variables = variables;
+  SLM_ASSIGN_OR_RETURN(PromptWriter writer, PromptWriter::Create(state_->model(), options, state_->writer.now()));
+  state_->writer = std::move(writer);
+  state_->options.variables = std::move(options.variables);
+  return {};
+}
+SLM_CATCH_OUT_OF_MEMORY
+
 Result<std::int32_t> CountPromptTokens(const Model& model, const std::vector<Message>& messages,
                                        const ChatOptions& options) try {
   SLM_ASSIGN_OR_RETURN(const PromptWriter writer,

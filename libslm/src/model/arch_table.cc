@@ -9,6 +9,8 @@ namespace slm {
 
 namespace {
 
+constexpr SpecialIds kGemmaTokens = {.bos = 2, .eos = 1, .unknown = 3};
+
 constexpr std::array kArchitectures = {
     Architecture{
         .name = "gemma",
@@ -16,7 +18,7 @@ constexpr std::array kArchitectures = {
         .activation = FfnActivation::kGeluTanh,
         .scales_embedding = true,
         .rope_base = 10000,
-        .tokenizer = {.expects_no_space_prefix = true},
+        .tokenizer = {.expects_no_space_prefix = true, .special = kGemmaTokens},
     },
     Architecture{
         .name = "gemma2",
@@ -30,7 +32,7 @@ constexpr std::array kArchitectures = {
         .window = 4096,
         .window_pattern = 2,
         .rope_base = 10000,
-        .tokenizer = {.expects_no_space_prefix = true},
+        .tokenizer = {.expects_no_space_prefix = true, .special = kGemmaTokens},
     },
     Architecture{
         .name = "gemma3",
@@ -45,7 +47,7 @@ constexpr std::array kArchitectures = {
         .rope_base = 1000000,
         .rope_base_sliding = 10000,
         .rope_scaling_global_only = true,
-        .tokenizer = {.expects_no_space_prefix = true},
+        .tokenizer = {.expects_no_space_prefix = true, .special = kGemmaTokens},
     },
     Architecture{
         .name = "gemma3n",
@@ -64,7 +66,7 @@ constexpr std::array kArchitectures = {
         .window_pattern = 5,
         .rope_base_sliding = 10000,
         .rope_scaling_global_only = true,
-        .tokenizer = {.expects_no_space_prefix = true},
+        .tokenizer = {.expects_no_space_prefix = true, .special = kGemmaTokens},
     },
     Architecture{
         .name = "gemma4",
@@ -84,6 +86,7 @@ constexpr std::array kArchitectures = {
         .rope_base_sliding = 10000,
         .rope_scaling_global_only = true,
         .rope_divisors_in_file = true,
+        .tokenizer = {.special = kGemmaTokens},
     },
     Architecture{
         .name = "llama",

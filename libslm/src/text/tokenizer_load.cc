@@ -52,12 +52,12 @@ class KeyReader {
     return std::nullopt;
   }
   // The default holds for files without the key, unless they say that the token is an ordinary one.
-  std::optional<Token> Id(std::string_view name, Token otherwise) {
+  std::optional<Token> Id(std::string_view name, std::optional<Token> otherwise) {
     if (Has(name)) return Id(name);
-    if (!vocabulary_.Contains(otherwise)) return std::nullopt;
-    const TokenKind kind = vocabulary_.Kind(otherwise);
+    if (!otherwise || !vocabulary_.Contains(*otherwise)) return std::nullopt;
+    const TokenKind kind = vocabulary_.Kind(*otherwise);
     const bool suits = !vocabulary_.has_kinds() || kind == TokenKind::kControl || kind == TokenKind::kUnknown;
-    return suits ? std::optional(otherwise) : std::nullopt;
+    return suits ? otherwise : std::nullopt;
   }
 
   void Warn(const std::string& message) const {
@@ -223,23 +223,14 @@ Result<Backend> LoadBpe(const Source& source, Vocabulary vocabulary, TokenizerCo
 struct Kind {
   std::string_view name;
   Result<Backend> (*load)(const Source& source, Vocabulary vocabulary, TokenizerConfig config);
-  Token bos;
-  Token eos;
-  Token unknown;
   bool add_bos;
+  SpecialIds special = {};
   bool guards_marks = false;  // TokenizerConfig's: its files have marks of turns as user-defined tokens
 };
-constexpr Token kNone = -1;
 constexpr Kind kKinds[] = {
-    {.name = "llama", .load = LoadSpm, .bos = 1, .eos = 2, .unknown = 0, .add_bos = true},
-    {.name = "gpt2", .load = LoadBpe, .bos = 11, .eos = 11, .unknown = kNone, .add_bos = false},
-    {.name = "gemma4",
-     .load = LoadGemma4,
-     .bos = kNone,
-     .eos = kNone,
-     .unknown = kNone,
-     .add_bos = true,
-     .guards_marks = true},
+    {.name = "llama", .load = LoadSpm, .add_bos = true, .special = {.bos = 1, .eos = 2, .unknown = 0}},
+    {.name = "gpt2", .load = LoadBpe, .add_bos = false, .special = {.bos = 11, .eos = 11}},
+    {.name = "gemma4", .load = LoadGemma4, .add_bos = true, .guards_marks = true},
 };
 
 // The backend of files whose kind is not in the table: token texts as they are.
@@ -258,7 +249,7 @@ Result<Backend> LoadUnknown(const Source&, Vocabulary vocabulary, TokenizerConfi
                                              ListNames(kKinds, [](const Kind& row) { return row.name; })));
   return Backend(std::make_unique<UnknownTokenizer>(std::move(vocabulary), std::move(config)));
 }
-constexpr Kind kUnknownKind = {"", LoadUnknown, kNone, kNone, kNone, false};
+constexpr Kind kUnknownKind = {.load = LoadUnknown, .add_bos = false};
 
 }  // namespace
 
@@ -270,9 +261,10 @@ Result<Tokenizer> LoadTokenizer(const GgufFile& file, const TokenizerQuirks& qui
   config.kind = keys.String("model");
   const auto* row = std::ranges::find(kKinds, config.kind, &Kind::name);
   const Kind& kind = row != std::end(kKinds) ? *row : kUnknownKind;
-  config.bos = keys.Id("bos_token_id", kind.bos);
-  config.eos = keys.Id("eos_token_id", kind.eos);
-  config.unknown = keys.Id("unknown_token_id", kind.unknown);
+  const SpecialIds special = quirks.special.value_or(kind.special);
+  config.bos = keys.Id("bos_token_id", special.bos);
+  config.eos = keys.Id("eos_token_id", special.eos);
+  config.unknown = keys.Id("unknown_token_id", special.unknown);
   config.add_bos = keys.Bool("add_bos_token", kind.add_bos);
   config.add_eos = keys.Bool("add_eos_token", false);
   SLM_RETURN_IF_ERROR(CheckSpecials(vocabulary));
