@@ -249,7 +249,7 @@ Result<Backend> LoadUnknown(const Source&, Vocabulary vocabulary, TokenizerConfi
                                              ListNames(kKinds, [](const Kind& row) { return row.name; })));
   return Backend(std::make_unique<UnknownTokenizer>(std::move(vocabulary), std::move(config)));
 }
-constexpr Kind kUnknownKind = {.load = LoadUnknown, .add_bos = false};
+constexpr Kind kUnknownKind = {.name = "", .load = LoadUnknown, .add_bos = false};
 
 }  // namespace
 
