@@ -88,6 +88,7 @@ TEST_P(ChatCallbackTest, ACallToItsOwnConversationFails) {
       [&] { return chat.SetMessages({}); },
       [&] { return chat.SetSystem("Be long."); },
       [&] { return chat.SetVariables("{}"); },
+      [&] { return chat.SetSampler({}); },
       [&] { return chat.Reset(); },
       [&] { return chat.Resize(100); },
       [&] { return chat.Save(testing::TempDir() + "saved_by_a_callback"); },

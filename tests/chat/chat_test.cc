@@ -237,6 +237,45 @@ TEST(ChatCreateTest, Failures) {
   EXPECT_EQ(Chat::Create(model, {.session = {.context_length = -1}}).status().code(), StatusCode::kInvalidArgument);
 }
 
+TEST(ChatCreateTest, OutlivesTheHandleOfItsWorkers) {
+  const Model model = OpenTiny("llama_f16");
+  auto workers = std::make_unique<Workers>(Workers::Create({.threads = 2}).value());
+  Chat chat = Chat::Create(model, {.session = {.context_length = 100, .workers = workers.get()}}).value();
+  workers.reset();
+  ASSERT_TRUE(chat.Resize(150).ok());
+  EXPECT_TRUE(chat.Send("Hi", {}, {.max_tokens = 3}).ok());
+}
+
+// A template that writes each of them.
+TEST(ChatSystemTest, SeveralAmongForgottenMessages) {
+  const Model model = OpenTiny("llama_f16");
+  const ChatOptions options = {.chat_template = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}",
+                               .session = {.context_length = 120},
+                               .sampler = kGreedy,
+                               .forget_oldest = true};
+  for (const int systems : {1, 2, 3}) {
+    Chat chat = Chat::Create(model, options).value();
+    std::vector<Message> messages;
+    for (int i = 0; i < systems; ++i) messages.push_back({.role = Role::kSystem, .content = "s"});
+    for (const char* user : {"one", "two", "three", "four", "five"}) {
+      messages.push_back({.role = Role::kUser, .content = std::string(user) + " a b c d e f g"});
+      messages.push_back({.role = Role::kAssistant, .content = "a b c"});
+    }
+    messages.back() = {.role = Role::kUser, .content = "six"};
+    ASSERT_TRUE(chat.SetMessages(messages).ok());
+    const Result<GenerateResult> answer = chat.Answer({}, {.max_tokens = 3});
+    ASSERT_TRUE(answer.ok()) << answer.status().message();
+    ASSERT_GT(answer->forgotten_messages, 0);
+    const std::string shown = Read(chat);
+    for (int i = 0; i < systems; ++i) ASSERT_TRUE(chat.SetSystem("").ok());
+    const Result<GenerateResult> again = chat.Retry({}, {.max_tokens = 3});
+    ASSERT_TRUE(again.ok()) << again.status().message();
+    // The same turns as before.
+    EXPECT_EQ(Read(chat).substr(0, Read(chat).find("six")),
+              shown.substr(shown.find("user:"), shown.find("six") - shown.find("user:")));
+  }
+}
+
 TEST(ChatVariablesTest, CanBeSetBetweenAnswers) {
   const Model model = OpenTiny("llama_f16");
   Chat chat =

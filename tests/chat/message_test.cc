@@ -68,6 +68,17 @@ TEST(MessagesToJsonTest, BytesThatAreNoTextAreReplaced) {
   EXPECT_EQ(ParseMessages(json).value()[0].content, "a\uFFFDz");
 }
 
+// Found by fuzzing: a conversation with such a call was saved, and not restored.
+TEST(MessagesToJsonTest, ACallWithoutArguments) {
+  for (const char* call : {R"({"function": {"name": "f"}})", R"({"function": {"name": "f", "arguments": ""}})"}) {
+    const auto messages = ParseMessages(std::string(R"([{"role": "assistant", "tool_calls": [)") + call + "]}]");
+    ASSERT_TRUE(messages.ok()) << messages.status().message();
+    const auto again = ParseMessages(MessagesToJson(*messages));
+    ASSERT_TRUE(again.ok()) << again.status().message();
+    EXPECT_EQ(*again, *messages);
+  }
+}
+
 TEST(MergeNeighboursTest, TextsOfOneRoleBecomeOne) {
   const std::vector<Message> merged = MergeNeighbours({{.role = Role::kSystem, .content = "S"},
                                                        {.role = Role::kUser, .content = "a"},

@@ -173,6 +173,17 @@ TEST_F(OutOfMemoryTest, Conversation) {
   std::filesystem::remove(saved_);
 }
 
+TEST_F(OutOfMemoryTest, Sampling) {
+  std::vector<float> logits(static_cast<std::size_t>(model_.vocab_size()));
+  for (std::size_t i = 0; i < logits.size(); ++i) logits[i] = static_cast<float>(i % 7);
+  const SamplerOptions sampling = {.temperature = 1.0f, .xtc_probability = 0.5f};
+  Sampler sampler(sampling), fresh(sampling);
+  ExpectSurvival(
+      "sampler.Sample", [&] { return sampler.Sample(logits); }, Always);
+  static_cast<void>(fresh.Sample(logits));
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(sampler.Sample(logits).value(), fresh.Sample(logits).value());
+}
+
 TEST_F(OutOfMemoryTest, Templates) {
   const std::string source =
       "{% set names = {'user': 'U'} %}{% for m in messages %}{{ names.get(m.role, 'A') ~ m.content | upper }}"

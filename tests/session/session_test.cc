@@ -78,6 +78,8 @@ TEST_F(SessionTest, RefusesNoTokensAndUnknownTokens) {
   Session session = Make({.threads = 1});
   ASSERT_TRUE(session.Append(First(5)).ok());
   ExpectFails(session.Append({}).status(), StatusCode::kInvalidArgument, HasSubstr("no tokens"));
+  EXPECT_TRUE(session.AppendVisiting(std::vector<Token>{1}, {}).ok()) << "nobody looks";
+  EXPECT_TRUE(session.Rewind(session.position() - 1).ok());
   ExpectFails(session.AppendVisiting({}, [](std::int32_t, std::span<const float>) {}), StatusCode::kInvalidArgument,
               HasSubstr("no tokens"));
   for (const Token bad :

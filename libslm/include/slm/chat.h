@@ -73,7 +73,8 @@ class Chat {
                               const GenerateOptions& options = {});
   // Streams an answer to the conversation as it stands, which ends with a message of the user or of tools.
   Result<GenerateResult> Answer(const PieceCallback& on_piece, const GenerateOptions& options = {});
-  // Replaces the last answer by another one. A failed or cancelled call leaves the old one.
+  // Replaces the last answer by another one. A failed call leaves the old one, and a cancelled one does if no text was
+  // delivered.
   Result<GenerateResult> Retry(const PieceCallback& on_piece, const GenerateOptions& options = {});
   // Takes back the last user message and all that followed it; returns its text. kInvalidArgument if there is none.
   Result<std::string> Undo();

@@ -52,7 +52,7 @@ struct GenerateOptions {
 
 struct GenerateResult {
   FinishReason finish_reason = FinishReason::kEndOfTurn;
-  std::string text;                     // all that was delivered
+  std::string text = {};                // all that was delivered
   std::int32_t prompt_tokens = 0;       // tokens of the prompt read in this call
   std::int32_t cached_tokens = 0;       // tokens of the prompt that the session had read before
   std::int32_t reread_tokens = 0;       // of prompt_tokens: had been read before, but a sliding window dropped them

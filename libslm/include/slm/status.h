@@ -2,7 +2,8 @@
 //
 // Every function of libslm that can fail returns a Status, or a Result<T> that holds either a value or a Status.
 // Nothing prints, aborts or exits, and nothing throws but for two cases: what a callback of the application throws
-// passes through to its caller, and where there is no memory, functions that return a plain value (a string, a vector)
+// passes through to its caller (but for std::bad_alloc and std::length_error, which no function that returns a Status
+// can tell from its own), and where there is no memory, functions that return a plain value (a string, a vector)
 // throw std::bad_alloc; those that return a Status or Result fail with kOutOfMemory and leave things as they were.
 // Messages are complete sentences for a person: what failed, where, what was expected and what was found.
 //

@@ -8,7 +8,8 @@
 // time keep N processors busy, not N times as many. Results do not depend on it.
 //
 // After fork() the child has no threads but the one that forked: a pool makes its threads anew when the child first
-// needs them. A session that another thread was using at that moment is of no use in the child.
+// needs them. A session that was computing at that moment, for another thread or around a progress callback, is of no
+// use in the child.
 //
 // Thread-safety: may be used from any number of threads. A Workers is a cheap handle; copies are the same pool.
 

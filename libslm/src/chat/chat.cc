@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -69,20 +70,32 @@ std::vector<std::size_t> LaterStarts(std::span<const Message> all, std::size_t f
 }  // namespace
 
 struct Chat::State {
-  State(PromptWriter w, Session s, const ChatOptions& o) : options(o), writer(std::move(w)), session(std::move(s)) {}
+  State(PromptWriter w, Session s, const ChatOptions& o) : options(o), writer(std::move(w)), session(std::move(s)) {
+    if (options.session.workers == nullptr) return;
+    workers = *options.session.workers;
+    options.session.workers = &*workers;
+  }
 
   const Model& model() const { return session.model(); }
-  Result<std::vector<Token>> Encode(std::span<const Message> shown) const;
+  // kCancelled if the token is set.
+  Result<std::vector<Token>> Encode(std::span<const Message> shown, const CancelToken* cancel = nullptr) const;
   // The tokens of `all` up to where the next answer begins, which fit the context. Where the oldest messages may be
   // forgotten there is room for the answer, too.
-  Result<FittedPrompt> Fit(std::span<const Message> all, std::int32_t max_tokens) const;
+  Result<FittedPrompt> Fit(std::span<const Message> all, const GenerateOptions& generate) const;
   // Streams an answer to `all`. If there is one, it is added to them, and they become the conversation; otherwise
   // nothing has changed but what the session has read.
   Result<GenerateResult> Respond(std::vector<Message> all, const PieceCallback& on_piece,
                                  const GenerateOptions& generate);
   ChatNote Note() const;
+  // What may log: a callback that then calls the chat finds it in use.
+  template <typename Call>
+  auto WhileInUse(const Call& call) {
+    const CallbackScope scope(session);
+    return call();
+  }
 
   ChatOptions options;
+  std::optional<Workers> workers;  // a handle of its own, for sessions to come
   PromptWriter writer;
   Session session;
   std::vector<Message> messages;
@@ -91,8 +104,9 @@ struct Chat::State {
   std::size_t forgotten = 0;  // messages after the system's that the model is no longer shown
 };
 
-Result<std::vector<Token>> Chat::State::Encode(std::span<const Message> shown) const {
+Result<std::vector<Token>> Chat::State::Encode(std::span<const Message> shown, const CancelToken* cancel) const {
   SLM_ASSIGN_OR_RETURN(const Prompt prompt, writer.Write(shown));
+  if (cancel != nullptr && cancel->cancelled()) return Status(StatusCode::kCancelled, "cancelled");
   const Tokenizer& tokenizer = model().tokenizer();
   SLM_ASSIGN_OR_RETURN(std::vector<Token> tokens, EncodePrompt(tokenizer, memory.Recall(tokenizer, prompt)));
   if (tokens.empty()) {
@@ -101,12 +115,12 @@ Result<std::vector<Token>> Chat::State::Encode(std::span<const Message> shown) c
   return tokens;
 }
 
-Result<FittedPrompt> Chat::State::Fit(std::span<const Message> all, std::int32_t max_tokens) const {
+Result<FittedPrompt> Chat::State::Fit(std::span<const Message> all, const GenerateOptions& generate) const {
   FittedPrompt fitted = {.forgotten = forgotten};
-  SLM_ASSIGN_OR_RETURN(fitted.tokens, Encode(Without(all, forgotten)));
+  SLM_ASSIGN_OR_RETURN(fitted.tokens, Encode(Without(all, forgotten), generate.cancel));
   const std::int32_t capacity = session.context_length();
   if (options.forget_oldest) {
-    const std::int32_t answer = std::min(max_tokens >= 0 ? max_tokens : capacity / 4, capacity / 2);
+    const std::int32_t answer = std::min(generate.max_tokens >= 0 ? generate.max_tokens : capacity / 4, capacity / 2);
     if (std::cmp_less_equal(fitted.tokens.size(), capacity - answer)) return fitted;
     // Half the context is left free, so that this does not happen, and what is kept is not read anew, at every turn.
     // The fewest messages that leave so much are found by halving: each try writes and encodes what is left.
@@ -114,7 +128,7 @@ Result<FittedPrompt> Chat::State::Fit(std::span<const Message> all, std::int32_t
     for (std::size_t low = 0, high = starts.size(); low < high;) {
       const std::size_t middle = low + (high - low) / 2;
       FittedPrompt shorter = {.forgotten = starts[middle]};
-      SLM_ASSIGN_OR_RETURN(shorter.tokens, Encode(Without(all, shorter.forgotten)));
+      SLM_ASSIGN_OR_RETURN(shorter.tokens, Encode(Without(all, shorter.forgotten), generate.cancel));
       const bool fits = std::cmp_less_equal(shorter.tokens.size(), capacity / 2);
       fits ? high = middle : low = middle + 1;
       if (fits || low == starts.size()) fitted = std::move(shorter);
@@ -131,7 +145,12 @@ Result<GenerateResult> Chat::State::Respond(std::vector<Message> all, const Piec
     return Status(StatusCode::kInvalidArgument,
                   "There is nothing to answer: the conversation does not end with a message of the user or of a tool.");
   }
-  SLM_ASSIGN_OR_RETURN(const FittedPrompt prompt, Fit(all, generate.max_tokens));
+  const Result<FittedPrompt> fitted = Fit(all, generate);
+  if (fitted.status().code() == StatusCode::kCancelled) {
+    return GenerateResult{.finish_reason = FinishReason::kCancelled};
+  }
+  if (!fitted.ok()) return fitted.status();
+  const FittedPrompt& prompt = *fitted;
   if (!options.reuse) SLM_RETURN_IF_ERROR(session.Rewind(0));
   SamplerOptions sampling = options.sampler;
   sampling.seed += answer_count;
@@ -223,25 +242,29 @@ SLM_CATCH_OUT_OF_MEMORY
 
 const std::vector<Message>& Chat::messages() const { return state_->messages; }
 
-Status Chat::SetMessages(std::vector<Message> messages) {
+Status Chat::SetMessages(std::vector<Message> messages) try {
   SLM_RETURN_IF_ERROR(CheckIdle(state_->session));
   state_->messages = std::move(messages);
   state_->forgotten = 0;
   return {};
 }
+SLM_CATCH_OUT_OF_MEMORY
 
 Status Chat::SetSystem(std::string_view system) try {
   SLM_RETURN_IF_ERROR(CheckIdle(state_->session));
   std::vector<Message> messages;
   if (!system.empty()) messages.push_back({.role = Role::kSystem, .content = std::string(system)});
   const auto turns = std::span(state_->messages).subspan(FirstTurn(state_->messages));
+  const std::size_t shown_from = messages.size() + state_->forgotten;
   messages.insert(messages.end(), turns.begin(), turns.end());
   state_->messages = std::move(messages);
+  // A system message among the turns may now be the first of all.
+  state_->forgotten = shown_from - std::min(shown_from, FirstTurn(state_->messages));
   return {};
 }
 SLM_CATCH_OUT_OF_MEMORY
 
-Status Chat::Reset() {
+Status Chat::Reset() try {
   State& state = *state_;
   SLM_RETURN_IF_ERROR(CheckIdle(state.session));
   std::erase_if(state.messages, [](const Message& message) { return message.role != Role::kSystem; });
@@ -250,6 +273,7 @@ Status Chat::Reset() {
   state.forgotten = 0;
   return {};
 }
+SLM_CATCH_OUT_OF_MEMORY
 
 Result<std::int32_t> Chat::CountTokens(std::string_view user) const try {
   std::vector<Message> shown = Without(state_->messages, state_->forgotten);
@@ -263,7 +287,8 @@ Status Chat::Resize(std::int32_t context_length) try {
   SLM_RETURN_IF_ERROR(CheckIdle(state_->session));
   SessionOptions options = state_->options.session;
   options.context_length = context_length;
-  SLM_ASSIGN_OR_RETURN(state_->session, Session::Create(state_->model(), options));
+  SLM_ASSIGN_OR_RETURN(Session session, state_->WhileInUse([&] { return Session::Create(state_->model(), options); }));
+  state_->session = std::move(session);
   state_->options.session.context_length = context_length;
   state_->forgotten = 0;
   return {};
@@ -280,9 +305,11 @@ Result<Chat> Chat::Restore(const Model& model, const std::filesystem::path& path
   SLM_RETURN_IF_ERROR(Sampler::Validate(options.sampler));
   SLM_ASSIGN_OR_RETURN(RestoredSession restored, Session::Restore(model, path, options.session));
   SLM_ASSIGN_OR_RETURN(ChatNote note, ReadChatNote(restored.note, model.vocab_size()));
-  if (note.forgotten > 0 && note.forgotten >= note.messages.size() - FirstTurn(note.messages)) {
-    return Status(StatusCode::kCorruptFile, Cat("the conversation in the session file has ", note.messages.size(),
-                                                " messages, of which ", note.forgotten, " are forgotten."));
+  const std::vector<std::size_t> starts = LaterStarts(note.messages, 0);
+  if (note.forgotten > 0 && !std::ranges::binary_search(starts, note.forgotten)) {
+    return Status(StatusCode::kCorruptFile,
+                  Cat("the conversation in the session file has ", note.messages.size(), " messages, of which ",
+                      note.forgotten, " are forgotten: what is left does not begin with the user."));
   }
   ChatOptions merged = options;
   merged.chat_template = std::move(note.chat_template);
@@ -304,6 +331,7 @@ const Session& Chat::session() const { return state_->session; }
 const SamplerOptions& Chat::sampler() const { return state_->options.sampler; }
 
 Status Chat::SetSampler(const SamplerOptions& options) try {
+  SLM_RETURN_IF_ERROR(CheckIdle(state_->session));
   SLM_RETURN_IF_ERROR(Sampler::Validate(options));
   state_->options.sampler = SamplerOptions(options);
   return {};
@@ -316,7 +344,9 @@ Status Chat::SetVariables(std::string_view variables) try {
   SLM_RETURN_IF_ERROR(CheckIdle(state_->session));
   ChatOptions options = state_->options;
   options.variables = variables;
-  SLM_ASSIGN_OR_RETURN(PromptWriter writer, PromptWriter::Create(state_->model(), options, state_->writer.now()));
+  SLM_ASSIGN_OR_RETURN(PromptWriter writer, state_->WhileInUse([&] {
+    return PromptWriter::Create(state_->model(), options, state_->writer.now());
+  }));
   state_->writer = std::move(writer);
   state_->options.variables = std::move(options.variables);
   return {};

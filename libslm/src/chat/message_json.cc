@@ -63,10 +63,11 @@ Result<std::string> ParseContent(const Value& json, const std::string& where) {
   return text;
 }
 
-// Arguments are a JSON object, or a string that holds one.
+// Arguments are a JSON object, or a string that holds one; or no text, where there are none.
 Result<std::string> ParseArguments(const Value& json, const std::string& where) {
   if (json.is(Value::Type::kDict)) return ToJson(json);
   if (!json.is_string()) return Wrong(where, "an object, or a string that holds one", json);
+  if (json.text().view().empty()) return std::string();
   SLM_ASSIGN_OR_RETURN(const Value parsed, ParseJson(json.text().view(), where));
   if (!parsed.is(Value::Type::kDict)) return Wrong(where, "a string that holds an object", parsed);
   return std::string(json.text().view());
@@ -141,7 +142,7 @@ Value Words(std::string_view text) { return Value::String(text, false); }
 Value ToolCallValue(const ToolCall& call) {
   jinja::Dict function;
   function.Set("name", true, Words(call.name));
-  function.Set("arguments", true, Words(call.arguments));
+  if (!call.arguments.empty()) function.Set("arguments", true, Words(call.arguments));
   jinja::Dict value;
   value.Set("id", true, Words(call.id));
   value.Set("type", true, Words("function"));

@@ -4,9 +4,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <exception>
 #include <latch>
 #include <memory>
+#include <system_error>
 
 #if defined(__linux__)
 #include <sched.h>
@@ -33,16 +33,22 @@ constexpr int kLeavingSpins = 2000;
 bool ThreadsCanStart(int count) {
   std::vector<std::thread> threads;
   std::latch end(1);
-  bool all = true;
+  const auto finish = [&] {
+    end.count_down();
+    for (std::thread& thread : threads) thread.join();
+  };
   try {
     threads.reserve(2 * static_cast<std::size_t>(count));
     for (int i = 0; i < 2 * count; ++i) threads.emplace_back([&] { end.wait(); });
-  } catch (const std::exception&) {
-    all = false;
+  } catch (const std::system_error&) {
+    finish();
+    return false;
+  } catch (...) {  // no memory
+    finish();
+    throw;
   }
-  end.count_down();
-  for (std::thread& thread : threads) thread.join();
-  return all;
+  finish();
+  return true;
 }
 
 #if defined(__linux__)
@@ -105,16 +111,13 @@ int WorkerPool::Reserve(int threads) {
 }
 
 void WorkerPool::AddHelpers(int count) {
-  if (count <= 0 || exhausted_) return;
-  exhausted_ = true;
-  if (!ThreadsCanStart(count)) return;
+  if (count <= 0 || !ThreadsCanStart(count)) return;
   try {
     hosts_.emplace_back([this, place = helpers_ + 1, count] { Host(place, count); });
-  } catch (const std::exception&) {
+  } catch (const std::system_error&) {
     return;
   }
   helpers_ += count;
-  exhausted_ = false;
 }
 
 // A region of OpenMP that lasts as long as the pool: the runtime makes the threads, and places them if OMP_PLACES says

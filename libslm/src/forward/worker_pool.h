@@ -64,7 +64,6 @@ class WorkerPool {
   int computing_ = 0;       // threads
   int helpers_ = 0;
   bool closing_ = false;
-  bool exhausted_ = false;  // the system makes no more threads
   std::vector<std::thread> hosts_;
   // Numbers that change when there is something to do, and when a helper has left a job: threads can sleep on them.
   std::atomic<std::uint32_t> news_{0};

@@ -76,6 +76,7 @@ Status SamplerChain::Truncate(std::span<const float> logits) {
   if (options_.top_n_sigma >= 0.0f) KeepTopNSigma(options_.top_n_sigma, logits, candidates_);
   if (options_.typical_p < 1.0f) KeepTypical(options_.typical_p, candidates_);
   KeepTopPAndMinP(options_.top_p, options_.min_p, candidates_);
+  weights_.reserve(candidates_.size());  // nothing is drawn where there is no memory for the rest
   if (options_.xtc_probability > 0.0f && Uniform() < static_cast<double>(options_.xtc_probability)) {
     ExcludeTopChoices(options_.xtc_threshold, candidates_);
   }

@@ -12,6 +12,7 @@ namespace slm {
 class CallbackScope {
  public:
   explicit CallbackScope(bool& in_callback) : in_callback_(in_callback) { in_callback_ = true; }
+  explicit CallbackScope(Session& session);
   ~CallbackScope() { in_callback_ = false; }
   CallbackScope(const CallbackScope&) = delete;
   CallbackScope& operator=(const CallbackScope&) = delete;

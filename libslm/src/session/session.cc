@@ -176,6 +176,8 @@ Status Session::Impl::Init(const SessionSettings& settings) {
   return {};
 }
 
+CallbackScope::CallbackScope(Session& session) : CallbackScope(Internal::Impl(session).in_callback) {}
+
 Status CheckIdle(const Session& session) {
   if (!Internal::Impl(session).in_callback) return {};
   return {StatusCode::kInvalidArgument, "the session is in use: it was called by one of its own callbacks"};
@@ -289,7 +291,7 @@ Status Session::AppendVisiting(std::span<const Token> tokens, const LogitsVisito
       const std::int64_t count = std::min(chunk, rows - first);
       const auto first_position = static_cast<std::int32_t>(position + first);
       SLM_RETURN_IF_ERROR(impl_->ComputeLogits(first, count, first_position));
-      for (std::int64_t i = 0; i < count; ++i) {
+      for (std::int64_t i = 0; visit && i < count; ++i) {
         const CallbackScope scope(impl_->in_callback);
         visit(first_position + static_cast<std::int32_t>(i),
               {impl_->logits.data() + i * vocab, static_cast<std::size_t>(vocab)});
