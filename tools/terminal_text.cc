@@ -25,12 +25,27 @@ Control ControlAt(std::string_view text, std::size_t at) {
   return {};
 }
 
-// `text` with what `show` makes of its control characters.
+// What changes the direction or the line of a text: U+200E and U+200F, U+2028 to U+202E, U+2066 to U+2069. Texts may
+// have it, names need not.
+Control LayoutAt(std::string_view text, std::size_t at) {
+  if (!text.substr(at).starts_with('\xE2') || at + 2 >= text.size()) return {};
+  const unsigned code = 0x2000 + (static_cast<unsigned char>(text[at + 1]) & 0x3Fu) * 64 +
+                        (static_cast<unsigned char>(text[at + 2]) & 0x3Fu);
+  const bool is =
+      code == 0x200E || code == 0x200F || (code >= 0x2028 && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069);
+  return is ? Control{code, 3} : Control{};
+}
+
+// A text made valid UTF-8, with what `show` makes of its control characters.
 template <typename Show>
-std::string Replace(std::string_view text, Show show) {
+std::string Replace(std::string_view bytes, bool is_name, Show show) {
+  Utf8Stream characters;
+  std::string text = characters.Push(bytes);
+  text += characters.Flush();
   std::string shown;
   for (std::size_t at = 0; at < text.size();) {
-    const Control control = ControlAt(text, at);
+    Control control = ControlAt(text, at);
+    if (control.size == 0 && is_name) control = LayoutAt(text, at);
     if (control.size == 0) {
       shown += text[at++];
       continue;
@@ -45,21 +60,18 @@ std::string Escape(unsigned code) {
   if (code == '\n') return "\\n";
   if (code == '\t') return "\\t";
   if (code == '\r') return "\\r";
-  constexpr char kDigits[] = "0123456789abcdef";
-  return {'\\', 'x', kDigits[code / 16], kDigits[code % 16]};
+  char escape[8];
+  std::snprintf(escape, sizeof escape, code < 0x100 ? "\\x%02x" : "\\u%04x", code);
+  return escape;
 }
 
 }  // namespace
 
-std::string Escaped(std::string_view text) {
-  Utf8Stream characters;
-  std::string valid = characters.Push(text);
-  valid += characters.Flush();
-  return Replace(valid, Escape);
-}
+std::string Escaped(std::string_view text) { return Replace(text, /*is_name=*/true, Escape); }
 
 std::string WithoutControls(std::string_view text) {
-  return Replace(text, [](unsigned code) { return code == '\n' || code == '\t' ? static_cast<char>(code) : '?'; });
+  return Replace(text, /*is_name=*/false,
+                 [](unsigned code) { return code == '\n' || code == '\t' ? static_cast<char>(code) : '?'; });
 }
 
 void WriteText(std::string_view text) {

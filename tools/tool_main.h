@@ -73,7 +73,8 @@ inline int RunTool(CLI::App& app, int argc, char** argv, const std::function<Sta
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kExitOk : kExitUsage;
+    if (app.exit(error) != 0) return kExitUsage;
+    return FlushStandardOutput().ok() ? kExitOk : kExitFailure;
   }
   Status status;
   try {

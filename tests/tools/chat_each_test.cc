@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "chat_long.h"
+#include "replace_file.h"
 #include "support/run_program.h"
 #include "support/test_data.h"
 #include "tools/fake_responder.h"
@@ -178,7 +179,7 @@ TEST_F(EachTest, WhatACrashLeavesDoesNoHarm) {
   EXPECT_EQ(Asked(), "abc");
   const std::string log = Answer(".slm-chat.jsonl");
   // An answer that was being written, and a line of the log that was.
-  answers_.Write("out/.b.md.part", "hal");
+  answers_.Write("out/" + PartOf("b.md").string(), "hal");
   answers_.Write("out/.slm-chat.jsonl", log.substr(0, log.size() - 5));
   files_.Write("a", "new text a");
   // The line of "c" is lost, so it is not known what c.md answers: it stays, whole as it is.
@@ -187,6 +188,41 @@ TEST_F(EachTest, WhatACrashLeavesDoesNoHarm) {
   EXPECT_EQ(Asked(), "");
   answers_.Write("out/.slm-chat.jsonl", "\n[]\n{}\nnonsense\n{\"output\":1,\"fingerprint\":2}\n" + log);
   EXPECT_EQ(Asked(), "a") << "of the old log";
+}
+
+// A folder may come from a stranger.
+TEST_F(EachTest, LinksInTheFolderOfAnswersLeadNowhere) {
+  const fs::path precious = files_.Write("precious", "precious");
+  fs::create_directories(options_.folder);
+  fs::create_symlink(precious, options_.folder / PartOf("a.md"));
+  EXPECT_EQ(Asked(), "abc");
+  EXPECT_EQ(Answer("a.md"), "Repeat: text a\n");
+  fs::remove(options_.folder / kLogName);
+  fs::create_symlink(precious, options_.folder / kLogName);
+  const auto count = [](const std::vector<Message>&) -> Result<std::int32_t> { return 1; };
+  EXPECT_EQ(PlanEach(paths_, prompt_, options_, count, {}).status().code(), StatusCode::kIoError);
+  EXPECT_EQ(AppendToFile(options_.folder / kLogName, "x").code(), StatusCode::kIoError);
+  EXPECT_EQ(test::ReadFile(precious), "precious");
+}
+
+TEST_F(EachTest, FilesThatAreReadAreNotWrittenBeside) {
+  fs::create_directories(options_.folder);
+  for (const fs::path& name : {PartOf("a.md"), fs::path(kLogName)}) {
+    const std::string path = (options_.folder / name).string();
+    answers_.Write("out/" + name.string(), "it");
+    const Result<std::vector<EachFile>> files = NameAnswers({paths_[0], path}, options_.folder);
+    EXPECT_EQ(files.status().code(), StatusCode::kInvalidArgument) << name;
+    EXPECT_EQ(test::ReadFile(path), "it");
+    fs::remove(path);
+  }
+}
+
+TEST_F(EachTest, NamesThatDifferInBytesThatAreNoText) {
+  paths_ = {files_.Write("x\xff.md", "text x"), files_.Write("x\xfe.md", "text y")};
+  EXPECT_EQ(Asked(), "xy");
+  EXPECT_EQ(Asked(), "");
+  files_.Write("x\xfe.md", "text z");
+  EXPECT_EQ(Asked(), "z");
 }
 
 TEST_F(EachTest, AFolderThatCantBeWrittenIsAnError) {

@@ -76,6 +76,19 @@ TEST_F(SlmChatFiles, SavesAgainToWhatItSaved) {
   EXPECT_TRUE(fs::is_symlink(folder_.path() / "link"));
 }
 
+// Of a conversation that was loaded before, too.
+TEST_F(SlmChatFiles, AnotherConversationStays) {
+  EXPECT_EQ(Chat({"--session", "a", "One"}).exit_code, 0);
+  EXPECT_EQ(Chat({"--session", "b", "Two"}).exit_code, 0);
+  const std::string a = ReadFile(folder_.path() / "a"), b = ReadFile(folder_.path() / "b");
+  EXPECT_TRUE(Contains(Chat({"-i"}, "/load a\n/load b\n/save a\n").err, "a exists and is not of this conversation"));
+  EXPECT_EQ(ReadFile(folder_.path() / "a"), a);
+  const ProgramResult moved = Chat({"-i", "--session", "a"}, "/load b\nThree\n");
+  EXPECT_TRUE(Contains(moved.err, "answers are now saved there")) << moved.err;
+  EXPECT_EQ(ReadFile(folder_.path() / "a"), a);
+  EXPECT_NE(ReadFile(folder_.path() / "b"), b);
+}
+
 TEST_F(SlmChatFiles, OtherFilesStay) {
   folder_.Write("other", "text");
   for (const std::string& name : NamesOf("other")) {

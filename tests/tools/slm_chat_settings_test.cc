@@ -227,6 +227,12 @@ TEST(SlmChatVariables, MistakesAreSaid) {
     EXPECT_TRUE(Contains(prompted.err, said)) << prompted.err;
   }
   EXPECT_EQ(Chat({"-m", ChatMl(), "--raw", "--var", "a=1", "Hi"}).exit_code, 2);
+  const std::string deep = "a=" + std::string(100000, '[') + std::string(100000, ']');
+  EXPECT_TRUE(Contains(Chat({"-m", ChatMl(), "-i"}, "/set var " + deep + "\n").err, "nested more than 100 deep"));
+  std::string many = "---\nname: p\ndescription: x\nsettings:\n  var:\n";
+  for (int i = 0; i < 1001; ++i) many += "  - v" + std::to_string(i) + "=1\n";
+  const ProgramResult refused = Chat({"-m", ChatMl(), "--prompt", folder.Write("many.md", many + "---\nHi\n")});
+  EXPECT_TRUE(Contains(refused.err, "more than 1000 variables")) << refused.err;
 }
 
 // --- Names, ranges and words ---

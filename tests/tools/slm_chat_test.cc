@@ -330,12 +330,12 @@ TEST(SlmChatSession, GoesOnFromAFile) {
   EXPECT_TRUE(Contains(saved.err, "Saved to " + copy + ".\nSaved to " + copy + ".\n")) << saved.err;
   EXPECT_TRUE(Contains(saved.err, "is not of this conversation")) << saved.err;
   EXPECT_EQ(ReadFile(folder.path() / "other"), "text");
-  const ProgramResult switched = talk("/load " + copy + "\n/undo\n/stats\n/load " + copy + "\n/undo\nTwo\n");
-  EXPECT_FALSE(Contains(switched.err, "is not of this conversation")) << switched.err;
   const ProgramResult loaded = Chat({"-m", ChatMl(), "-i"}, "/load " + copy + "\n/undo\n/load nowhere\n");
   EXPECT_TRUE(Contains(loaded.err, "4 messages")) << loaded.err;
   EXPECT_TRUE(Contains(loaded.err, "Taken back: Two\n")) << loaded.err;
   EXPECT_TRUE(Contains(loaded.err, "nowhere")) << loaded.err;
+  const ProgramResult switched = talk("/load " + copy + "\n/undo\n/stats\n/load " + copy + "\n/undo\nTwo\n");
+  EXPECT_FALSE(Contains(switched.err, "is not of this conversation")) << switched.err;
 
   ExpectFailure(talk("", {"--ctx", "100", "Hi"}), 1, {"talk.session", "256", "100"});
   ExpectFailure(Chat({"-m", Model("gemma3"), "--session", session, "Hi"}), 1, {"talk.session", "another model"});

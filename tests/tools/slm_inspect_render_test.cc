@@ -86,7 +86,8 @@ INSTANTIATE_TEST_SUITE_P(Families, SlmInspectRenderFamily, testing::Values("gemm
 TEST(SlmInspectRender, NowIsTheDayThatTheTemplateIsTold) {
   const ProgramResult result = RenderText("{{ strftime_now('%d %b %Y, %H:%M') }}", "{}", {"--now", "2024-02-29"});
   EXPECT_EQ(result.out, "29 Feb 2024, 00:00") << result.err;
-  for (const char* day : {"2023-02-29", "yesterday", "2024-2-9", "2024-13-01", "2024-01-01 ", "-024-01-01"}) {
+  for (const char* day : {"2023-02-29", "yesterday", "2024-2-9", "2024-13-01", "2024-01-01 ", "-024-01-01",
+                          "9999-12-31", "0001-01-01", "2262-04-13", "1600-01-01"}) {
     ExpectFails(RenderText("x", "{}", {"--now", day}), 2, "is no day");
   }
 }

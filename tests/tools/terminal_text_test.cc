@@ -33,8 +33,24 @@ TEST(TerminalTextTest, NothingIsLeftToObey) {
   EXPECT_FALSE(HasControls(Escaped(Everything()), false));
   EXPECT_FALSE(HasControls(WithoutControls(Everything()), true));
   EXPECT_FALSE(HasControls(DumpJson(Everything()), false));
-  EXPECT_EQ(ParseJson(DumpJson(Everything()), "it")->get<std::string>(),
+  EXPECT_EQ(ParseJson(DumpJson(Everything()), "it")->text,
             Json::parse(Json(Everything()).dump(-1, ' ', false, Json::error_handler_t::replace)).get<std::string>());
+}
+
+TEST(TerminalTextTest, BytesThatAreNoTextSteerNothing) {
+  EXPECT_EQ(WithoutControls("a\x9b"
+                            "31mb"),
+            "a\uFFFD31mb")
+      << "CSI in 8 bits";
+  EXPECT_EQ(Escaped("a\x9b"
+                    "31mb"),
+            "a\uFFFD31mb");
+}
+
+TEST(TerminalTextTest, NamesDoNotTurnTheLine) {
+  EXPECT_EQ(Escaped("a\u202egpj.exe\u2028\u2066\u200f"), "a\\u202egpj.exe\\u2028\\u2066\\u200f");
+  EXPECT_EQ(Escaped("\u2010\u2030\u2065\u206a\u05d0"), "\u2010\u2030\u2065\u206a\u05d0");
+  EXPECT_EQ(WithoutControls("\u202e\u05d0"), "\u202e\u05d0") << "texts may have it";
 }
 
 TEST(TerminalTextTest, Escapes) {
@@ -55,13 +71,22 @@ TEST(TerminalTextTest, KeepsLines) {
 TEST(JsonTextTest, SaysWhatItCanNotRead) {
   for (const char* const text :
        {"", "[", "{\"a\" 1}", "\"\xff\"", "\"\\ud800\"", "nul", "[1] 2", "1e400", "[-1e999]", "{\"a\": [1, 1e4000]}"}) {
-    const Result<Json> json = ParseJson(text, "the text");
+    const Result<JsonValue> json = ParseJson(text, "the text");
     EXPECT_EQ(json.status().code(), StatusCode::kInvalidArgument) << text;
     EXPECT_EQ(json.status().message().rfind("the text ", 0), 0u) << json.status().message();
   }
   EXPECT_NE(ParseJson("[1e400]", "it").status().message().find("out of range"), std::string::npos);
-  EXPECT_EQ(ParseJson(std::string(100000, '[') + std::string(100000, ']'), "it").ok(), true);
-  EXPECT_EQ(*ParseJson("{\"b\":1,\"a\":1e300}", "it"), Json({{"b", 1}, {"a", 1e300}}));
+}
+
+TEST(JsonTextTest, ReadsWhatLiesOnTop) {
+  const JsonValue deep = ParseJson(std::string(100000, '[') + std::string(100000, ']'), "it").value();
+  EXPECT_EQ(deep.depth, 100000u);
+  EXPECT_EQ(deep.items.size(), 1u);
+  const JsonValue json = ParseJson(R"({"b": 1, "a": 1e300, "c": [{"b": "x"}], "\u0064": "y", "e": -2})", "it").value();
+  std::string all = TypeName(json.type);
+  for (const JsonItem& item : json.items) all += " " + item.name + ":" + TypeName(item.type) + ":" + item.text;
+  EXPECT_EQ(all, "object b:number:1 a:number:1e300 c:array: d:string:y e:number:-2");
+  EXPECT_EQ(ParseJson(R"("te\u0020xt")", "it")->text, "te xt");
 }
 
 }  // namespace

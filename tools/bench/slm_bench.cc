@@ -7,7 +7,6 @@
 #include <array>
 #include <cstdint>
 #include <cstdio>
-#include <fstream>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -19,6 +18,7 @@
 #include "bench_run.h"
 #include "energy_meter.h"
 #include "file_identity.h"
+#include "replace_file.h"
 #include "tool_main.h"
 
 namespace slm::tools {
@@ -50,13 +50,6 @@ std::string Render(const BenchReport& report, std::string_view format, std::opti
   if (format == "json") return ReportJson(report, profile);
   if (format == "csv") return ReportCsv(report, profile);
   return ReportText(report, profile, format == "md");
-}
-
-Status WritePlot(const std::string& path, const BenchReport& report) {
-  std::ofstream file(path, std::ios::binary);
-  file << PlotSvg(report);
-  file.close();
-  return file ? Status() : Status(StatusCode::kIoError, "cannot write the plot to " + path);
 }
 
 Status PrintFirstToken(const Options& options) {
@@ -93,7 +86,7 @@ Status PrintRates(Options options) {
   std::optional<ProfileBy> profile;
   if (!options.profile.empty()) profile = options.profile == "layer" ? ProfileBy::kLayer : ProfileBy::kOperation;
   Print(Render(*report, options.format, profile));
-  return options.plot.empty() ? Status() : WritePlot(options.plot, *report);
+  return options.plot.empty() ? Status() : ReplaceFile(options.plot, PlotSvg(*report));
 }
 
 // Everything but the model and how to compute.

@@ -1,6 +1,7 @@
 #include "chat_conversation.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <functional>
 #include <memory>
@@ -130,10 +131,12 @@ Status Conversation::Load(const fs::path& path, std::int32_t context_length) {
   chat_ = *std::move(restored);
   beginning_.clear();  // the file does not tell which of its messages were examples
   last_.reset();
-  own_files_.push_back(*file);
+  own_files_ = {*file};  // those of the conversation before are not this one's
+  const bool moves = !options_.session.empty() && path != options_.session;
+  if (moves) options_.session = path.string();
   style_.Note("Going on from " + path.string() + ": " + std::to_string(chat_->messages().size()) + " messages, " +
               std::to_string(session().position()) + " of " + std::to_string(session().context_length()) +
-              " tokens of context.");
+              " tokens of context" + (moves ? "; answers are now saved there." : "."));
   if (!options_.variables.empty()) {
     PrintMessage(kChat,
                  "warning: the conversation keeps the template's variables it began with; /set var changes them");
@@ -144,10 +147,10 @@ Status Conversation::Load(const fs::path& path, std::int32_t context_length) {
 
 Status Conversation::SetVariable(std::string_view assignment) {
   if (!chat_) return Status(StatusCode::kInvalidArgument, "var needs turns, and --raw has none.");
-  std::string variables = chat_->variables();
-  if (Status status = tools::SetVariable(assignment, &variables); !status.ok()) return status;
-  if (Status status = chat_->SetVariables(variables); !status.ok()) return status;
-  options_.variables = std::move(variables);
+  Result<std::string> variables = SetVariables(chat_->variables(), std::array{std::string(assignment)});
+  if (!variables.ok()) return variables.status();
+  if (Status status = chat_->SetVariables(*variables); !status.ok()) return status;
+  options_.variables = *std::move(variables);
   style_.Note("The next answer reads anew what the template now writes in another way.");
   return SaveSession();
 }

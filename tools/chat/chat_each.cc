@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "replace_file.h"
+
 namespace slm::tools {
 
 namespace fs = std::filesystem;

@@ -28,14 +28,11 @@ Result<std::vector<EachFile>> NameAnswers(const std::vector<std::string>& paths,
 // As ReadTextFile. Fails, with the reason, also for what is no regular file and for files that are empty.
 Result<std::string> ReadDocument(const std::string& path, bool warn);
 
-// Replaces a file as a whole: whoever looks sees the old one or the new one, also after a crash. Makes its folder. A
-// link stays one, also if it leads nowhere yet.
-Status ReplaceFile(const std::filesystem::path& path, std::string_view contents);
-
 // 64 bits of a text, the same on all machines (XXH3).
 std::uint64_t Fingerprint(std::string_view text);
 
-// Which answers a folder has, and of what: ".slm-chat.jsonl" in it, a line for every answer.
+// Which answers a folder has, and of what: a file in it with a line for every answer.
+inline constexpr std::string_view kLogName = ".slm-chat.jsonl";
 class AnswerLog {
  public:
   // Lines that are not whole, as a crash may leave, are ignored.
@@ -53,7 +50,7 @@ class AnswerLog {
 
  private:
   explicit AnswerLog(std::filesystem::path folder) : folder_(std::move(folder)) {}
-  std::filesystem::path path() const { return folder_ / ".slm-chat.jsonl"; }
+  std::filesystem::path path() const { return folder_ / kLogName; }
 
   std::filesystem::path folder_;
   std::map<std::string, std::string> fingerprints_;

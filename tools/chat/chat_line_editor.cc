@@ -384,10 +384,13 @@ void LibeditLineEditor::ListCandidates(const std::vector<std::string>& words) {
 void LibeditLineEditor::LoadHistory() {
   if (options_.history_file.empty()) return;
   std::error_code error;
-  if (fs::exists(options_.history_file, error)) {
+  const fs::file_status status = fs::status(options_.history_file, error);
+  if (fs::exists(status)) {
     HistEvent event;
     // A file that is no history is left alone.
-    keep_history_ = history(history_, &event, H_LOAD, options_.history_file.c_str()) >= 0;
+    keep_history_ =
+        fs::is_regular_file(status) && (fs::is_empty(options_.history_file, error) ||
+                                        history(history_, &event, H_LOAD, options_.history_file.c_str()) >= 0);
     return;
   }
   fs::create_directories(options_.history_file.parent_path(), error);

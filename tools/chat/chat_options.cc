@@ -45,11 +45,8 @@ void AddInputOptions(CLI::App& app, ChatToolOptions* options) {
   app.add_option_function<std::vector<std::string>>(
          "--var",
          [options](const std::vector<std::string>& assignments) {
-           std::string scratch;
-           for (const std::string& assignment : assignments) {
-             const Status status = SetVariable(assignment, &scratch);
-             if (!status.ok()) throw CLI::ValidationError("--var", status.message());
-           }
+           const Result<std::string> variables = SetVariables("", assignments);
+           if (!variables.ok()) throw CLI::ValidationError("--var", variables.status().message());
            options->given_variables = assignments;
          },
          "Give the template a variable, as enable_thinking=false; may be given several times")
@@ -163,9 +160,9 @@ Status ApplySettings(const CLI::App& app, const PromptSettings& settings, ChatTo
   if (app.count("--stop") == 0) options->stop = settings.stop;
   if (settings.interactive) options->interactive = true;
   for (const std::vector<std::string>& assignments : {settings.variables, options->given_variables}) {
-    for (const std::string& assignment : assignments) {
-      if (Status status = SetVariable(assignment, &options->variables); !status.ok()) return status;
-    }
+    Result<std::string> variables = SetVariables(options->variables, assignments);
+    if (!variables.ok()) return variables.status();
+    options->variables = *std::move(variables);
   }
   return {};
 }
@@ -239,7 +236,7 @@ std::string AnswerSettings(const ChatToolOptions& options) {
   if (options.raw) add("raw", "");
   if (options.ignore_end) add("ignore-eos", "");
   if (options.shift_keep >= 0) add("shift-keep", std::to_string(options.shift_keep));
-  add("template", options.template_file);
+  add("template", options.template_source);
   if (!options.variables.empty()) add("variables", options.variables);
   add("kv", options.compute.kv);
   if (options.long_text == "split") add("long", "split of " + std::to_string(options.context));

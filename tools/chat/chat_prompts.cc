@@ -91,9 +91,9 @@ std::optional<HeadLine> ReadHeadLine(const std::string& line) {
   }
   for (const std::string& text : written) {
     if (text.starts_with('"')) {
-      const Result<Json> json = ParseJson(text, "the value");
-      if (!json.ok() || !json->is_string()) return std::nullopt;  // YAML has more escapes
-      head.texts.push_back(json->get<std::string>());
+      const Result<JsonValue> json = ParseJson(text, "the value");
+      if (!json.ok() || json->type != JsonType::string) return std::nullopt;  // YAML has more escapes
+      head.texts.push_back(json->text);
     } else if (text.starts_with('\'')) {
       head.texts.push_back(std::regex_replace(text.substr(1, text.size() - 2), std::regex("''"), "'"));
     } else {
@@ -162,12 +162,8 @@ class FrontMatter {
       }
     }
     for (std::string& stop : prompt_.settings.stop) stop = Unescaped(stop);
-    std::string scratch;
-    for (const std::string& variable : prompt_.settings.variables) {
-      const Status status = SetVariable(variable, &scratch);
-      if (!status.ok()) return Invalid(path_, "setting \"var\": " + status.message());
-    }
-    return {};
+    const Result<std::string> variables = SetVariables("", prompt_.settings.variables);
+    return variables.ok() ? Status() : Invalid(path_, "setting \"var\": " + variables.status().message());
   }
 
   Status ReadKey(const HeadLine& head) {
@@ -384,7 +380,9 @@ std::vector<ChatPrompt> ListPrompts(const std::vector<fs::path>& folders, std::v
     std::error_code error;
     for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
       const fs::path& path = it->path();
-      if (path.extension() != ".md" || !seen.insert(path.stem().string()).second) continue;
+      if (path.extension() != ".md" || !fs::is_regular_file(path, error) || !seen.insert(path.stem().string()).second) {
+        continue;
+      }
       Result<ChatPrompt> prompt = ReadPromptFile(path);
       if (prompt.ok()) {
         const std::string name = prompt->name;

@@ -16,28 +16,43 @@ bool IsName(std::string_view text) {
   return !text.empty() && is_letter(text.front()) && std::ranges::all_of(text, is_part);
 }
 
-}  // namespace
+Status Invalid(const std::string& message) { return {StatusCode::kInvalidArgument, message}; }
 
-Status SetVariable(std::string_view assignment, std::string* variables) {
+Status SetVariable(std::string_view assignment, Json& variables) {
   constexpr std::array<std::string_view, 5> kOurs = {"messages", "tools", "bos_token", "eos_token",
                                                      "add_generation_prompt"};
-  const auto invalid = [](const std::string& message) { return Status(StatusCode::kInvalidArgument, message); };
+  constexpr std::size_t kDeepest = 100, kMost = 1000;
   const std::size_t equals = assignment.find('=');
   const std::string name(assignment.substr(0, equals));
   if (equals == std::string_view::npos || !IsName(name)) {
-    return invalid('"' + std::string(assignment) + "\" is no NAME=JSON, such as enable_thinking=false.");
+    return Invalid('"' + std::string(assignment) + "\" is no NAME=JSON, such as enable_thinking=false.");
   }
   if (std::ranges::count(kOurs, name) > 0) {
-    return invalid("The variable " + name + " can't be set: slm-chat gives it to the template itself.");
+    return Invalid("The variable " + name + " can't be set: slm-chat gives it to the template itself.");
   }
-  const Result<Json> value = ParseJson(assignment.substr(equals + 1), "The value of the variable " + name);
+  const std::string_view text = assignment.substr(equals + 1);
+  const Result<JsonValue> value = ParseJson(text, "The value of the variable " + name);
   if (!value.ok()) {
-    return invalid(value.status().message() + " A text needs quotes, also for the shell: '" + name + "=\"text\"'.");
+    return Invalid(value.status().message() + " A text needs quotes, also for the shell: '" + name + "=\"text\"'.");
   }
-  Json all = variables->empty() ? Json::object() : *ParseJson(*variables, "the variables");
-  all[name] = *value;
-  *variables = DumpJson(all);
-  return {};
+  if (value->depth > kDeepest) {
+    return Invalid("The value of the variable " + name + " is nested more than " + std::to_string(kDeepest) + " deep.");
+  }
+  variables[name] = Json::parse(text);
+  if (variables.size() <= kMost) return {};
+  return Invalid("There are more than " + std::to_string(kMost) + " variables.");
+}
+
+}  // namespace
+
+Result<std::string> SetVariables(std::string_view variables, std::span<const std::string> assignments) {
+  if (assignments.empty()) return std::string(variables);
+  Json all = variables.empty() ? Json::object() : Json::parse(variables, nullptr, /*allow_exceptions=*/false);
+  if (!all.is_object()) return Invalid("The template's variables are no JSON object.");
+  for (const std::string& assignment : assignments) {
+    if (Status status = SetVariable(assignment, all); !status.ok()) return status;
+  }
+  return DumpJson(all);
 }
 
 }  // namespace slm::tools

@@ -3,6 +3,7 @@
 #ifndef SLM_TOOLS_CHAT_VARIABLES_H_
 #define SLM_TOOLS_CHAT_VARIABLES_H_
 
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -10,9 +11,10 @@
 
 namespace slm::tools {
 
-// Sets "NAME=JSON" in `*variables`, a JSON object or "" for none, as ChatOptions::variables has it. kInvalidArgument
-// for what is no such assignment, and for names that the conversation itself gives; `*variables` is then as before.
-Status SetVariable(std::string_view assignment, std::string* variables);
+// `variables`, a JSON object or "" for none as ChatOptions::variables has it, after assignments "NAME=JSON".
+// kInvalidArgument for what is no such assignment, for names that the conversation itself gives, and for more than
+// anybody needs.
+Result<std::string> SetVariables(std::string_view variables, std::span<const std::string> assignments);
 
 }  // namespace slm::tools
 

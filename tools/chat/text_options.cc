@@ -20,12 +20,14 @@ std::string Unescaped(std::string_view text) {
 
 std::vector<std::string> ParseTexts(std::string_view value) {
   if (value.empty() || value == "none") return {};
-  const Result<Json> list = value.starts_with('[') ? ParseJson(value, "the list") : Json();
-  const auto is_text = [](const Json& item) { return item.is_string(); };
-  if (list.ok() && list->is_array() && std::ranges::all_of(*list, is_text)) {
-    return list->get<std::vector<std::string>>();
+  const Result<JsonValue> list = value.starts_with('[') ? ParseJson(value, "the list") : JsonValue();
+  const auto is_text = [](const JsonItem& item) { return item.type == JsonType::string; };
+  if (!list.ok() || list->type != JsonType::array || !std::ranges::all_of(list->items, is_text)) {
+    return {Unescaped(value)};
   }
-  return {Unescaped(value)};
+  std::vector<std::string> texts;
+  for (const JsonItem& item : list->items) texts.push_back(item.text);
+  return texts;
 }
 
 std::string FormatTexts(const std::vector<std::string>& texts) { return texts.empty() ? "none" : DumpJson(texts); }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <limits>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -46,12 +47,14 @@ struct FormatShare {
 // The mixture of formats, largest first.
 std::vector<FormatShare> Mixture(const std::vector<TensorInfo>& tensors) {
   std::vector<FormatShare> mixture;
+  std::map<std::string, std::size_t> places;
   for (const TensorInfo& tensor : tensors) {
-    auto share = std::find_if(mixture.begin(), mixture.end(), [&](const auto& s) { return s.format == tensor.format; });
-    if (share == mixture.end()) share = mixture.insert(share, {.format = tensor.format});
-    ++share->tensors;
-    share->weights += Elements(tensor);
-    share->bytes += tensor.size;
+    const auto [place, is_new] = places.emplace(tensor.format, mixture.size());
+    if (is_new) mixture.push_back({.format = tensor.format});
+    FormatShare& share = mixture[place->second];
+    ++share.tensors;
+    share.weights += Elements(tensor);
+    share.bytes += tensor.size;
   }
   std::stable_sort(mixture.begin(), mixture.end(), [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
   return mixture;

@@ -1,5 +1,6 @@
 // slm-inspect render: what a chat template makes of a conversation.
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <ctime>
@@ -29,7 +30,7 @@ struct RenderCommandOptions {
   bool ids = false;
 };
 
-// The beginning of a day written YYYY-MM-DD, here; nothing if there is no such day.
+// The beginning of a day written YYYY-MM-DD, here; nothing if there is no such day, or the clock can't tell it.
 std::optional<Clock::time_point> ParseDay(const std::string& day) {
   constexpr std::string_view kForm = "0000-00-00";
   if (day.size() != kForm.size()) return std::nullopt;
@@ -46,7 +47,12 @@ std::optional<Clock::time_point> ParseDay(const std::string& day) {
   local.tm_mon = month - 1;
   local.tm_mday = of_month;
   local.tm_isdst = -1;  // whatever holds on that day
-  return Clock::from_time_t(std::mktime(&local));
+  const std::chrono::seconds seconds(std::mktime(&local));
+  const auto told = [](Clock::time_point end) {
+    return std::chrono::duration_cast<std::chrono::seconds>(end.time_since_epoch());
+  };
+  const bool can_be_told = seconds > told(Clock::time_point::min()) && seconds < told(Clock::time_point::max());
+  return can_be_told ? std::optional(Clock::time_point(seconds)) : std::nullopt;
 }
 
 // The template that the options name, or the model's own.
@@ -65,18 +71,19 @@ Result<ChatTemplate> FindTemplate(const RenderCommandOptions& options, const std
 
 // The context with the texts of the model's BOS and EOS tokens, if it tells none. Its own text stays as it is.
 Result<std::string> AddModelTokens(std::string context, const std::string& source, const Tokenizer& tokenizer) {
-  const Result<Json> json = ParseJson(context, source);
+  const Result<JsonValue> json = ParseJson(context, source);
   if (!json.ok()) return json.status();
-  if (!json->is_object()) return context;  // which the library says
+  if (json->type != JsonType::object) return context;  // which the library says
   Json added = Json::object();
   const auto add = [&](const char* name, std::optional<Token> token) {
-    if (token && !json->contains(name)) added[name] = tokenizer.Text(*token);
+    const bool given = std::ranges::find(json->items, name, &JsonItem::name) != json->items.end();
+    if (token && !given) added[name] = tokenizer.Text(*token);
   };
   add("bos_token", tokenizer.bos());
   add("eos_token", tokenizer.eos());
   if (added.empty()) return context;
   std::string members = DumpJson(added);
-  members = members.substr(1, members.size() - 2) + (json->empty() ? "" : ",");
+  members = members.substr(1, members.size() - 2) + (json->items.empty() ? "" : ",");
   return context.insert(context.find('{') + 1, members);
 }
 
@@ -141,7 +148,8 @@ Command AddRender(CLI::App& root) {
   app->add_option("--name", options->name, "Which of the model's templates, if it has several")->option_text("NAME");
   app->add_option("--now", options->now, "The day that the template is told (default: today)")
       ->option_text("YYYY-MM-DD")
-      ->check(CLI::Validator([](std::string& day) { return ParseDay(day) ? "" : day + " is no day"; }, "", "day"));
+      ->check(CLI::Validator([](std::string& day) { return ParseDay(day) ? "" : day + " is no day that can be told"; },
+                             "", "day"));
   app->add_flag("--ids", options->ids, "Print the model's tokens as a JSON array, not the text");
   app->footer(
       "The text is written as it is, without a line feed after it; to a terminal without control characters. A "

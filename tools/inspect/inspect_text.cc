@@ -45,12 +45,12 @@ Status PrintTokensOfLines(const Tokenizer& tokenizer, std::string_view input, co
     const std::string source = "line " + std::to_string(line) + " of standard input";
     const std::string_view text = input.substr(0, input.find('\n'));
     input.remove_prefix(std::min(text.size() + 1, input.size()));
-    const Result<Json> json = ParseJson(text, source);
+    const Result<JsonValue> json = ParseJson(text, source);
     if (!json.ok()) return json.status();
-    if (!json->is_string()) {
-      return Status(StatusCode::kInvalidArgument, source + " must be a JSON string, but is " + json->type_name());
+    if (json->type != JsonType::string) {
+      return Status(StatusCode::kInvalidArgument, source + " must be a JSON string, but is " + TypeName(json->type));
     }
-    Status status = PrintTokens(tokenizer, json->get_ref<const std::string&>(), options);
+    Status status = PrintTokens(tokenizer, json->text, options);
     if (!status.ok()) return status;
   }
   return {};

@@ -4,10 +4,10 @@
 #define SLM_TOOLS_TOKEN_IO_H_
 
 #include <cerrno>
+#include <charconv>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
-#include <limits>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -42,23 +42,27 @@ inline Result<std::string> ReadInput(const std::string& path) {
 // A JSON array of token ids, each of them in the vocabulary.
 inline Result<std::vector<Token>> ParseTokens(std::string_view text, const std::string& source,
                                               std::int32_t vocab_size) {
-  const Result<Json> json = ParseJson(text, source);
+  const Result<JsonValue> json = ParseJson(text, source);
   if (!json.ok()) return json.status();
-  if (!json->is_array()) {
+  if (json->type != JsonType::array) {
     return Status(StatusCode::kInvalidArgument,
-                  source + " must hold a JSON array of token ids, but holds " + json->type_name());
+                  source + " must hold a JSON array of token ids, but holds " + TypeName(json->type));
   }
   std::vector<Token> tokens;
-  tokens.reserve(json->size());
-  for (const Json& id : *json) {
-    const bool known = id.is_number_unsigned() && id.get<std::uint64_t>() < static_cast<std::uint64_t>(vocab_size);
+  tokens.reserve(json->items.size());
+  for (const JsonItem& id : json->items) {
+    Token token = -1;
+    const char* const end = id.text.data() + id.text.size();
+    const bool known = id.type == JsonType::number_unsigned &&
+                       std::from_chars(id.text.data(), end, token).ec == std::errc() && token < vocab_size;
     if (!known) {
-      const std::string found = id.is_number() ? id.dump() : id.type_name();  // dump() recurses into what is nested
-      return Status(StatusCode::kInvalidArgument,
-                    source + ": element " + std::to_string(tokens.size()) + " is " + found +
-                        ", but a token id of this model is an integer from 0 to " + std::to_string(vocab_size - 1));
+      const bool is_number = id.type != JsonType::string && !id.text.empty();
+      return Status(StatusCode::kInvalidArgument, source + ": element " + std::to_string(tokens.size()) + " is " +
+                                                      (is_number ? id.text : TypeName(id.type)) +
+                                                      ", but a token id of this model is an integer from 0 to " +
+                                                      std::to_string(vocab_size - 1));
     }
-    tokens.push_back(id.get<Token>());
+    tokens.push_back(token);
   }
   return tokens;
 }
