@@ -3,6 +3,7 @@
 #include "chat_each.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <string>
@@ -239,6 +240,20 @@ TEST(ReplaceFileTest, ReplacesOrFails) {
   EXPECT_EQ(test::ReadFile(path), "two");
   EXPECT_EQ(std::distance(fs::directory_iterator(path.parent_path()), fs::directory_iterator()), 1);
   EXPECT_EQ(ReplaceFile(path / "below", "x").code(), StatusCode::kIoError);
+}
+
+TEST(ReplaceFileTest, WhatIsNoFileStays) {
+  const test::TemporaryFolder folder;
+  const fs::path pipe = folder.path() / "pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  fs::create_symlink("pipe", folder.path() / "link");
+  for (const char* name : {"pipe", "link"}) {
+    EXPECT_EQ(ReplaceFile(folder.path() / name, "x").code(), StatusCode::kIoError) << name;
+    EXPECT_EQ(AppendToFile(folder.path() / name, "x").code(), StatusCode::kIoError) << name;
+  }
+  EXPECT_TRUE(fs::is_fifo(pipe));
+  EXPECT_TRUE(fs::is_symlink(folder.path() / "link"));
+  EXPECT_TRUE(ReplaceFile(folder.path() / std::string(255, 'n'), "x").ok()) << "any name that a file may have";
 }
 
 // Numbers of Python's xxhash: they are kept in files, so that they must not change.

@@ -351,6 +351,21 @@ TEST_F(SlmChatBatchStopped, ByKill) {
   ExpectGoesOn();
 }
 
+TEST_F(SlmChatBatch, AnotherTextOfATemplateIsAnotherPrompt) {
+  const std::string file = Write("a.md", "Text.");
+  const auto skips = [&](const std::string& source) {
+    const std::string path = Write("t.jinja", source);
+    const ProgramResult result =
+        Chat({"-m", ChatMl(), "-n", "2", "--template", path, "--out-dir", out().string(), "Hi", "--each", file});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return Contains(result.err, "1 skipped");
+  };
+  const std::string source = "{% for m in messages %}{{ m.content }}{% endfor %}";
+  EXPECT_FALSE(skips(source));
+  EXPECT_TRUE(skips(source));
+  EXPECT_FALSE(skips(source + "!"));
+}
+
 // Longer than a template may write: 17.6 MB, whose words are tokens of 8 kB.
 TEST_F(SlmChatBatch, ATextOfManyMegabytesIsRefusedForItsTokens) {
   const std::string word = std::string(8191, 'w') + " ";
