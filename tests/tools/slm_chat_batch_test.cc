@@ -360,7 +360,7 @@ TEST_F(SlmChatBatch, AnotherTextOfATemplateIsAnotherPrompt) {
     EXPECT_EQ(result.exit_code, 0) << result.err;
     return Contains(result.err, "1 skipped");
   };
-  const std::string source = "{% for m in messages %}{{ m.content }}{% endfor %}";
+  const std::string source = "{% for m in messages %}{{ m.role }}: {{ m.content }}{% endfor %}";
   EXPECT_FALSE(skips(source));
   EXPECT_TRUE(skips(source));
   EXPECT_FALSE(skips(source + "!"));
