@@ -29,11 +29,11 @@ bool WriteAndClose(int file, std::string_view contents) {
     written = size > 0;
     if (written) contents.remove_prefix(static_cast<std::size_t>(size));
   }
-  written = written && ::fsync(file) == 0;
+  if (written && ::fsync(file) == 0) return ::close(file) == 0;
   const int reason = errno;
-  written = ::close(file) == 0 && written;
-  if (!written && reason != 0) errno = reason;
-  return written;
+  ::close(file);
+  errno = reason;
+  return false;
 }
 
 }  // namespace
@@ -68,7 +68,9 @@ Status ReplaceFile(const fs::path& name, std::string_view contents) {
     return SystemError("Cannot write", path, reason);
   }
   fs::rename(part, path, error);
-  return error ? SystemError("Cannot write", path, error.value()) : Status();
+  if (!error) return {};
+  ::unlink(part.c_str());
+  return SystemError("Cannot write", path, error.value());
 }
 
 Status AppendToFile(const fs::path& path, std::string_view contents) {

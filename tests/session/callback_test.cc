@@ -77,7 +77,7 @@ TEST_F(SessionCallbackTest, ACallToItsOwnSessionFails) {
     const Token token = prompt_[0];
     EXPECT_EQ(session_.Append({&token, 1}).status().code(), StatusCode::kInvalidArgument);
     EXPECT_EQ(session_.Follow({&token, 1}).status().code(), StatusCode::kInvalidArgument);
-    EXPECT_EQ(session_.AppendVisiting({&token, 1}, [](auto, auto) {}).code(), StatusCode::kInvalidArgument);
+    EXPECT_EQ(session_.AppendVisiting({&token, 1}, {}).code(), StatusCode::kInvalidArgument);
     EXPECT_EQ(session_.Rewind(0).code(), StatusCode::kInvalidArgument);
     EXPECT_EQ(session_.Shift(0, 0).code(), StatusCode::kInvalidArgument);
     EXPECT_EQ(session_.Save(testing::TempDir() + "saved_by_a_callback").code(), StatusCode::kInvalidArgument);

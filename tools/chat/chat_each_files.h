@@ -31,8 +31,9 @@ Result<std::string> ReadDocument(const std::string& path, bool warn);
 // 64 bits of a text, the same on all machines (XXH3).
 std::uint64_t Fingerprint(std::string_view text);
 
-// Which answers a folder has, and of what: a file in it with a line for every answer.
 inline constexpr std::string_view kLogName = ".slm-chat.jsonl";
+
+// Which answers a folder has, and of what: the file of this name in it, a line for every answer.
 class AnswerLog {
  public:
   // Lines that are not whole, as a crash may leave, are ignored.

@@ -39,7 +39,8 @@ class NpyWriter {
     }
     std::filesystem::path temporary = target;
     temporary += ".part-" + std::to_string(::getpid());
-    std::FILE* file = std::fopen(temporary.c_str(), "wb");
+    ::unlink(temporary.c_str());  // a link of a stranger's, too
+    std::FILE* file = std::fopen(temporary.c_str(), "wbx");
     if (file == nullptr) {
       return Status(StatusCode::kIoError, "cannot create " + path.string() + ": " + std::strerror(errno));
     }

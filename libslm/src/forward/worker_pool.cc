@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <latch>
 #include <memory>
+#include <new>
 #include <system_error>
 
 #if defined(__linux__)
@@ -111,13 +112,16 @@ int WorkerPool::Reserve(int threads) {
 }
 
 void WorkerPool::AddHelpers(int count) {
-  if (count <= 0 || !ThreadsCanStart(count)) return;
+  if (count <= 0) return;
+  exhausted_ = true;
+  if (!ThreadsCanStart(count)) return;
   try {
     hosts_.emplace_back([this, place = helpers_ + 1, count] { Host(place, count); });
   } catch (const std::system_error&) {
     return;
   }
   helpers_ += count;
+  exhausted_ = false;
 }
 
 // A region of OpenMP that lasts as long as the pool: the runtime makes the threads, and places them if OMP_PLACES says
@@ -175,7 +179,10 @@ void WorkerPool::Run(int threads, const Work& work) {
   Job job{.work = work, .threads = threads};
   {
     const std::lock_guard lock(mutex_);
-    AddHelpers(threads - 1 - helpers_);  // in a child of fork()
+    try {
+      if (!exhausted_) AddHelpers(threads - 1 - helpers_);  // in a child of fork()
+    } catch (const std::bad_alloc&) {                       // fewer threads
+    }
     jobs_.push_back(&job);
     ++computing_;
     if (FindJob() != nullptr) TellHelpers();

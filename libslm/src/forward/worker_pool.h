@@ -64,6 +64,7 @@ class WorkerPool {
   int computing_ = 0;       // threads
   int helpers_ = 0;
   bool closing_ = false;
+  bool exhausted_ = false;  // no more threads could be made: jobs do not try again, a session to come does
   std::vector<std::thread> hosts_;
   // Numbers that change when there is something to do, and when a helper has left a job: threads can sleep on them.
   std::atomic<std::uint32_t> news_{0};
