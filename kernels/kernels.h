@@ -54,6 +54,12 @@ struct MatMulTask {
   std::byte* scratch = nullptr;  // MatMulScratchBytes(columns) bytes, 64-byte aligned, not shared between threads
 };
 
+// Products of up to so many tokens are bound by memory rather than by arithmetic.
+inline constexpr std::int64_t kFewTokens = 16;
+
+// Of the processor; the least of any that is met, 32 KB, where the system doesn't say.
+std::size_t L1DataBytes();
+
 // Enough scratch for any set and format.
 std::size_t MatMulScratchBytes(std::int64_t columns);
 

@@ -55,10 +55,9 @@ void MatVecInt8(const MatMulTask& task) {
   constexpr std::size_t kPieceBytes = Lanes::kRows * sizeof(typename Format::Block) / kPieces;
   const auto* activations = static_cast<const ActivationBlock*>(task.activations);
   const std::int64_t runs = task.columns / 32;
-  const std::size_t panel_bytes = Lanes::kRows * task.row_bytes;
   for (std::int64_t row = task.row_begin; row < task.row_end; row += Lanes::kRows) {
     const PanelRows<Lanes> rows(task, row);
-    PanelPrefetcher prefetcher(rows.at[0], panel_bytes, Lanes::kRows, task.row_end - row);
+    PanelPrefetcher prefetcher(task, rows.at[0], Lanes::kRows, task.row_end - row);
     BlocksOfRows blocks = {rows.at, 0};
     typename Lanes::Floats sums = Lanes::Zero();
     for (std::int64_t run = 0; run < runs; run += kRuns) {
