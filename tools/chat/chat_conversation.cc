@@ -243,7 +243,8 @@ GenerateOptions Conversation::ToGenerateOptions() const {
           .prompt_progress = [line = std::make_shared<ProgressLine>()](std::int64_t done,
                                                                        std::int64_t total) { line->Show(done, total); },
           .ignore_end = options_.ignore_end,
-          .shift_keep = options_.shift_keep};
+          .shift_keep = options_.shift_keep,
+          .guess_tokens = options_.guess};
 }
 
 Result<Record> Conversation::Measure(const Call& call, const PieceCallback& on_piece) const {

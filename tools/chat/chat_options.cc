@@ -125,6 +125,12 @@ void AddChatOptions(CLI::App& app, ChatToolOptions* options) {
       ->check(WholeNumber(0))
       ->option_text("N");
 
+  app.add_option("--guess", options->guess,
+                 "Tokens to guess from what the text had before and to evaluate at once; the answers are the same. "
+                 "-1: as many as pay; 0: none")
+      ->check(WholeNumber(-1))
+      ->option_text("N (-1)");
+
   app.option_defaults()->group(kOutput);
   app.add_flag("--json", options->json, "Write each answer as a line of JSON, with counts and times")->group(kOutput);
   app.add_flag("--stats", options->stats, "After each answer, say how many tokens were read and written, and how fast");

@@ -42,6 +42,7 @@ struct ChatToolOptions {
   std::vector<std::string> stop;
   bool ignore_end = false;
   std::int32_t shift_keep = -1;
+  std::int32_t guess = -1;
 
   ComputeOptions compute;
   std::int32_t context = 0;

@@ -25,6 +25,8 @@ std::string ToJsonLine(const Record& record) {
                {"prompt_tokens", result.prompt_tokens},
                {"cached_tokens", result.cached_tokens},
                {"generated_tokens", result.generated_tokens},
+               {"guessed_tokens", result.guessed_tokens},
+               {"accepted_tokens", result.accepted_tokens},
                {"prompt_seconds", result.prompt_seconds},
                {"generate_seconds", result.generate_seconds},
                {"joules", record.joules ? Json(*record.joules) : Json(nullptr)},
@@ -48,10 +50,11 @@ std::string StatsLine(const GenerateResult& result) {
   const auto rate = [](std::int32_t tokens, double seconds) { return seconds > 0 ? tokens / seconds : 0; };
   char text[256];
   std::snprintf(text, sizeof(text),
-                "[prompt: %d tokens read, %d from the cache, %.1f tokens/s; answer: %d tokens, %.1f tokens/s; %s]",
+                "[prompt: %d tokens read, %d from the cache, %.1f tokens/s; answer: %d tokens, %.1f tokens/s, %d of %d "
+                "guessed right; %s]",
                 result.prompt_tokens, result.cached_tokens, rate(result.prompt_tokens, result.prompt_seconds),
-                result.generated_tokens, rate(result.generated_tokens, result.generate_seconds),
-                std::string(FinishReasonName(result.finish_reason)).c_str());
+                result.generated_tokens, rate(result.generated_tokens, result.generate_seconds), result.accepted_tokens,
+                result.guessed_tokens, std::string(FinishReasonName(result.finish_reason)).c_str());
   return text;
 }
 
@@ -64,6 +67,8 @@ void AddResult(const GenerateResult& result, GenerateResult* sum) {
   sum->forgotten_tokens += result.forgotten_tokens;
   sum->forgotten_messages += result.forgotten_messages;
   sum->generated_tokens += result.generated_tokens;
+  sum->guessed_tokens += result.guessed_tokens;
+  sum->accepted_tokens += result.accepted_tokens;
   sum->prompt_seconds += result.prompt_seconds;
   sum->generate_seconds += result.generate_seconds;
 }

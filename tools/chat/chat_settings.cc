@@ -91,8 +91,8 @@ std::string StatsText(const Conversation& conversation) {
     text +=
         Line("last prompt", "%d tokens read (%d of them again), %d from the cache, %.1f tokens/s", last.prompt_tokens,
              last.reread_tokens, last.cached_tokens, Rate(last.prompt_tokens, last.prompt_seconds));
-    text += Line("last answer", "%d tokens, %.1f tokens/s, %s", last.generated_tokens,
-                 Rate(last.generated_tokens, last.generate_seconds),
+    text += Line("last answer", "%d tokens, %.1f tokens/s, %d of %d guessed right, %s", last.generated_tokens,
+                 Rate(last.generated_tokens, last.generate_seconds), last.accepted_tokens, last.guessed_tokens,
                  std::string(FinishReasonName(last.finish_reason)).c_str());
   }
   const GenerateResult& all = conversation.totals().result;

@@ -48,6 +48,11 @@ struct GenerateOptions {
   // -1: a full context ends the text. n >= 0: the session keeps its first n tokens, forgets the older half of the rest
   // (Session::Shift) and goes on; max_tokens must then be set.
   std::int32_t shift_keep = -1;
+  // Tokens that the text may go on with, because it did so before, are evaluated together with the one before them,
+  // and kept as far as the sampler then chooses them: the text is the same to the last token, and a summary, an edit or
+  // code is there sooner. -1: as many at a time as pay, by how often they came true and what they cost; 0: none; n:
+  // always n, if there are so many.
+  std::int32_t guess_tokens = -1;
 };
 
 struct GenerateResult {
@@ -59,6 +64,8 @@ struct GenerateResult {
   std::int32_t forgotten_tokens = 0;    // dropped by shift_keep
   std::int32_t forgotten_messages = 0;  // left out by ChatOptions::forget_oldest
   std::int32_t generated_tokens = 0;    // the end-of-turn token included
+  std::int32_t guessed_tokens = 0;      // evaluated before they were chosen
+  std::int32_t accepted_tokens = 0;     // of these: chosen, so that no step of their own was needed
   double prompt_seconds = 0;
   double generate_seconds = 0;
 };

@@ -24,6 +24,7 @@
 #include <string_view>
 #include <vector>
 
+#include "slm/batch.h"
 #include "slm/model.h"
 #include "slm/profile.h"
 #include "slm/status.h"
@@ -64,6 +65,9 @@ struct SessionOptions {
   // Where the threads come from; the session keeps a handle of its own. nullptr: the pool of the process. If the system
   // makes fewer threads than wanted, ModelOptions::log is told, and Session::threads has their number.
   const Workers* workers = nullptr;
+  // With whom it computes; the session keeps a handle of its own. Threads, working memory and batch_size are the
+  // batch's then, whatever stands above, and there is no profile. nullptr: alone.
+  const Batch* batch = nullptr;
 };
 
 // What a model and one session take, known before the session takes it. Not counted: the tokenizer's tables and norms
@@ -73,7 +77,8 @@ struct MemoryEstimate {
   // The model's file. It is mapped, so this is shared by all sessions and processes, and where memory is short the
   // system drops parts of it and reads them again: too little memory for it makes the model slow, not impossible.
   std::uint64_t weight_bytes = 0;
-  // Each session's own, and needed as a whole. Exactly Session::kv_bytes() and scratch_bytes().
+  // Each session's own, and needed as a whole. Exactly Session::kv_bytes() and scratch_bytes(): in a batch, without its
+  // working memory.
   std::uint64_t kv_bytes = 0;
   std::uint64_t scratch_bytes = 0;
 
@@ -128,6 +133,10 @@ class Session {
   Result<std::span<const float>> Follow(std::span<const Token> tokens, const AppendOptions& options = {},
                                         Reuse* reuse = nullptr);
 
+  // Another session that has read the same tokens, in the same batch if there is one: cells are copied, nothing is read
+  // again. Fails as Create does.
+  Result<Session> Fork() const;
+
   // Forgets everything from `position` on. Layers with a sliding window keep only their last window of keys and values;
   // going back further than that is kInvalidArgument, with the first position that is possible. Position 0 always is.
   Status Rewind(std::int32_t position);
@@ -168,7 +177,7 @@ class Session {
   std::int32_t context_length() const;
   std::int32_t threads() const;
   std::int32_t prompt_threads() const;
-  // Bytes of the key/value cache and of working memory.
+  // Bytes of the key/value cache, and of working memory that is the session's own.
   std::uint64_t kv_bytes() const;
   std::uint64_t scratch_bytes() const;
   const Model& model() const;

@@ -20,6 +20,7 @@
 #ifndef SLM_SLM_H_
 #define SLM_SLM_H_
 
+#include "slm/batch.h"
 #include "slm/chat.h"             // IWYU pragma: export
 #include "slm/chat_template.h"    // IWYU pragma: export
 #include "slm/generate.h"         // IWYU pragma: export

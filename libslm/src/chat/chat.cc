@@ -71,9 +71,11 @@ std::vector<std::size_t> LaterStarts(std::span<const Message> all, std::size_t f
 
 struct Chat::State {
   State(PromptWriter w, Session s, const ChatOptions& o) : options(o), writer(std::move(w)), session(std::move(s)) {
-    if (options.session.workers == nullptr) return;
-    workers = *options.session.workers;
-    options.session.workers = &*workers;
+    const auto keep = [](auto& handle, auto& option) {
+      if (option != nullptr) option = &handle.emplace(*option);
+    };
+    keep(workers, options.session.workers);
+    keep(batch, options.session.batch);
   }
 
   const Model& model() const { return session.model(); }
@@ -95,7 +97,8 @@ struct Chat::State {
   }
 
   ChatOptions options;
-  std::optional<Workers> workers;  // a handle of its own, for sessions to come
+  std::optional<Workers> workers;  // handles of its own, for sessions to come
+  std::optional<Batch> batch;
   PromptWriter writer;
   Session session;
   std::vector<Message> messages;

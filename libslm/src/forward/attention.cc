@@ -151,30 +151,33 @@ void Attention::StoreRow(std::size_t index, const KvCache& cache, std::int64_t r
 void Attention::Attend(Worker& worker, std::size_t index) {
   ProfileScope scope = context_->Measure(worker, Operation::kAttention, index);
   if (scope.active()) scope.AddCost(CostOfKeys(index));
-  for (const Segment& segment : context_->segments) {
-    if (segment.rows == 1 && segment.position >= kAttentionPart) {
-      AttendRow(worker, index, segment);
-    } else {
-      AttendRows(worker, index, segment);
-    }
+  const Segment& first = context_->segments.front();
+  if (context_->segments.size() == 1 && first.rows == 1 && first.position >= kAttentionPart) {
+    AttendRow(worker, index, first);
+  } else {
+    AttendRows(worker, index);
   }
   ForEachRow(worker, context_->rows, [&](std::int64_t row) {
     attended_.Quantize(context_->kernels, row, context_->weights.layers[index].attn_output.columns);
   });
 }
 
-// Rows share what it takes to read keys and values, as many as a task can hold.
-void Attention::AttendRows(Worker& worker, std::size_t index, const Segment& segment) {
+// Rows of a sequence share what it takes to read keys and values, as many as a task can hold.
+void Attention::AttendRows(Worker& worker, std::size_t index) {
   const LayerConfig& shape = context_->config.layers[index];
-  const std::int64_t even = DivideUp(segment.rows * shape.kv_heads, context_->threads);
+  const std::int64_t even = DivideUp(context_->rows * shape.kv_heads, context_->threads);
   const std::int64_t most = std::max<std::int64_t>(1, kAttentionQueries / (shape.heads / shape.kv_heads));
   const std::int64_t size = std::min(even, most);
-  const std::int64_t row_tasks = DivideUp(segment.rows, size);
-  worker.ForEach(shape.kv_heads * row_tasks, [&](std::int64_t task) {
+  const auto tasks_of = [&](const Segment& segment) { return shape.kv_heads * DivideUp(segment.rows, size); };
+  std::int64_t tasks = 0;
+  for (const Segment& segment : context_->segments) tasks += tasks_of(segment);
+  worker.ForEach(tasks, [&](std::int64_t task) {
+    auto segment = context_->segments.begin();
+    for (; task >= tasks_of(*segment); ++segment) task -= tasks_of(*segment);
     // Later rows look at more keys: the long tasks go first.
-    const std::int64_t first_row = (row_tasks - 1 - task / shape.kv_heads) * size;
-    const Range rows = {first_row, std::min(first_row + size, segment.rows)};
-    context_->kernels.attention(TaskOf(worker, index, segment, rows, task % shape.kv_heads));
+    const std::int64_t first_row = (DivideUp(segment->rows, size) - 1 - task / shape.kv_heads) * size;
+    const Range rows = {first_row, std::min(first_row + size, segment->rows)};
+    context_->kernels.attention(TaskOf(worker, index, *segment, rows, task % shape.kv_heads));
   });
 }
 

@@ -47,7 +47,7 @@ class Attention {
   void QueriesKeysValues(Worker& worker, std::size_t index, const ActivationRows& input);
   void StoreKeysAndValues(Worker& worker, std::size_t index);
   void Attend(Worker& worker, std::size_t index);
-  void AttendRows(Worker& worker, std::size_t index, const Segment& segment);
+  void AttendRows(Worker& worker, std::size_t index);
   void AttendRow(Worker& worker, std::size_t index, const Segment& segment);
 
   // Parts of steps.

@@ -1,7 +1,11 @@
 #include "forward/forward.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <chrono>
+#include <cstdint>
+#include <iterator>
 
 #include "base/format.h"
 #include "forward/product.h"
@@ -10,7 +14,8 @@ namespace slm {
 
 Forward::Forward(const ModelImpl& model, Team& team, const ForwardOptions& options)
     : team_(&team),
-      governor_(options.threads > 0 ? options.threads : team.threads()),
+      governors_(std::bit_width(std::uint64_t{kFewTokens} - 1) + 1,
+                 ThreadGovernor(options.threads > 0 ? options.threads : team.threads())),
       prompt_threads_(options.prompt_threads > 0 ? options.prompt_threads : team.threads()),
       context_(std::make_unique<ForwardContext>(model.config, model.weights, model.kernels, team.threads(),
                                                 options.max_rows, options.profiler)),
@@ -52,9 +57,10 @@ void Forward::FindSegments(std::span<const Row> rows) {
 }
 
 bool Forward::Run(std::span<const Row> rows, const LayerHooks& hooks) {
-  const bool single = rows.size() == 1;
   context_->rows = static_cast<std::int64_t>(rows.size());
-  context_->threads = single ? governor_.threads() : prompt_threads_;
+  ThreadGovernor* const governor =
+      context_->rows <= kFewTokens ? &governors_[static_cast<std::size_t>(std::bit_width(rows.size() - 1))] : nullptr;
+  context_->threads = governor != nullptr ? governor->threads() : prompt_threads_;
   FindSegments(rows);
   const std::size_t layers = context_->config.layers.size();
   context_->cancelled_at.store(layers, std::memory_order_relaxed);
@@ -63,7 +69,8 @@ bool Forward::Run(std::span<const Row> rows, const LayerHooks& hooks) {
     Begin(worker, rows);
     RunLayers(worker, hooks);
   });
-  if (single) governor_.Took(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  if (governor != nullptr)
+    governor->Took(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   for (const Segment& segment : context_->segments) segment.cache->Wrote(segment.position + segment.rows);
   return context_->cancelled_at.load(std::memory_order_relaxed) == layers;
 }
@@ -162,22 +169,35 @@ void Forward::AddToStream(Worker& worker, Operation operation, std::size_t index
 }
 
 void Forward::Logits(std::int64_t first, std::int64_t count, float* out) {
+  std::array<LogitsRow, kLogitsRows> rows;
+  for (std::int64_t i = 0; i < count; ++i)
+    rows[static_cast<std::size_t>(i)] = {first + i, out + i * context_->weights.output.rows};
+  Logits(std::span(rows).first(static_cast<std::size_t>(count)));
+}
+
+void Forward::Logits(std::span<const LogitsRow> rows) {
   const Matrix& head = context_->weights.output;
+  const auto count = std::ssize(rows);
   const float softcap = context_->config.final_softcap;
   team_->Run(context_->threads, [&](Worker& worker) {
     ProfileScope scope = context_->Measure(worker, Operation::kOutputHead, Profiler::kNoLayer);
     scope.AddCost(CostOf(head, count));
     for (const Matrix& matrix : context_->weights.altup_unembd_proj) scope.AddCost(CostOf(matrix, count));
-    if (altup()) altup_layers_.Merge(worker, first, count, head_input_);
+    if (altup()) altup_layers_.Merge(worker, rows, head_input_);
     ForEachRow(worker, count, [&](std::int64_t i) {
-      context_->NormRow(context_->StreamRow(first + i), context_->weights.output_norm, head_input_, i);
+      const std::int64_t row = rows[static_cast<std::size_t>(i)].row;
+      context_->NormRow(context_->StreamRow(row), context_->weights.output_norm, head_input_, i);
     });
     worker.ForEach(context_->Chunks(head.rows), [&](std::int64_t chunk) {
-      const Range rows = context_->ChunkRange(head.rows, chunk);
-      context_->MatMul(worker, head, {}, head_input_.rows(), rows, count, {out + rows.begin, head.rows});
-      if (softcap == 0) return;
-      for (std::int64_t i = 0; i < count; ++i)
-        context_->kernels.softcap(out + i * head.rows + rows.begin, softcap, rows.end - rows.begin);
+      context_->ForEachPiece(worker, context_->ChunkRange(head.rows, chunk), count, [&](Range piece, float* tile) {
+        const std::int64_t length = piece.end - piece.begin;
+        context_->MatMul(worker, head, {}, head_input_.rows(), piece, count, {tile, length});
+        for (std::int64_t i = 0; i < count; ++i) {
+          float* const logits = tile + i * length;
+          if (softcap != 0) context_->kernels.softcap(logits, softcap, length);
+          std::copy_n(logits, length, rows[static_cast<std::size_t>(i)].out + piece.begin);
+        }
+      });
     });
   });
 }

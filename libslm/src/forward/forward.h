@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "forward/activations.h"
 #include "forward/forward_context.h"
@@ -40,7 +41,7 @@ struct LayerHooks {
 
 struct ForwardOptions {
   std::int64_t max_rows = 1;
-  // Of the team's, to evaluate one row and to evaluate more. 0: all.
+  // Of the team's, to evaluate up to kFewTokens rows and to evaluate more. 0: all.
   int threads = 0;
   int prompt_threads = 0;
   Profiler* profiler = nullptr;  // where times are added up; must outlive the Forward
@@ -54,12 +55,13 @@ class Forward {
   static Result<Forward> Create(const ModelImpl& model, Team& team, const ForwardOptions& options);
 
   // Evaluates rows (1..max_rows), adding their keys and values to the caches. False if that was cancelled: the rows may
-  // then be evaluated again, and have no logits.
+  // then be evaluated again, and have no logits. Takes no memory.
   bool Run(std::span<const Row> rows, const LayerHooks& hooks = {});
 
-  // Logits after rows first..first + count - 1 of the last Run: out is [count][vocab_size]. At most kLogitsRows at
-  // once.
+  // Logits after some rows of the last Run, at most kLogitsRows at once.
   static constexpr std::int64_t kLogitsRows = 16;
+  void Logits(std::span<const LogitsRow> rows);
+  // Those of rows first..first + count - 1, out is [count][vocab_size].
   void Logits(std::int64_t first, std::int64_t count, float* out);
 
   // Moves what a cache holds to where it belongs after a shift that KvCache::CheckShift allows.
@@ -93,7 +95,7 @@ class Forward {
   bool altup() const { return context_->config.architecture->wiring == ResidualWiring::kAltUp; }
 
   Team* team_;
-  ThreadGovernor governor_;  // of single rows
+  std::vector<ThreadGovernor> governors_;  // of 1, 2, 3 to 4, 5 to 8, 9 to 16 rows
   int prompt_threads_;
   std::unique_ptr<ForwardContext> context_;  // stays where it is when a Forward moves
   SubLayers parts_;

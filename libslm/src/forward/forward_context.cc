@@ -18,6 +18,7 @@ ForwardContext::ForwardContext(const ModelConfig& model_config, const Weights& m
 
 bool ForwardContext::Allocate(WorkingMemory& memory) {
   const std::int64_t d = config.embedding_length;
+  segments.reserve(static_cast<std::size_t>(max_rows));
   scratch_bytes_ = MatMulScratchBytes(weights.most_columns);
   for (const LayerConfig& layer : config.layers)
     scratch_bytes_ = std::max(scratch_bytes_, AttentionScratchBytes(layer.key_length, layer.value_length));

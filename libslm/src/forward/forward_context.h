@@ -33,6 +33,12 @@ struct Segment {
   KvCache* cache = nullptr;
 };
 
+// A row of the last run, and where the logits after it go: [vocab_size].
+struct LogitsRow {
+  std::int64_t row = 0;
+  float* out = nullptr;
+};
+
 // The model, what is evaluated at the moment, the stream of its rows, and memory of each worker. Functions with a
 // Worker that is not const are a step of the team's work.
 class ForwardContext {

@@ -191,25 +191,25 @@ void AltUpLayers::AddLayerInput(Worker& worker, std::size_t index) {
   });
 }
 
-// the stream = mean of the first stream and projections of the others, as large as it is; for `count` rows from `first`
-// on.
-void AltUpLayers::Merge(Worker& worker, std::int64_t first, std::int64_t count, Activations& input) {
+// the stream = mean of the first stream and projections of the others, as large as it is.
+void AltUpLayers::Merge(Worker& worker, std::span<const LogitsRow> rows, Activations& input) {
+  const auto count = std::ssize(rows);
+  const auto row = [&](std::int64_t i) { return rows[static_cast<std::size_t>(i)].row; };
   const std::int64_t d = context_->config.embedding_length;
   const std::int64_t streams = context_->config.altup_streams;
-  ForEachRow(worker, count,
-             [&](std::int64_t i) { std::copy_n(Stream(0, first + i), d, context_->StreamRow(first + i)); });
+  ForEachRow(worker, count, [&](std::int64_t i) { std::copy_n(Stream(0, row(i)), d, context_->StreamRow(row(i))); });
   for (std::int64_t stream = 1; stream < streams; ++stream) {
-    ForEachRow(worker, count, [&](std::int64_t i) { context_->NormRow(Stream(stream, first + i), {}, input, i); });
+    ForEachRow(worker, count, [&](std::int64_t i) { context_->NormRow(Stream(stream, row(i)), {}, input, i); });
     const Matrix& projection = context_->weights.altup_unembd_proj[static_cast<std::size_t>(stream) - 1];
     context_->Product(worker, projection, {}, input.rows(), count, {context_->product.data(), d});
     ForEachRow(worker, count, [&](std::int64_t i) {
       float* projected = context_->ProductRow(i);
-      context_->kernels.scale(projected, FactorToMatch(projected, Stream(0, first + i), d), d);
-      context_->kernels.add(context_->StreamRow(first + i), projected, d);
+      context_->kernels.scale(projected, FactorToMatch(projected, Stream(0, row(i)), d), d);
+      context_->kernels.add(context_->StreamRow(row(i)), projected, d);
     });
   }
   ForEachRow(worker, count, [&](std::int64_t i) {
-    context_->kernels.scale(context_->StreamRow(first + i), 1 / static_cast<float>(streams), d);
+    context_->kernels.scale(context_->StreamRow(row(i)), 1 / static_cast<float>(streams), d);
   });
 }
 

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "base/aligned_buffer.h"
 #include "forward/activations.h"
@@ -38,9 +39,8 @@ class AltUpLayers {
   // as are the others.
   void Begin(Worker& worker);
   void RunLayer(Worker& worker, std::size_t index, SubLayers& parts);
-  // After the last: the context's stream of rows first..first + count - 1, from all streams. `input` has room for
-  // count rows.
-  void Merge(Worker& worker, std::int64_t first, std::int64_t count, Activations& input);
+  // After the last: the context's stream of these rows, from all streams. `input` has room for as many.
+  void Merge(Worker& worker, std::span<const LogitsRow> rows, Activations& input);
 
  private:
   // Steps.

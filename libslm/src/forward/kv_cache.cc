@@ -101,6 +101,19 @@ std::int64_t KvCache::FirstRewindPosition() const {
   return first_kept_ == 0 ? 0 : first_kept_ + window_ - 1;
 }
 
+void KvCache::CopyCells(const KvCache& from, std::int64_t end) {
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    const Layer& to = layers_[i];
+    to.ForEachRun(std::min(from.FirstHeld(i), end), end, [&](std::int64_t cell, std::int64_t count) {
+      for (std::int64_t head = 0; head < to.heads; ++head) {
+        std::copy_n(from.layers_[i].Key(head, cell), count * to.key_bytes, to.Key(head, cell));
+        std::copy_n(from.layers_[i].Value(head, cell), count * to.value_bytes, to.Value(head, cell));
+      }
+    });
+  }
+  first_kept_ = from.first_kept_;
+}
+
 bool KvCache::CanRestore(std::int64_t first, std::int64_t end) const {
   return first == 0 || (window_ != 0 && first <= end - (window_ - 1));
 }

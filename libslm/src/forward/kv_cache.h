@@ -74,6 +74,9 @@ class KvCache {
   std::int64_t FirstHeld(std::size_t index) const { return layers_[index].sliding ? first_kept_ : 0; }
   std::int64_t first_kept() const { return first_kept_; }  // of sliding layers; 0 without any
 
+  // Takes over what another cache of the same shape holds of its first `end` tokens.
+  void CopyCells(const KvCache& from, std::int64_t end);
+
   // Whether a sequence of `end` tokens can go on with a sliding window of which only `first` and later positions are
   // left. Then cells can be filled with them from elsewhere, with the last ones if a ring has no room for all.
   bool CanRestore(std::int64_t first, std::int64_t end) const;

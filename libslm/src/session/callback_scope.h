@@ -1,27 +1,43 @@
-// Callbacks of the application, in which their session is in use.
+// When a session is in use, and when others need not wait for it.
 
 #ifndef SLM_SESSION_CALLBACK_SCOPE_H_
 #define SLM_SESSION_CALLBACK_SCOPE_H_
 
+#include "base/internal.h"
 #include "slm/session.h"
 #include "slm/status.h"
 
 namespace slm {
 
-// While a callback runs.
+// While a session reads or generates: the next step of its batch waits for what it wants. May be nested.
+class PresenceScope {
+ public:
+  explicit PresenceScope(Session& session);
+  explicit PresenceScope(ImplOf<Session>& session);
+  ~PresenceScope();
+  PresenceScope(const PresenceScope&) = delete;
+  PresenceScope& operator=(const PresenceScope&) = delete;
+
+ private:
+  ImplOf<Session>& session_;
+  const bool was_present_;
+};
+
+// While a callback of the application runs: the session is in use, and no step waits for it.
 class CallbackScope {
  public:
-  explicit CallbackScope(bool& in_callback) : in_callback_(in_callback) { in_callback_ = true; }
   explicit CallbackScope(Session& session);
-  ~CallbackScope() { in_callback_ = false; }
+  explicit CallbackScope(ImplOf<Session>& session);
+  ~CallbackScope();
   CallbackScope(const CallbackScope&) = delete;
   CallbackScope& operator=(const CallbackScope&) = delete;
 
  private:
-  bool& in_callback_;
+  ImplOf<Session>& session_;
 };
 
-// Fails in a callback that the session, or whoever generates with it, has called.
+// Fails in a callback that the session, or whoever generates with it, has called, and in one of another session that
+// computes for the same batch.
 Status CheckIdle(const Session& session);
 
 }  // namespace slm

@@ -26,8 +26,6 @@ namespace slm {
 namespace {
 
 constexpr std::int32_t kDefaultContext = 4096;
-constexpr std::int32_t kMaxThreads = 1024;
-constexpr std::int32_t kMaxBatch = 1 << 16;
 
 CacheFormat ToCacheFormat(KvType type) {
   switch (type) {
@@ -41,40 +39,31 @@ CacheFormat ToCacheFormat(KvType type) {
   return CacheFormat::kF16;
 }
 
-Result<SessionSettings> ToSettings(const Model& model, const SessionOptions& options) {
-  const auto check = [](const char* name, std::int32_t value, std::int32_t low, std::int32_t high) {
-    if (value >= low && value <= high) return Status();
-    return Status(StatusCode::kInvalidArgument,
-                  Cat("SessionOptions::", name, " is ", value, ", expected ", low, " to ", high));
-  };
-  SLM_RETURN_IF_ERROR(check("context_length", options.context_length, 0, std::numeric_limits<std::int32_t>::max()));
-  SLM_RETURN_IF_ERROR(check("threads", options.threads, 0, kMaxThreads));
-  SLM_RETURN_IF_ERROR(check("prompt_threads", options.prompt_threads, 0, kMaxThreads));
-  SLM_RETURN_IF_ERROR(check("batch_size", options.batch_size, 1, kMaxBatch));
-  SessionSettings settings;
-  settings.context_length =
-      options.context_length != 0 ? options.context_length : std::min(kDefaultContext, model.context_length());
-  settings.batch_size = std::min(options.batch_size, settings.context_length);
-  settings.threads = options.threads != 0 ? options.threads : DefaultThreads();
-  settings.prompt_threads = options.prompt_threads != 0 ? options.prompt_threads : settings.threads;
-  settings.cache_format = ToCacheFormat(options.kv_type);
+Result<std::int32_t> ContextLength(const Model& model, const SessionOptions& options) {
+  SLM_RETURN_IF_ERROR(CheckRange("SessionOptions::context_length", options.context_length, 0,
+                                 std::numeric_limits<std::int32_t>::max()));
+  if (options.context_length != 0) return options.context_length;
+  return std::min(kDefaultContext, model.context_length());
+}
+
+// Of the batch that a session makes for itself.
+Result<BatchSettings> ToOwnBatch(const Model& model, const SessionOptions& options) {
+  SLM_ASSIGN_OR_RETURN(BatchSettings settings,
+                       ToBatchSettings("SessionOptions", {.threads = options.threads,
+                                                          .prompt_threads = options.prompt_threads,
+                                                          .batch_size = options.batch_size}));
+  SLM_ASSIGN_OR_RETURN(const std::int32_t context, ContextLength(model, options));
+  settings.batch_size = std::min(settings.batch_size, context);
+  settings.profile = options.profile;
   return settings;
 }
 
-ForwardOptions ToForwardOptions(const SessionSettings& settings) {
-  return {.max_rows = settings.batch_size, .threads = settings.threads, .prompt_threads = settings.prompt_threads};
-}
-
-// The threads there are: a system may refuse to make more.
-void ReserveThreads(const Model& model, Workers& workers, SessionSettings& settings) {
-  const int wanted = std::max(settings.threads, settings.prompt_threads);
-  const int threads = Internal::Impl(workers).pool().Reserve(wanted);
-  if (threads == wanted) return;
-  settings.threads = std::min(settings.threads, threads);
-  settings.prompt_threads = std::min(settings.prompt_threads, threads);
-  const LogCallback& log = Internal::Impl(model).log;
-  if (!log) return;
-  log(LogLevel::kWarning, Cat("The system makes no more threads: computing on ", threads, " instead of ", wanted, "."));
+Result<SessionSettings> ToSettings(const Model& model, const SessionOptions& options, std::int32_t batch_size) {
+  SessionSettings settings;
+  SLM_ASSIGN_OR_RETURN(settings.context_length, ContextLength(model, options));
+  settings.batch_size = std::min(batch_size, settings.context_length);
+  settings.cache_format = ToCacheFormat(options.kv_type);
+  return settings;
 }
 
 std::size_t LogitsFloats(const SessionSettings& settings, const ModelConfig& config) {
@@ -109,13 +98,16 @@ class BatchCallbacks {
     std::size_t total;
   };
 
-  BatchCallbacks(bool& in_callback, std::size_t layers, const AppendOptions& options, Counts counts)
-      : in_callback_(in_callback), layers_(layers), options_(options), counts_(counts) {}
+  BatchCallbacks(ImplOf<Session>& session, const AppendOptions& options, Counts counts)
+      : session_(session),
+        layers_(Internal::Impl(session.model).config.layers.size()),
+        options_(options),
+        counts_(counts) {}
 
   bool cancelled() const { return options_.cancel != nullptr && options_.cancel->cancelled(); }
   void Progress(std::size_t done) const {
     if (!options_.progress) return;
-    const CallbackScope scope(in_callback_);
+    const CallbackScope scope(session_);
     options_.progress(static_cast<std::int64_t>(done), static_cast<std::int64_t>(counts_.total));
   }
 
@@ -145,7 +137,7 @@ class BatchCallbacks {
     }
   }
 
-  bool& in_callback_;
+  ImplOf<Session>& session_;
   const std::size_t layers_;
   const AppendOptions& options_;
   const Counts counts_;
@@ -155,31 +147,40 @@ class BatchCallbacks {
 
 }  // namespace
 
-Session::Impl::Impl(const Model& session_model, const SessionSettings& settings, Workers workers)
-    : model(session_model),
-      team(std::max(settings.threads, settings.prompt_threads), std::move(workers)),
-      threads(settings.threads),
-      prompt_threads(settings.prompt_threads),
-      context_length(settings.context_length) {}
-
-Status Session::Impl::Init(const SessionSettings& settings) {
-  const ModelImpl& impl = Internal::Impl(model);
-  SLM_ASSIGN_OR_RETURN(cache, KvCache::Create(impl.config, context_length, settings.batch_size, settings.cache_format));
-  ForwardOptions options = ToForwardOptions(settings);
-  options.profiler = profiler ? &*profiler : nullptr;
-  SLM_ASSIGN_OR_RETURN(forward, Forward::Create(impl, team, options));
-  if (!logits.Allocate(LogitsFloats(settings, impl.config))) {
-    return Status(StatusCode::kOutOfMemory, Cat("no memory for the logits of ", impl.config.vocab_size, " tokens"));
+Status Session::Impl::Init() {
+  const ModelConfig& config = Internal::Impl(model).config;
+  SLM_ASSIGN_OR_RETURN(cache,
+                       KvCache::Create(config, settings.context_length, settings.batch_size, settings.cache_format));
+  if (!logits.Allocate(LogitsFloats(settings, config))) {
+    return Status(StatusCode::kOutOfMemory, Cat("no memory for the logits of ", config.vocab_size, " tokens"));
   }
-  tokens.reserve(static_cast<std::size_t>(context_length));
-  rows.reserve(static_cast<std::size_t>(settings.batch_size));
+  tokens.reserve(static_cast<std::size_t>(settings.context_length));
   return {};
 }
 
-CallbackScope::CallbackScope(Session& session) : CallbackScope(Internal::Impl(session).in_callback) {}
+PresenceScope::PresenceScope(Session& session) : PresenceScope(Internal::Impl(session)) {}
+PresenceScope::PresenceScope(ImplOf<Session>& session)
+    : session_(session), was_present_(std::exchange(session.present, true)) {
+  if (!was_present_) session_.engine().ChangePresent(1);
+}
+PresenceScope::~PresenceScope() {
+  session_.present = was_present_;
+  if (!was_present_) session_.engine().ChangePresent(-1);
+}
+
+CallbackScope::CallbackScope(Session& session) : CallbackScope(Internal::Impl(session)) {}
+CallbackScope::CallbackScope(ImplOf<Session>& session) : session_(session) {
+  session_.in_callback = true;
+  if (session_.present) session_.engine().ChangeAway(1);
+}
+CallbackScope::~CallbackScope() {
+  if (session_.present) session_.engine().ChangeAway(-1);
+  session_.in_callback = false;
+}
 
 Status CheckIdle(const Session& session) {
-  if (!Internal::Impl(session).in_callback) return {};
+  const ImplOf<Session>& impl = Internal::Impl(session);
+  if (!impl.in_callback) return Internal::Impl(impl.batch).CheckThread();
   return {StatusCode::kInvalidArgument, "the session is in use: it was called by one of its own callbacks"};
 }
 
@@ -192,6 +193,7 @@ Status Session::Impl::CheckTokens(std::span<const Token> added, std::size_t held
                     Cat("token ", added[i], " at index ", i, " is outside the vocabulary of ", vocab, " tokens"));
     }
   }
+  const std::int32_t context_length = settings.context_length;
   const std::size_t free = static_cast<std::size_t>(context_length) - held;
   if (added.size() > free) {
     const std::string after = held == 0 ? "" : Cat(" after the ", held, " it holds");
@@ -201,38 +203,64 @@ Status Session::Impl::CheckTokens(std::span<const Token> added, std::size_t held
   return {};
 }
 
-template <typename AfterBatch>
-Status Session::Impl::Evaluate(std::span<const Token> added, const AppendOptions& options,
-                               const AfterBatch& after_batch) {
+Status Session::Impl::Evaluate(std::span<const Token> added, const AppendOptions& options, std::int64_t logits_rows) {
   SLM_RETURN_IF_ERROR(CheckTokens(added, tokens.size()));
-  const auto batch_size = static_cast<std::size_t>(forward->max_rows());
-  const std::size_t layers = Internal::Impl(model).config.layers.size();
+  const PresenceScope presence(*this);
   for (std::size_t done = 0; done < added.size();) {
-    const std::span<const Token> batch = added.subspan(done, std::min(batch_size, added.size() - done));
-    const auto position = static_cast<std::int32_t>(tokens.size());
-    rows.clear();
-    for (std::size_t i = 0; i < batch.size(); ++i)
-      rows.push_back({batch[i], position + static_cast<std::int32_t>(i), &*cache});
-    BatchCallbacks callbacks(in_callback, layers, options,
-                             {.done = done, .batch = batch.size(), .total = added.size()});
-    if (callbacks.cancelled() || !forward->Run(rows, callbacks.Hooks())) {
+    const std::span<const Token> left = added.subspan(done);
+    const bool last = std::cmp_less_equal(left.size(), settings.batch_size);
+    BatchRequest request = {.cache = &*cache,
+                            .tokens = last ? left : left.first(static_cast<std::size_t>(settings.batch_size)),
+                            .position = static_cast<std::int32_t>(tokens.size()),
+                            .logits_rows = last ? logits_rows : 0,
+                            .logits = logits.data()};
+    BatchCallbacks callbacks(*this, options, {.done = done, .batch = request.tokens.size(), .total = added.size()});
+    request.hooks = callbacks.Hooks();
+    if (!callbacks.cancelled()) engine().Evaluate(request);
+    if (request.evaluated == 0) {
       callbacks.Rethrow();
       return Status(StatusCode::kCancelled, Cat("cancelled after ", done, " of ", added.size(), " tokens"));
     }
-    for (const Row& row : rows) tokens.push_back(row.token);
-    done += batch.size();
-    SLM_RETURN_IF_ERROR(after_batch(position, static_cast<std::int64_t>(batch.size())));
+    const auto evaluated = static_cast<std::size_t>(request.evaluated);
+    tokens.insert(tokens.end(), left.begin(), left.begin() + request.evaluated);
+    done += evaluated;
+    if (done == added.size() && logits_rows > 0)
+      SLM_RETURN_IF_ERROR(CheckLogits(0, 1, static_cast<std::int32_t>(std::ssize(tokens) - logits_rows)));
     callbacks.Rethrow();
     callbacks.Progress(done);
   }
   return {};
 }
 
-Status Session::Impl::ComputeLogits(std::int64_t first_row, std::int64_t count, std::int32_t position) {
-  forward->Logits(first_row, count, logits.data());
-  const std::int64_t vocab = model.vocab_size();
+template <typename AfterStep>
+Status Session::Impl::EvaluateOnTurn(std::span<const Token> added, const AppendOptions& options,
+                                     const AfterStep& after_step) {
+  SLM_RETURN_IF_ERROR(CheckTokens(added, tokens.size()));
+  ImplOf<Batch>::Turn turn(engine());
+  std::vector<Row> rows;
+  for (std::size_t done = 0; done < added.size();) {
+    const std::size_t count = std::min(added.size() - done, static_cast<std::size_t>(settings.batch_size));
+    const auto position = static_cast<std::int32_t>(tokens.size());
+    rows.clear();
+    for (std::size_t i = 0; i < count; ++i)
+      rows.push_back({added[done + i], position + static_cast<std::int32_t>(i), &*cache});
+    BatchCallbacks callbacks(*this, options, {.done = done, .batch = count, .total = added.size()});
+    if (callbacks.cancelled() || !turn.forward().Run(rows, callbacks.Hooks())) {
+      callbacks.Rethrow();
+      return Status(StatusCode::kCancelled, Cat("cancelled after ", done, " of ", added.size(), " tokens"));
+    }
+    for (const Row& row : rows) tokens.push_back(row.token);
+    done += count;
+    SLM_RETURN_IF_ERROR(after_step(turn.forward(), position, static_cast<std::int64_t>(count)));
+    callbacks.Rethrow();
+    callbacks.Progress(done);
+  }
+  return {};
+}
+
+Status Session::Impl::CheckLogits(std::int64_t first, std::int64_t count, std::int32_t position) const {
   for (std::int64_t i = 0; i < count; ++i) {
-    if (AllFinite({logits.data() + i * vocab, static_cast<std::size_t>(vocab)})) continue;
+    if (AllFinite(LogitsOf(first + i))) continue;
     return Status(StatusCode::kInvalidNumber, Cat("the model computed NaN or infinity after the token at position ",
                                                   position + i, "; `slm-inspect check` finds damaged weights"));
   }
@@ -245,60 +273,78 @@ Session::Session(Session&&) noexcept = default;
 Session& Session::operator=(Session&&) noexcept = default;
 
 Result<Session> Session::Create(const Model& model, const SessionOptions& options) try {
-  SLM_ASSIGN_OR_RETURN(SessionSettings settings, ToSettings(model, options));
-  Workers workers = options.workers != nullptr ? *options.workers : Workers();
-  ReserveThreads(model, workers, settings);
-  auto impl = std::make_unique<Impl>(model, settings, std::move(workers));
-  if (options.profile) impl->profiler.emplace(Internal::Impl(model).config.layers.size());
-  SLM_RETURN_IF_ERROR(impl->Init(settings));
+  std::optional<Batch> batch;
+  if (options.batch == nullptr) {
+    SLM_ASSIGN_OR_RETURN(const BatchSettings settings, ToOwnBatch(model, options));
+    SLM_ASSIGN_OR_RETURN(
+        batch, ImplOf<Batch>::Create(model, settings, options.workers != nullptr ? *options.workers : Workers()));
+  } else if (&Internal::Impl(options.batch->model()) == &Internal::Impl(model)) {
+    batch = *options.batch;
+  } else {
+    return Status(StatusCode::kInvalidArgument, "SessionOptions::batch is of another model");
+  }
+  SLM_ASSIGN_OR_RETURN(const SessionSettings settings,
+                       ToSettings(model, options, Internal::Impl(*batch).settings.batch_size));
+  auto impl = std::make_unique<Impl>(*batch, options.batch == nullptr, settings);
+  SLM_RETURN_IF_ERROR(impl->Init());
+  return Session(std::move(impl));
+}
+SLM_CATCH_OUT_OF_MEMORY
+
+Result<Session> Session::Fork() const try {
+  SLM_RETURN_IF_ERROR(CheckIdle(*this));
+  auto impl = std::make_unique<Impl>(impl_->batch, false, impl_->settings);
+  SLM_RETURN_IF_ERROR(impl->Init());
+  impl->cache->CopyCells(*impl_->cache, position());
+  impl->tokens.assign(impl_->tokens.begin(), impl_->tokens.end());
   return Session(std::move(impl));
 }
 SLM_CATCH_OUT_OF_MEMORY
 
 Result<MemoryEstimate> EstimateMemory(const Model& model, const SessionOptions& options) try {
-  SLM_ASSIGN_OR_RETURN(const SessionSettings settings, ToSettings(model, options));
+  SLM_ASSIGN_OR_RETURN(const BatchSettings own, ToOwnBatch(model, options));
+  const std::int32_t batch_size =
+      options.batch != nullptr ? Internal::Impl(*options.batch).settings.batch_size : own.batch_size;
+  SLM_ASSIGN_OR_RETURN(const SessionSettings settings, ToSettings(model, options, batch_size));
   const ModelImpl& impl = Internal::Impl(model);
   MemoryEstimate estimate;
   estimate.context_length = settings.context_length;
   estimate.weight_bytes = model.file().size();
   SLM_ASSIGN_OR_RETURN(estimate.kv_bytes, KvCache::BytesNeeded(impl.config, settings.context_length,
                                                                settings.batch_size, settings.cache_format));
-  Team team(std::max(settings.threads, settings.prompt_threads));
-  estimate.scratch_bytes = Forward::ScratchBytesNeeded(impl, team, ToForwardOptions(settings)) +
-                           LogitsFloats(settings, impl.config) * sizeof(float);
+  estimate.scratch_bytes = LogitsFloats(settings, impl.config) * sizeof(float);
+  if (options.batch != nullptr) return estimate;
+  Team team(std::max(own.threads, own.prompt_threads));
+  estimate.scratch_bytes += Forward::ScratchBytesNeeded(impl, team, ToForwardOptions(own));
   return estimate;
 }
 SLM_CATCH_OUT_OF_MEMORY
 
 Result<std::span<const float>> Session::Append(std::span<const Token> tokens, const AppendOptions& options) try {
   SLM_RETURN_IF_ERROR(CheckIdle(*this));
-  const std::size_t end = impl_->tokens.size() + tokens.size();
-  SLM_RETURN_IF_ERROR(impl_->Evaluate(tokens, options, [&](std::int32_t, std::int64_t rows) {
-    if (impl_->tokens.size() < end) return Status();
-    return impl_->ComputeLogits(rows - 1, 1, static_cast<std::int32_t>(end) - 1);
-  }));
-  return std::span<const float>(impl_->logits.data(), static_cast<std::size_t>(impl_->model.vocab_size()));
+  SLM_RETURN_IF_ERROR(impl_->Evaluate(tokens, options, 1));
+  return impl_->LogitsOf(0);
 }
 SLM_CATCH_OUT_OF_MEMORY
 
 Status Session::AppendVisiting(std::span<const Token> tokens, const LogitsVisitor& visit,
                                const AppendOptions& options) try {
   SLM_RETURN_IF_ERROR(CheckIdle(*this));
-  const std::int64_t vocab = impl_->model.vocab_size();
-  return impl_->Evaluate(tokens, options, [&](std::int32_t position, std::int64_t rows) -> Status {
-    const std::int64_t chunk = std::min(impl_->forward->max_rows(), Forward::kLogitsRows);
-    for (std::int64_t first = 0; first < rows; first += chunk) {
-      const std::int64_t count = std::min(chunk, rows - first);
-      const auto first_position = static_cast<std::int32_t>(position + first);
-      SLM_RETURN_IF_ERROR(impl_->ComputeLogits(first, count, first_position));
-      for (std::int64_t i = 0; visit && i < count; ++i) {
-        const CallbackScope scope(impl_->in_callback);
-        visit(first_position + static_cast<std::int32_t>(i),
-              {impl_->logits.data() + i * vocab, static_cast<std::size_t>(vocab)});
-      }
-    }
-    return {};
-  });
+  return impl_->EvaluateOnTurn(
+      tokens, options, [&](Forward& forward, std::int32_t position, std::int64_t rows) -> Status {
+        const std::int64_t chunk = std::min<std::int64_t>(impl_->settings.batch_size, Forward::kLogitsRows);
+        for (std::int64_t first = 0; first < rows; first += chunk) {
+          const std::int64_t count = std::min(chunk, rows - first);
+          const auto first_position = static_cast<std::int32_t>(position + first);
+          forward.Logits(first, count, impl_->logits.data());
+          SLM_RETURN_IF_ERROR(impl_->CheckLogits(0, count, first_position));
+          for (std::int64_t i = 0; visit && i < count; ++i) {
+            const CallbackScope scope(*impl_);
+            visit(first_position + static_cast<std::int32_t>(i), impl_->LogitsOf(i));
+          }
+        }
+        return {};
+      });
 }
 SLM_CATCH_OUT_OF_MEMORY
 
@@ -347,7 +393,7 @@ Status Session::Shift(std::int32_t keep, std::int32_t discard) try {
   if (discard == 0) return {};
   const ContextShift shift = {.keep = keep, .discard = discard, .end = end};
   SLM_RETURN_IF_ERROR(impl_->cache->CheckShift(shift));
-  impl_->forward->Shift(*impl_->cache, shift);
+  ImplOf<Batch>::Turn(impl_->engine()).forward().Shift(*impl_->cache, shift);
   const auto first = impl_->tokens.begin() + keep;
   impl_->tokens.erase(first, first + discard);
   return {};
@@ -378,18 +424,22 @@ SLM_CATCH_OUT_OF_MEMORY
 
 std::span<const Token> Session::tokens() const { return impl_->tokens; }
 std::int32_t Session::position() const { return static_cast<std::int32_t>(impl_->tokens.size()); }
-std::int32_t Session::context_length() const { return impl_->context_length; }
-std::int32_t Session::threads() const { return impl_->threads; }
-std::int32_t Session::prompt_threads() const { return impl_->prompt_threads; }
+std::int32_t Session::context_length() const { return impl_->settings.context_length; }
+std::int32_t Session::threads() const { return impl_->batch.threads(); }
+std::int32_t Session::prompt_threads() const { return impl_->batch.prompt_threads(); }
 std::uint64_t Session::kv_bytes() const { return impl_->cache->bytes(); }
-std::uint64_t Session::scratch_bytes() const { return impl_->forward->scratch_bytes() + impl_->logits.bytes(); }
+std::uint64_t Session::scratch_bytes() const {
+  return impl_->logits.bytes() + (impl_->owns_batch ? impl_->batch.scratch_bytes() : 0);
+}
 const Model& Session::model() const { return impl_->model; }
 
 std::vector<ProfileEntry> Session::Profile() const {
-  return impl_->profiler ? impl_->profiler->Entries() : std::vector<ProfileEntry>();
+  const std::optional<Profiler>& profiler = impl_->engine().profiler;
+  return profiler ? profiler->Entries() : std::vector<ProfileEntry>();
 }
 void Session::ClearProfile() {
-  if (impl_->profiler) impl_->profiler->Clear();
+  std::optional<Profiler>& profiler = impl_->engine().profiler;
+  if (profiler) profiler->Clear();
 }
 
 }  // namespace slm

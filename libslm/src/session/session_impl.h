@@ -7,16 +7,14 @@
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <utility>
 #include <vector>
 
 #include "base/aligned_buffer.h"
 #include "base/internal.h"
-#include "forward/forward.h"
 #include "forward/kv_cache.h"
-#include "forward/parallel.h"
-#include "forward/profiler.h"
+#include "session/batch_impl.h"
 #include "session/callback_scope.h"
+#include "session/guess_policy.h"
 #include "slm/model.h"
 #include "slm/session.h"
 #include "slm/status.h"
@@ -27,36 +25,41 @@ namespace slm {
 // Options with every default filled in.
 struct SessionSettings {
   std::int32_t context_length = 0;
-  std::int32_t batch_size = 0;
-  std::int32_t threads = 0;
-  std::int32_t prompt_threads = 0;
+  std::int32_t batch_size = 0;  // the session's most rows in a step
   CacheFormat cache_format = CacheFormat::kF16;
 };
 
 struct Session::Impl {
-  Impl(const Model& session_model, const SessionSettings& settings, Workers workers);
-  Status Init(const SessionSettings& settings);
+  Impl(const Batch& session_batch, bool owns, const SessionSettings& session_settings)
+      : model(session_batch.model()), batch(session_batch), owns_batch(owns), settings(session_settings) {}
+  Status Init();
 
+  ImplOf<Batch>& engine() { return Internal::Impl(batch); }
   // Whether `added` may follow the first `held` tokens.
   Status CheckTokens(std::span<const Token> added, std::size_t held) const;
-  // Evaluates the tokens batch by batch; after_batch(first row's position, rows) may ask forward for logits.
-  template <typename AfterBatch>
-  Status Evaluate(std::span<const Token> added, const AppendOptions& options, const AfterBatch& after_batch);
-  // Logits after `count` rows of the last batch, checked.
-  Status ComputeLogits(std::int64_t first_row, std::int64_t count, std::int32_t position);
+  // Evaluates tokens in as many steps as it takes, and the logits after the last `logits_rows`, at most `batch_size`;
+  // the first of these are checked.
+  Status Evaluate(std::span<const Token> added, const AppendOptions& options, std::int64_t logits_rows);
+  // The same on a turn, for more logits than there is room for: after_step(first position, rows).
+  template <typename AfterStep>
+  Status EvaluateOnTurn(std::span<const Token> added, const AppendOptions& options, const AfterStep& after_step);
+  // Checks rows first..first + count - 1 of the logits; the first is that of the token at `position`.
+  Status CheckLogits(std::int64_t first, std::int64_t count, std::int32_t position) const;
+  std::span<const float> LogitsOf(std::int64_t row) const {
+    const auto vocab = static_cast<std::size_t>(model.vocab_size());
+    return {logits.data() + static_cast<std::size_t>(row) * vocab, vocab};
+  }
 
-  Model model;
-  Team team;
-  std::int32_t threads;
-  std::int32_t prompt_threads;
-  std::int32_t context_length;
+  const Model model;
+  Batch batch;
+  const bool owns_batch;  // was made for it
+  const SessionSettings settings;
   std::optional<KvCache> cache;
-  std::optional<Profiler> profiler;
-  std::optional<Forward> forward;
   AlignedBuffer<float> logits;  // [min(batch_size, Forward::kLogitsRows)][vocab_size]
   std::vector<Token> tokens;    // has room for context_length, and so stays where it is
-  std::vector<Row> rows;
+  GuessPolicy guess_policy;
   bool in_callback = false;
+  bool present = false;  // steps of the batch wait for it
 };
 
 }  // namespace slm
