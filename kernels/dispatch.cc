@@ -2,6 +2,8 @@
 
 #include "dispatch.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -164,6 +166,16 @@ std::span<const KernelSet* const> AllKernelSets() {
 const KernelSet* FindKernelSet(std::string_view name) {
   const auto found = std::ranges::find(AllKernelSets(), name, [](const KernelSet* set) { return set->name; });
   return found == AllKernelSets().end() ? nullptr : *found;
+}
+
+std::size_t L1DataBytes() {
+  constexpr long kLeast = 32768;
+#ifdef _SC_LEVEL1_DCACHE_SIZE
+  static const auto kBytes = static_cast<std::size_t>(std::max(::sysconf(_SC_LEVEL1_DCACHE_SIZE), kLeast));
+  return kBytes;
+#else
+  return kLeast;
+#endif
 }
 
 bool CanRun(const KernelSet& set) { return (set.needs & ~CpuFeatures()) == 0; }

@@ -1,25 +1,11 @@
 #include "kernels.h"
 
-#include <unistd.h>
-
-#include <algorithm>
-
 namespace slm {
 namespace {
 
 std::size_t RoundUpToCacheLine(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 }  // namespace
-
-std::size_t L1DataBytes() {
-  constexpr long kLeast = 32768;
-#ifdef _SC_LEVEL1_DCACHE_SIZE
-  static const auto kBytes = static_cast<std::size_t>(std::max(::sysconf(_SC_LEVEL1_DCACHE_SIZE), kLeast));
-  return kBytes;
-#else
-  return kLeast;
-#endif
-}
 
 // A panel of 16 weight rows, as floats (64 bytes a column) or as codes with a scale and an offset for each 16 of them
 // (24 bytes a column).

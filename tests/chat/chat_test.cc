@@ -206,6 +206,26 @@ TEST_P(ChatTest, AStopStringIsNotInTheConversation) {
   EXPECT_TRUE(Read(chat).starts_with(whole)) << Read(chat) << "\nexpected:\n" << whole;
 }
 
+// A fork is the conversation once more: it answers what the first would have.
+TEST_P(ChatTest, AForkGoesOnByItself) {
+  Chat chat = MakeChat(), plain = MakeChat();
+  Send(chat, "Hello");
+  Send(plain, "Hello");
+  Chat fork = chat.Fork().value();
+  EXPECT_EQ(fork.messages(), chat.messages());
+  const GenerateResult of_fork = Send(fork, "And now?");
+  const GenerateResult of_plain = Send(plain, "And now?");
+  EXPECT_EQ(of_fork.text, of_plain.text);
+  EXPECT_EQ(of_fork.cached_tokens, of_plain.cached_tokens);
+  EXPECT_EQ(Send(chat, "Something else").text, [&] {
+    EXPECT_TRUE(plain.Undo().ok());
+    return Send(plain, "Something else").text;
+  }());
+  EXPECT_EQ(fork.messages().size(), chat.messages().size());
+  { const Chat gone = std::move(chat); }
+  Send(fork, "Still there?");
+}
+
 TEST_P(ChatTest, ResetForgetsTheTurns) {
   Chat chat = MakeChat();
   const std::string first = Send(chat, "Hello").text;

@@ -24,7 +24,7 @@ FOREIGN = {
     "text": [], "model": [], "jinja": [], "sample": [], "session": [],
     "forward": ["omp.h", "sched.h", "unistd.h"],
     "chat": ["nlohmann/"],
-    "kernels": ["xsimd/", "immintrin.h", "arm_neon.h", "cpuid.h", "sys/auxv.h", "sys/sysctl.h", "asm/hwcap.h"],
+    "kernels": ["xsimd/", "immintrin.h", "arm_neon.h", "cpuid.h", "sys/auxv.h", "unistd.h", "sys/sysctl.h", "asm/hwcap.h"],
     "tools": ["CLI/", "nlohmann/", "xxhash.h", "histedit.h", "fcntl.h", "poll.h", "signal.h", "sys/", "termios.h",
               "unistd.h"],
 }

@@ -77,7 +77,7 @@ class BenchSpeed : public testing::Test {
 // A call of Generate as a chat makes it, with the seconds that it reports.
 GenerateResult Chat(Session& session, std::span<const Token> prompt, std::int32_t max_tokens) {
   Sampler sampler({.temperature = 0});
-  return Value(Generate(session, sampler, prompt, {.max_tokens = max_tokens}, {}));
+  return Value(Generate(session, sampler, prompt, {.max_tokens = max_tokens, .guess_tokens = 0}, {}));
 }
 
 tools::ProfiledRun TakeProfile(Session& session, double seconds) {

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include <filesystem>
+#include <latch>
 #include <string>
 #include <vector>
 
@@ -79,14 +80,13 @@ class EachTest : public testing::Test {
                                            [&](const std::string& sentence) { outcome.said.push_back(sentence); });
     EXPECT_TRUE(plan.ok()) << plan.status().message();
     if (!plan.ok()) return outcome;
-    const EachCalls calls = {
-        .answer = [&](const std::string&,
-                      const std::string& text) { return AnswerText(responder, prompt_, text, {}, {}); },
-        .done =
-            [&](const Record& record, const std::string&) {
-              if (record.error.empty()) outcome.records.push_back(record);
-              if (!record.error.empty()) outcome.failures.push_back(record.file + ": " + record.error);
-            }};
+    const EachCalls calls = {.answer = {[&](const std::string&, const std::string& text) {
+                               return AnswerText(responder, prompt_, text, {}, {});
+                             }},
+                             .done = [&](const Record& record, const std::string&) {
+                               if (record.error.empty()) outcome.records.push_back(record);
+                               if (!record.error.empty()) outcome.failures.push_back(record.file + ": " + record.error);
+                             }};
     const Result<EachSummary> summary = RunEach(*plan, prompt_, options_, calls);
     EXPECT_TRUE(summary.ok()) << summary.status().message();
     if (summary.ok()) outcome.summary = *summary;
@@ -118,6 +118,56 @@ TEST_F(EachTest, EachFileIsAnsweredOnce) {
   EXPECT_EQ(Asked(), "b");
   options_.overwrite = true;
   EXPECT_EQ(Asked(), "abc");
+}
+
+// Files are told of in their order, whoever is done first; one that fails is its own trouble.
+TEST_F(EachTest, SeveralAtATime) {
+  for (const char* name : {"d", "e"}) paths_.push_back(files_.Write(name, std::string("text ") + name));
+  const auto count = [](const std::vector<Message>&) { return Result<std::int32_t>(10); };
+  const Result<EachPlan> plan = PlanEach(paths_, prompt_, options_, count, [](const std::string&) {});
+  ASSERT_TRUE(plan.ok());
+  std::latch later(2);  // the first file is done when two others are
+  const EachCalls::Answer answer = [&](const std::string&, const std::string& text) -> Result<Record> {
+    const char name = text.back();
+    if (name == 'a') later.wait();
+    if (name == 'b' || name == 'c') later.count_down();
+    if (name == 'b') return Status(StatusCode::kContextFull, "too long");
+    return Record{.result = {.text = "about " + text}};
+  };
+  std::string told;
+  const auto done = [&](const Record& record, const std::string&) {
+    told += record.error.empty() ? record.result.text.back() : '-';
+  };
+  const Result<EachSummary> summary =
+      RunEach(*plan, prompt_, options_, {.answer = {answer, answer, answer}, .done = done});
+  ASSERT_TRUE(summary.ok());
+  EXPECT_EQ(told, "a-cde");
+  EXPECT_EQ(summary->answered, 4);
+  EXPECT_EQ(summary->failed, 1);
+  for (const char* name : {"a", "c", "d", "e"})
+    EXPECT_EQ(Answer(std::string(name) + ".md"), std::string("about text ") + name + "\n");
+  EXPECT_FALSE(fs::exists(options_.folder / "b.md"));
+  EXPECT_EQ(Asked(), "b");  // the next run
+}
+
+// What was answered while another answer was stopped, is kept.
+TEST_F(EachTest, StoppedWhileSeveralAreAnswered) {
+  const auto count = [](const std::vector<Message>&) { return Result<std::int32_t>(10); };
+  const Result<EachPlan> plan = PlanEach(paths_, prompt_, options_, count, [](const std::string&) {});
+  ASSERT_TRUE(plan.ok());
+  std::latch begun(2);
+  const EachCalls::Answer answer = [&](const std::string&, const std::string& text) -> Result<Record> {
+    if (text.back() != 'c') begun.arrive_and_wait();
+    if (text.back() == 'a') return Record{.result = {.finish_reason = FinishReason::kCancelled}};
+    return Record{.result = {.text = "done"}};
+  };
+  const Result<EachSummary> summary =
+      RunEach(*plan, prompt_, options_, {.answer = {answer, answer}, .done = [](const auto&, const auto&) {}});
+  ASSERT_TRUE(summary.ok());
+  EXPECT_TRUE(summary->interrupted);
+  EXPECT_FALSE(fs::exists(options_.folder / "a.md"));
+  EXPECT_EQ(Answer("b.md"), "done\n");
+  EXPECT_EQ(summary->answered + summary->left, 3);
 }
 
 TEST_F(EachTest, WhatChangedIsAnsweredAnew) {

@@ -23,6 +23,8 @@ TEST(ChatReportTest, HasAllKeysOnOneLine) {
   record.result.prompt_tokens = 3;
   record.result.cached_tokens = 4;
   record.result.generated_tokens = 5;
+  record.result.guessed_tokens = 7;
+  record.result.accepted_tokens = 2;
   record.result.prompt_seconds = 0.25;
   record.result.generate_seconds = 0.5;
   const std::string line = ToJsonLine(record);
@@ -34,6 +36,8 @@ TEST(ChatReportTest, HasAllKeysOnOneLine) {
                                          {"prompt_tokens", 3},
                                          {"cached_tokens", 4},
                                          {"generated_tokens", 5},
+                                         {"guessed_tokens", 7},
+                                         {"accepted_tokens", 2},
                                          {"prompt_seconds", 0.25},
                                          {"generate_seconds", 0.5},
                                          {"joules", 1.5},

@@ -405,6 +405,28 @@ TEST_F(SlmChatBatch, RealATooLongTextIsNeverCut) {
   EXPECT_TRUE(Contains(result.err, "2048")) << result.err;
 }
 
+// The same answers, however many are written at a time.
+TEST_F(SlmChatBatch, ParallelAnswersAreTheSame) {
+  std::vector<std::string> arguments = {"-m", ChatMl(), "-n", "20", "--seed", "4", "--ignore-eos", "Tell.", "--each"};
+  for (std::size_t i = 0; i < 6; ++i)
+    arguments.push_back(Write("f" + std::to_string(i), "Text number " + std::to_string(i) + std::string(20 * i, '.')));
+  std::vector<std::string> expected;
+  for (const char* const parallel : {"1", "4", "0"}) {
+    std::vector<std::string> all = arguments;
+    all.insert(all.begin(), {"--overwrite", "--json", "--out-dir", out().string(), "--parallel", parallel});
+    const ProgramResult result = Chat(all);
+    ASSERT_EQ(result.exit_code, 0) << result.err;
+    std::vector<std::string> texts;
+    for (const Json& line : JsonLines(result.out)) {
+      texts.push_back(line["text"]);
+      EXPECT_TRUE(Contains(ReadFile(line["output"].get<std::string>()), texts.back()));
+    }
+    ASSERT_EQ(texts.size(), 6u);
+    if (expected.empty()) expected = texts;
+    EXPECT_EQ(texts, expected) << parallel;
+  }
+}
+
 }  // namespace
 
 }  // namespace slm::test

@@ -49,6 +49,21 @@ Result<Conversation> Conversation::Start(const Model& model, const ChatToolOptio
   return conversation;
 }
 
+Result<Conversation> Conversation::Fork() const {
+  Conversation conversation(model_, options_, beginning_);
+  if (chat_) {
+    Result<Chat> chat = chat_->Fork();
+    if (!chat.ok()) return chat.status();
+    conversation.chat_ = *std::move(chat);
+    return conversation;
+  }
+  Result<Session> session = session_->Fork();
+  if (!session.ok()) return session.status();
+  conversation.session_ = *std::move(session);
+  conversation.sampler_ = Sampler(options_.sampler, &conversation.model_.tokenizer());
+  return conversation;
+}
+
 Result<Conversation> Conversation::GoOn(const Model& model, const ChatToolOptions& options, const std::string& system) {
   Conversation conversation(model, options, {});
   if (Status status = conversation.Load(options.session, options.context); !status.ok()) return status;
@@ -237,11 +252,16 @@ Result<GenerateResult> Conversation::ContinueText(std::string_view text, const P
 }
 
 GenerateOptions Conversation::ToGenerateOptions() const {
+  ProgressCallback progress;
+  if (options_.each.empty()) {  // there the answers are what tells how far it is
+    progress = [line = std::make_shared<ProgressLine>()](std::int64_t done, std::int64_t total) {
+      line->Show(done, total);
+    };
+  }
   return {.max_tokens = options_.max_tokens,
           .stop = options_.stop,
           .cancel = &RunningAnswer::cancel(),
-          .prompt_progress = [line = std::make_shared<ProgressLine>()](std::int64_t done,
-                                                                       std::int64_t total) { line->Show(done, total); },
+          .prompt_progress = std::move(progress),
           .ignore_end = options_.ignore_end,
           .shift_keep = options_.shift_keep,
           .guess_tokens = options_.guess};

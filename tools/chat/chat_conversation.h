@@ -33,6 +33,9 @@ class Conversation : public Responder {
   // known yet. A context that --ctx doesn't give is as long as they need.
   static Result<Conversation> Start(const Model& model, const ChatToolOptions& options, std::vector<Message> beginning,
                                     std::int32_t tokens);
+  // Another one with the same settings and the same past, which shares what it computes with this one where two threads
+  // use them.
+  Result<Conversation> Fork() const;
   // Goes on from the file of --session. `system`: another system text than the file's, if there is one.
   static Result<Conversation> GoOn(const Model& model, const ChatToolOptions& options, const std::string& system);
 

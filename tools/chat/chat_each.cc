@@ -4,6 +4,10 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <utility>
 
 #include "replace_file.h"
 
@@ -67,26 +71,97 @@ class RemainingTime {
   std::int64_t tokens_left_ = 0;
 };
 
-// Answers a file and writes that down. A record that was cancelled has that finish reason, and is not written.
-Result<Record> AnswerFile(const EachTask& task, const ChatPrompt& prompt, const EachOptions& options,
-                          const EachCalls& calls, AnswerLog* log) {
+// Answers files and writes that down, from several threads.
+class EachRun {
+ public:
+  EachRun(const EachPlan& plan, const ChatPrompt& prompt, const EachOptions& options, const EachCalls& calls,
+          AnswerLog* log)
+      : plan_(plan),
+        prompt_(prompt),
+        options_(options),
+        calls_(calls),
+        log_(log),
+        finished_(plan.tasks.size()),
+        outcomes_(plan.tasks.size()),
+        remaining_(plan) {}
+
+  EachSummary Run() {
+    std::vector<std::thread> threads;
+    for (std::size_t i = 1; i < calls_.answer.size(); ++i) threads.emplace_back([this, i] { Work(calls_.answer[i]); });
+    Work(calls_.answer.front());
+    for (std::thread& thread : threads) thread.join();
+    return summary_;
+  }
+
+ private:
+  void Work(const EachCalls::Answer& answer);
+  Result<Record> AnswerFile(const EachTask& task, const EachCalls::Answer& answer);
+  Status WriteDown(const EachTask& task, const std::string& text, Record* record);
+  void TellOutcomes();
+  void Tell(std::size_t index, const Result<Record>& outcome);
+
+  const EachPlan& plan_;
+  const ChatPrompt& prompt_;
+  const EachOptions& options_;
+  const EachCalls& calls_;
+  AnswerLog* const log_;
+
+  std::mutex mutex_;  // of what follows, of the log and of what is told
+  std::size_t next_ = 0;
+  std::size_t told_ = 0;  // files
+  std::vector<bool> finished_;
+  std::vector<std::optional<Result<Record>>> outcomes_;  // that are to be told
+  RemainingTime remaining_;
+  EachSummary summary_;
+};
+
+void EachRun::Work(const EachCalls::Answer& answer) {
+  std::unique_lock lock(mutex_);
+  while (next_ < plan_.tasks.size()) {
+    const std::size_t index = next_++;
+    const EachTask& task = plan_.tasks[index];
+    if (task.done) {
+      ++summary_.skipped;
+    } else if (summary_.interrupted) {
+      ++summary_.left;
+    } else {
+      lock.unlock();
+      Result<Record> outcome = AnswerFile(task, answer);
+      lock.lock();
+      if (outcome.ok() && outcome->result.finish_reason == FinishReason::kCancelled) {
+        summary_.interrupted = true;
+        ++summary_.left;
+      } else {
+        outcomes_[index] = std::move(outcome);
+      }
+    }
+    finished_[index] = true;
+    TellOutcomes();
+  }
+}
+
+// A record that was cancelled has that finish reason, and is not written.
+Result<Record> EachRun::AnswerFile(const EachTask& task, const EachCalls::Answer& answer) {
   if (!task.problem.ok()) return task.problem;
   // Read again rather than kept: all files together may be large, and one may have changed since the plan.
-  const Result<std::string> text = ReadTask(task, options, /*warn=*/true);
+  const Result<std::string> text = ReadTask(task, options_, /*warn=*/true);
   if (!text.ok()) return text.status();
-  Result<Record> record = calls.answer(task.file.path, *text);
+  Result<Record> record = answer(task.file.path, *text);
   if (!record.ok() || record->result.finish_reason == FinishReason::kCancelled) return record;
+  const std::scoped_lock lock(mutex_);
+  if (Status status = WriteDown(task, *text, &*record); !status.ok()) return status;
+  return record;
+}
 
+Status EachRun::WriteDown(const EachTask& task, const std::string& text, Record* record) {
   std::string contents = record->result.text;
   if (!contents.empty() && !contents.ends_with('\n')) contents += '\n';
-  const fs::path output = options.folder / task.file.output;
+  const fs::path output = options_.folder / task.file.output;
   if (Status status = ReplaceFile(output, contents); !status.ok()) return status;
   record->output = output.string();
-  // In this order: an answer without its line is still an answer, a line without its answer would be a lie.
-  const Status status = log->Add(task.file.output, FingerprintOf(PromptMessages(prompt, *text), options));
-  if (!status.ok()) return status;
   record->file = task.file.path;
-  return record;
+  // In this order: an answer without its line is still an answer, a line without its answer would be a lie.
+  return log_->Add(task.file.output, FingerprintOf(PromptMessages(prompt_, text), options_));
 }
 
 std::string Describe(const Record& record) {
@@ -97,6 +172,27 @@ std::string Describe(const Record& record) {
          (result.finish_reason == FinishReason::kMaxTokens ? ", the most an answer may have" : "") +
          (result.finish_reason == FinishReason::kContextFull ? ", where the context was full" : "") +
          (result.text.empty() ? ", an empty answer" : "");
+}
+
+// In the order of the files, as far as they are done.
+void EachRun::TellOutcomes() {
+  for (; told_ < finished_.size() && finished_[told_]; ++told_) {
+    if (outcomes_[told_]) Tell(told_, *std::exchange(outcomes_[told_], std::nullopt));
+  }
+}
+
+void EachRun::Tell(std::size_t index, const Result<Record>& outcome) {
+  const EachTask& task = plan_.tasks[index];
+  if (!outcome.ok()) {
+    ++summary_.failed;
+    if (task.problem.ok()) remaining_.Done(task, false);
+    calls_.done({.file = task.file.path, .error = outcome.status().message()}, "");
+    return;
+  }
+  ++summary_.answered;
+  remaining_.Done(task, true);
+  calls_.done(*outcome, std::to_string(index + 1) + " of " + std::to_string(plan_.tasks.size()) + ": " +
+                            Describe(*outcome) + remaining_.text());
 }
 
 }  // namespace
@@ -137,36 +233,7 @@ Result<EachSummary> RunEach(const EachPlan& plan, const ChatPrompt& prompt, cons
                             const EachCalls& calls) {
   Result<AnswerLog> log = AnswerLog::Open(options.folder);
   if (!log.ok()) return log.status();
-  RemainingTime remaining(plan);
-  EachSummary summary;
-  for (std::size_t i = 0; i < plan.tasks.size(); ++i) {
-    const EachTask& task = plan.tasks[i];
-    if (task.done) {
-      ++summary.skipped;
-      continue;
-    }
-    if (summary.interrupted) {
-      ++summary.left;
-      continue;
-    }
-    const Result<Record> answer = AnswerFile(task, prompt, options, calls, &*log);
-    if (!answer.ok()) {
-      ++summary.failed;
-      if (task.problem.ok()) remaining.Done(task, false);
-      calls.done({.file = task.file.path, .error = answer.status().message()}, "");
-      continue;
-    }
-    if (answer->result.finish_reason == FinishReason::kCancelled) {
-      summary.interrupted = true;
-      ++summary.left;
-      continue;
-    }
-    ++summary.answered;
-    remaining.Done(task, true);
-    calls.done(*answer, std::to_string(i + 1) + " of " + std::to_string(plan.tasks.size()) + ": " + Describe(*answer) +
-                            remaining.text());
-  }
-  return summary;
+  return EachRun(plan, prompt, options, calls, &*log).Run();
 }
 
 }  // namespace slm::tools

@@ -49,8 +49,9 @@ Result<EachPlan> PlanEach(const std::vector<std::string>& paths, const ChatPromp
 
 // What a run has to be given.
 struct EachCalls {
-  // An answer to the prompt about a text; the path is for messages.
-  std::function<Result<Record>(const std::string& path, const std::string& text)> answer;
+  // An answer to the prompt about a text, by each of those who answer, at the same time; the path is for messages.
+  using Answer = std::function<Result<Record>(const std::string& path, const std::string& text)>;
+  std::vector<Answer> answer;
   // Gets what became of a file, with its path as in EachFile::path: an answer that is in its place, and how far the run
   // is ("3 of 20", and what is known of the time left), or an error.
   std::function<void(const Record& record, const std::string& progress)> done;
@@ -64,7 +65,7 @@ struct EachSummary {
   bool interrupted = false;
 };
 
-// Answers what is planned, one file after the other; what fails is told and doesn't end it. An answer that was
+// Answers what is planned. Files are told of in their order; what fails is told and doesn't end it. An answer that was
 // cancelled does.
 Result<EachSummary> RunEach(const EachPlan& plan, const ChatPrompt& prompt, const EachOptions& options,
                             const EachCalls& calls);

@@ -95,6 +95,13 @@ void AddBatchOptions(CLI::App& app, ChatToolOptions* options) {
       ->group(kBatch);
   app.add_flag("--overwrite", options->overwrite, "Answer files again that were answered before")->group(kBatch);
   app.add_option(
+         "--parallel", options->parallel,
+         "Files that are answered at the same time, which takes less time for each; the answers are the same. 0: "
+         "as many as memory is good for, up to 8")
+      ->check(WholeNumber(0, 64))
+      ->option_text("N (0)")
+      ->group(kBatch);
+  app.add_option(
          "--long", options->long_text,
          "A text that does not fit the context is an error, or is split: read in parts, whose answers are merged")
       ->check(CLI::IsMember({"error", "split"}))

@@ -24,6 +24,7 @@
 #include "chat_terminal.h"
 #include "file_identity.h"
 #include "slm/chat_template.h"
+#include "slm/machine.h"
 #include "slm/model.h"
 #include "tool_main.h"
 
@@ -139,6 +140,29 @@ void PrintSummary(const ChatToolOptions& options, const EachSummary& summary) {
   PrintMessage(kChat, text + ". The answers are in " + options.out_dir + ".");
 }
 
+// Those that answer at the same time as the first one: as --parallel says, or as many as fit into half of the memory
+// that is free.
+Result<std::vector<Conversation>> MakeOthers(const Conversation& first, const ChatToolOptions& options,
+                                             const EachPlan& plan) {
+  constexpr std::int64_t kMost = 8;  // the weights' bytes are shared by then, and arithmetic is what takes time
+  const auto tasks = std::ranges::count_if(plan.tasks, [](const EachTask& t) { return !t.done && t.problem.ok(); });
+  std::int64_t count = options.parallel;
+  if (count == 0) {
+    const std::uint64_t each = first.session().kv_bytes() + first.session().scratch_bytes();
+    const std::uint64_t fit = DescribeMachine().available_bytes / 2 / each;
+    count = std::min(kMost, 1 + static_cast<std::int64_t>(fit));
+  }
+  std::vector<Conversation> others;
+  for (std::int64_t i = 1; i < std::min<std::int64_t>(count, tasks); ++i) {
+    Result<Conversation> other = first.Fork();
+    if (!other.ok()) return other.status();
+    others.push_back(*std::move(other));
+  }
+  if (!others.empty() && options.verbose)
+    PrintMessage(kChat, std::to_string(others.size() + 1) + " files are answered at a time.");
+  return others;
+}
+
 // Answers the prompt for each file of --each. A Status tells why it could not begin; what became of the files is told
 // on standard error and by the exit code.
 Status AnswerEach(const Model& model, const ChatToolOptions& options, const ChatPrompt& prompt, int* exit_code) {
@@ -162,11 +186,17 @@ Status AnswerEach(const Model& model, const ChatToolOptions& options, const Chat
   PrintSettings(*conversation, prompt);
   const bool shows_progress = options.verbose || ::isatty(STDERR_FILENO) != 0;
   const RunningAnswer running;
-  const EachCalls calls{
-      .answer = [&](const std::string& path,
-                    const std::string& text) { return conversation->AnswerUnseen(prompt, text, path + ": "); },
-      .done = [&](const Record& record,
-                  const std::string& progress) { PrintFile(*conversation, record, progress, shows_progress); }};
+  Result<std::vector<Conversation>> others = MakeOthers(*conversation, options, *plan);
+  if (!others.ok()) return others.status();
+  const auto answer = [&prompt](Conversation& by) {
+    return [&prompt, &by](const std::string& path, const std::string& text) {
+      return by.AnswerUnseen(prompt, text, path + ": ");
+    };
+  };
+  EachCalls calls{.answer = {answer(*conversation)}, .done = [&](const Record& record, const std::string& progress) {
+                    PrintFile(*conversation, record, progress, shows_progress);
+                  }};
+  for (Conversation& other : *others) calls.answer.push_back(answer(other));
   const Result<EachSummary> summary = RunEach(*plan, prompt, each, calls);
   if (!summary.ok()) return summary.status();
   PrintSummary(options, *summary);

@@ -62,6 +62,9 @@ class Chat {
   // Fails as Session::Create, Sampler::Validate and ChatTemplate::Parse or ForModel do, and with kInvalidArgument if
   // the template can't write a conversation of a user and an assistant.
   static Result<Chat> Create(const Model& model, const ChatOptions& options = {});
+  // Another conversation that goes on from here: nothing is read again (Session::Fork), and the
+  // two compute together where two threads use them.
+  Result<Chat> Fork() const;
   ~Chat();
   Chat(Chat&&) noexcept;
   Chat& operator=(Chat&&) noexcept;

@@ -65,8 +65,7 @@ struct SessionOptions {
   // Where the threads come from; the session keeps a handle of its own. nullptr: the pool of the process. If the system
   // makes fewer threads than wanted, ModelOptions::log is told, and Session::threads has their number.
   const Workers* workers = nullptr;
-  // With whom it computes; the session keeps a handle of its own. Threads, working memory and batch_size are the
-  // batch's then, whatever stands above, and there is no profile. nullptr: alone.
+  // With whom it computes; likewise. All but context_length and kv_type is the batch's own then. nullptr: alone.
   const Batch* batch = nullptr;
 };
 
@@ -77,11 +76,9 @@ struct MemoryEstimate {
   // The model's file. It is mapped, so this is shared by all sessions and processes, and where memory is short the
   // system drops parts of it and reads them again: too little memory for it makes the model slow, not impossible.
   std::uint64_t weight_bytes = 0;
-  // Each session's own, and needed as a whole. Exactly Session::kv_bytes() and scratch_bytes(): in a batch, without its
-  // working memory.
+  // Each session's own, and needed as a whole. Exactly Session::kv_bytes() and scratch_bytes().
   std::uint64_t kv_bytes = 0;
   std::uint64_t scratch_bytes = 0;
-
   std::uint64_t session_bytes() const { return kv_bytes + scratch_bytes; }
   std::uint64_t total_bytes() const { return weight_bytes + session_bytes(); }
 };
@@ -133,8 +130,7 @@ class Session {
   Result<std::span<const float>> Follow(std::span<const Token> tokens, const AppendOptions& options = {},
                                         Reuse* reuse = nullptr);
 
-  // Another session that has read the same tokens, in the same batch if there is one: cells are copied, nothing is read
-  // again. Fails as Create does.
+  // Another session of the same batch that has read the same tokens, whose cells are copied. Fails as Create does.
   Result<Session> Fork() const;
 
   // Forgets everything from `position` on. Layers with a sliding window keep only their last window of keys and values;
@@ -177,7 +173,7 @@ class Session {
   std::int32_t context_length() const;
   std::int32_t threads() const;
   std::int32_t prompt_threads() const;
-  // Bytes of the key/value cache, and of working memory that is the session's own.
+  // Bytes of the key/value cache, and of working memory but for that of a batch that it was given.
   std::uint64_t kv_bytes() const;
   std::uint64_t scratch_bytes() const;
   const Model& model() const;

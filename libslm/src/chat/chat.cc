@@ -202,6 +202,18 @@ Result<Chat> Chat::Create(const Model& model, const ChatOptions& options) try {
 }
 SLM_CATCH_OUT_OF_MEMORY
 
+Result<Chat> Chat::Fork() const try {
+  SLM_ASSIGN_OR_RETURN(Session session, state_->session.Fork());
+  Chat chat(std::make_unique<State>(state_->writer, std::move(session), state_->options));
+  State& state = *chat.state_;
+  state.messages = state_->messages;
+  state.memory = state_->memory;
+  state.answer_count = state_->answer_count;
+  state.forgotten = state_->forgotten;
+  return chat;
+}
+SLM_CATCH_OUT_OF_MEMORY
+
 Result<GenerateResult> Chat::Answer(const PieceCallback& on_piece, const GenerateOptions& options) try {
   SLM_RETURN_IF_ERROR(CheckIdle(state_->session));
   return state_->Respond(state_->messages, on_piece, options);
