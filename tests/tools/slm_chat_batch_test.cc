@@ -305,8 +305,8 @@ class SlmChatBatchStopped : public SlmChatBatch {
 
   // Answers that take long enough to be stopped in.
   std::vector<std::string> Arguments(const fs::path& folder) {
-    std::vector<std::string> arguments = {"-m",   Endless(),   "--temp",        "0",     "--ctx", "7000", "-n",
-                                          "6000", "--out-dir", folder.string(), "--each"};
+    std::vector<std::string> arguments = {"-m",   Endless(),    "--temp", "0",         "--ctx",         "7000",  "-n",
+                                          "6000", "--parallel", "1",      "--out-dir", folder.string(), "--each"};
     arguments.insert(arguments.end(), files_list_.begin(), files_list_.end());
     return arguments;
   }

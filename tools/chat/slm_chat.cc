@@ -196,7 +196,7 @@ Status AnswerEach(const Model& model, const ChatToolOptions& options, const Chat
   EachCalls calls{.answer = {answer(*conversation)}, .done = [&](const Record& record, const std::string& progress) {
                     PrintFile(*conversation, record, progress, shows_progress);
                   }};
-  for (Conversation& other : *others) calls.answer.push_back(answer(other));
+  for (Conversation& other : *others) calls.answer.emplace_back(answer(other));
   const Result<EachSummary> summary = RunEach(*plan, prompt, each, calls);
   if (!summary.ok()) return summary.status();
   PrintSummary(options, *summary);

@@ -21,7 +21,7 @@ inline constexpr std::int64_t kActivationBlock = 32;
 // and not more than the second at once, so that workers finish at about the same time.
 inline constexpr std::int64_t kRowGranule = 32;
 inline constexpr std::int64_t kMaxChunkRows = 512;
-inline constexpr std::int64_t kChunksPerThread = 2;  // of few rows: a chunk begins with memory nobody asked for
+inline constexpr std::int64_t kChunksPerThread = 2;        // of few rows: a chunk begins with memory nobody asked for
 inline constexpr std::int64_t kPromptChunksPerThread = 8;  // of many rows: threads finish together
 
 inline constexpr std::int64_t kActivationRows = 8;  // rows of activations in a chunk of row-wise work
@@ -41,7 +41,8 @@ struct Range {
 
 // Weight rows in a chunk, when `weight_rows` meet `tokens` tokens.
 inline std::int64_t ChunkRows(std::int64_t weight_rows, std::int64_t tokens, int threads) {
-  const std::int64_t even = DivideUp(weight_rows, (tokens <= kFewTokens ? kChunksPerThread : kPromptChunksPerThread) * threads);
+  const std::int64_t even =
+      DivideUp(weight_rows, (tokens <= kFewTokens ? kChunksPerThread : kPromptChunksPerThread) * threads);
   return std::min(DivideUp(even, kRowGranule) * kRowGranule, kMaxChunkRows);
 }
 
