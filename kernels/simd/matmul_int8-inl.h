@@ -138,9 +138,9 @@ template <int kTile, class F>
   if (token < tokens) WithCount<kTile>(tokens - token, [&](auto count) { f(count, token); });
 }
 
-// The same for up to kFewTokens, for which memory is what takes time: some columns are unpacked and meet all tokens
-// before the next ones, and what comes next is asked for in equal parts all the while. A burst of requests would wait
-// for memory first and leave it idle after that.
+// The same for up to kFewTokens and rows that are not short, for which memory is what takes time: some columns are
+// unpacked and meet all tokens before the next ones, and what comes next is asked for in equal parts all the while. A
+// burst of requests would wait for memory first and leave it idle after that.
 template <class Isa, class Format>
 void MatMulInt8OfFew(const MatMulTask& task) {
   using Floats = typename Isa::Floats;
@@ -198,7 +198,8 @@ void MatMulInt8OfFew(const MatMulTask& task) {
 template <class Isa, class Format>
 void MatMulInt8(const MatMulTask& task) {
   if (task.tokens == 1) return MatVecInt8<Isa, Format>(task);
-  if (task.tokens <= kFewTokens) return MatMulInt8OfFew<Isa, Format>(task);
+  if (task.tokens <= kFewTokens && Isa::kPanels * Isa::kRows * task.row_bytes > L1DataBytes() / 2)
+    return MatMulInt8OfFew<Isa, Format>(task);
   constexpr int kTile = Isa::TileTokens(Format::kBits);
   auto* panels = reinterpret_cast<PanelRun<Isa, Format::kGroups>*>(task.scratch);
   const std::int64_t runs = task.columns / 32;

@@ -57,11 +57,11 @@ class PanelPrefetcher {
         __builtin_prefetch(next_ + byte, 0, 3);
         __builtin_prefetch(next_ + to_after_next_ + byte, 0, 2);
       }
-      next_ += kBytes;
     } else {
-      AdvanceLines((kBytes + 63) / 64);
-      next_ += kBytes - (kBytes + 63) / 64 * 64;
+#pragma GCC unroll 16
+      for (std::size_t byte = 0; byte < kBytes; byte += 64) __builtin_prefetch(next_ + byte, 0, 2);
     }
+    next_ += kBytes;
   }
   // The next lines, into L2.
   [[gnu::always_inline]] void AdvanceLines(std::size_t lines) {

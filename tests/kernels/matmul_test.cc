@@ -223,6 +223,17 @@ TEST_P(MatMulTest, PartsHaveTheBitsOfTheWhole) {
   }
 }
 
+// Few tokens take another way through long rows.
+TEST_P(MatMulTest, FewTokensHaveTheBitsOfMany) {
+  Random random(4);
+  const Operands operands = RandomOperands(format(), 16384, random);
+  const std::vector<float> many = Multiply(matmul(), operands, {0, kRows}, {0, kTokens});
+  for (const std::int64_t tokens : {1, 2, 3, 4, 7, 16})
+    ExpectPart(Multiply(matmul(), operands, {0, kRows}, {2, 2 + tokens}), many, {0, kRows}, {2, 2 + tokens});
+  for (const std::int64_t rows : {1, 8, 9, 17, 31})
+    ExpectPart(Multiply(matmul(), operands, {3, 3 + rows}, {0, 5}), many, {3, 3 + rows}, {0, 5});
+}
+
 // A fault in one token shows in that token, and nowhere else.
 TEST_P(MatMulTest, NanStaysInItsToken) {
   Random random(3);

@@ -139,8 +139,8 @@ TEST_F(SlmChatBatch, EachFileGetsTheAnswerItWouldGetAlone) {
   WritePrompt("p", "settings:\n  max-tokens: 8\n", "# System\nBe brief.\n# User\nRead this text now: {{text}}");
   const std::string a = Write("a.md", "The first text.");
   const std::string b = Write("b.txt", "And the second one.");
-  const ProgramResult each =
-      Chat({"-m", ChatMl(), "--prompt", "p", "--seed", "5", "--out-dir", out().string(), "--json", "--each", a, b});
+  const ProgramResult each = Chat({"-m", ChatMl(), "--prompt", "p", "--seed", "5", "--out-dir", out().string(),
+                                   "--json", "--parallel", "1", "--each", a, b});
   EXPECT_EQ(each.exit_code, 0) << each.err;
   EXPECT_TRUE(Contains(each.err, "2 answered, 0 skipped")) << each.err;
   for (const auto& [input, output] : {std::pair(a, "a.md"), std::pair(b, "b.txt.md")}) {

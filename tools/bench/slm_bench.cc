@@ -16,6 +16,7 @@
 #include "bench_plot.h"
 #include "bench_report.h"
 #include "bench_run.h"
+#include "bench_shared.h"
 #include "energy_meter.h"
 #include "file_identity.h"
 #include "replace_file.h"
@@ -36,6 +37,8 @@ struct Options {
   std::string plot;     // path; empty: none
   std::string profile;  // "operation", "layer"; empty: none
   bool first_token = false;
+  std::vector<std::int32_t> rows;      // of steps
+  std::vector<std::int32_t> parallel;  // conversations
 };
 
 void Print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
@@ -59,6 +62,22 @@ Status PrintFirstToken(const Options& options) {
   const Result<FirstToken> measured = MeasureFirstToken(options.bench);
   if (!measured.ok()) return measured.status();
   Print(options.format == "json" ? FirstTokenJson(*measured) : FirstTokenText(*measured));
+  return {};
+}
+
+Status PrintShared(Options options) {
+  if (options.format != "text" && options.format != "json") {
+    return Status(StatusCode::kInvalidArgument, "--rows and --parallel print text or JSON, not " + options.format);
+  }
+  if (options.bench.generate == 0) {
+    return Status(StatusCode::kInvalidArgument, "there is nothing to measure: -n is 0");
+  }
+  const bool watched = isatty(STDERR_FILENO) != 0;
+  if (watched) options.bench.progress = ShowProgress;
+  const Result<SharedReport> measured = MeasureShared(options.bench, options.rows, options.parallel);
+  if (watched) ShowProgress("");
+  if (!measured.ok()) return measured.status();
+  Print(options.format == "json" ? SharedJson(*measured) : SharedText(*measured));
   return {};
 }
 
@@ -115,6 +134,13 @@ void AddBenchOptions(CLI::App& app, Options* options) {
   app.add_option("--plot", options->plot, "Write a plot of tokens/s over depth as SVG")->option_text("FILE.svg");
   app.add_flag("--first-token", options->first_token,
                "Instead: load, read a prompt of 64 (or -p) tokens, choose one token, and say how long that took");
+  const auto add_shared = [&app](const char* name, std::vector<std::int32_t>* counts, const char* text) {
+    app.add_option(name, *counts, text)->delimiter(',')->check(WholeNumber(1, 64))->option_text("N,...");
+  };
+  add_shared("--rows", &options->rows,
+             "Instead: the time of steps of so many tokens, with all their logits, in steps of the first number");
+  add_shared("--parallel", &options->parallel,
+             "Instead: how fast so many conversations generate -n tokens each, together");
   app.add_option("--format", options->format, "What to print")
       ->check(CLI::IsMember({"text", "md", "csv", "json"}))
       ->option_text("text|md|csv|json (text)");
@@ -148,11 +174,13 @@ int Main(int argc, char** argv) {
                          "  slm-bench model.gguf -p 512 -n 64 -r 5 -t 2 --json\n"
                          "  slm-bench model.gguf -p 512 -n 0 --profile operation\n"
                          "  slm-bench model.gguf -d 0,1024,2048,4096 --plot depth.svg\n"
-                         "  slm-bench model.gguf -p 0 -n 128 -d 4096 --kernels scalar\n\n") +
+                         "  slm-bench model.gguf -p 0 -n 128 -d 4096 --kernels scalar\n"
+                         "  slm-bench model.gguf --rows 1,2,4,8,16 --parallel 1,2,4,8\n\n") +
              kReportKeys);
   return RunTool(app, argc, argv, [&] {
     ChooseFormat(app, &options);
     options.bench.profile = !options.profile.empty();
+    if (!options.rows.empty() || !options.parallel.empty()) return PrintShared(options);
     if (!options.first_token) return PrintRates(options);
     if (prompt->count() == 0) options.bench.prompt = kFirstTokenPrompt;
     return PrintFirstToken(options);
