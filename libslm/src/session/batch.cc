@@ -158,11 +158,11 @@ void Batch::Impl::Step(std::unique_lock<std::mutex>& lock, const BatchRequest& o
 // A cancelled request is taken without being evaluated.
 void Batch::Impl::Take(BatchRequest& request, std::int64_t room) {
   room = std::min({room, settings.batch_size - std::ssize(rows_), std::ssize(request.tokens)});
+  if (taken_.size() == taken_.capacity()) return;  // cancelled ones, too, are no reason to take memory
   if (IsFew(request) && room < std::ssize(request.tokens)) return;
-  if (IsCancelled(request))
-    room = 0;
-  else if (room <= 0)
-    return;
+  const bool cancelled = IsCancelled(request);
+  if (cancelled) room = 0;
+  if (room <= 0 && !cancelled) return;
   taken_.push_back(&request);
   for (std::int64_t i = 0; i < room; ++i) {
     rows_.push_back(
