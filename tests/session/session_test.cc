@@ -202,6 +202,16 @@ TEST_F(SessionTest, ProgressIsToldLayerByLayer) {
 }
 
 // In the middle of the only batch, after some layers have written their keys and values.
+// More threads than there is work: some come by when others are layers ahead. For ThreadSanitizer.
+TEST_F(SessionTest, LateThreadsSeeWhetherItWasCancelled) {
+  const CancelToken cancel;
+  Session session = Make({.threads = 8, .batch_size = 40});
+  for (int i = 0; i < 50; ++i) {
+    ASSERT_TRUE(session.Rewind(0).ok());
+    ASSERT_TRUE(session.Append(First(20), {.cancel = &cancel}).ok());
+  }
+}
+
 TEST_F(SessionTest, CancelledBetweenLayersCanGoOn) {
   const std::vector<float> expected = AllLogits(model_, {.threads = 1}, prompt_);
   for (const int threads : {1, 2, 3}) {
