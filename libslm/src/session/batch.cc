@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -24,8 +25,10 @@ namespace {
 constexpr std::int32_t kMaxThreads = 1024;
 constexpr std::int32_t kMaxBatch = 1 << 16;
 
-// Callbacks mostly take microseconds: the next step waits for one for this part of the last step's time.
+// Callbacks mostly take microseconds: the next step waits for one for this part of the last step's time, and no longer
+// than that.
 constexpr int kPatience = 8;
+constexpr std::chrono::milliseconds kMostPatience{10};
 
 // Tokens of prompts that are read in a step of those that generate: what they wait for.
 constexpr std::int64_t kPromptShare = 64;
@@ -146,7 +149,7 @@ void Batch::Impl::Step(std::unique_lock<std::mutex>& lock, const BatchRequest& o
   const Clock::time_point end = Clock::now();
   lock.lock();
   computing_ = {};
-  patience_ = end + (end - start) / kPatience;
+  patience_ = end + std::min<Clock::duration>((end - start) / kPatience, kMostPatience);
   for (BatchRequest* const request : taken_) {
     if (!evaluated) request->evaluated = 0;
     request->done = true;
