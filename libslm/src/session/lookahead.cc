@@ -94,6 +94,7 @@ Result<double> Lookahead::AskDraft(std::size_t most) {
   if (!draft.Knows(text)) return 0;
   step_.resize(1);
   kinds_.clear();
+  const AwayScope away(session_);  // the draft may be of a batch, too, and wait for others there
   double sure = 1, spent = 0;
   while (kinds_.size() < most && std::ssize(text) <= draft.session.context_length()) {
     const Clock::time_point start = Clock::now();

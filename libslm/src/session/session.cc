@@ -168,15 +168,18 @@ PresenceScope::~PresenceScope() {
   if (!was_present_) session_.engine().ChangePresent(-1);
 }
 
+AwayScope::AwayScope(ImplOf<Session>& session) : batch_(session.present ? &session.engine() : nullptr) {
+  if (batch_ != nullptr) batch_->ChangeAway(1);
+}
+AwayScope::~AwayScope() {
+  if (batch_ != nullptr) batch_->ChangeAway(-1);
+}
+
 CallbackScope::CallbackScope(Session& session) : CallbackScope(Internal::Impl(session)) {}
-CallbackScope::CallbackScope(ImplOf<Session>& session) : session_(session) {
+CallbackScope::CallbackScope(ImplOf<Session>& session) : session_(session), away_(session) {
   session_.in_callback = true;
-  if (session_.present) session_.engine().ChangeAway(1);
 }
-CallbackScope::~CallbackScope() {
-  if (session_.present) session_.engine().ChangeAway(-1);
-  session_.in_callback = false;
-}
+CallbackScope::~CallbackScope() { session_.in_callback = false; }
 
 Status CheckIdle(const Session& session) {
   const ImplOf<Session>& impl = Internal::Impl(session);
