@@ -24,6 +24,8 @@ Lookahead::Lookahead(Session& session, const GenerateOptions& options, GenerateR
 }
 
 Result<std::span<const float>> Lookahead::Append(Token token) {
+  // A step would see it, but there may be none.
+  if (options_.cancel != nullptr && options_.cancel->cancelled()) return Status(StatusCode::kCancelled, "cancelled");
   if (options_.guess_tokens != 0) {
     // Shifts let a text grow without end.
     const std::int64_t most = 2 * std::int64_t{session_.settings.context_length};
