@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <functional>
 #include <future>
 #include <latch>
@@ -101,6 +102,30 @@ TEST_P(BatchOfLlamaTest, StepsAreShared) {
   OnThreads(kSessions, [&](int i) { EXPECT_TRUE(Write(model_, &batch, {.answer = kAnswer}, i).ok()); });
   starter.join();
   EXPECT_EQ(batch.steps(), kAnswer);
+}
+
+// Where those that generate fill every step, a prompt is read all the same.
+TEST_P(BatchOfLlamaTest, APromptFindsRoom) {
+  constexpr int kWriters = 60;
+  const Batch batch = Batch::Create(model_, {.threads = 1, .batch_size = 17}).value();
+  std::latch writing(kWriters + 1);
+  std::atomic<bool> is_read = false;
+  OnThreads(kWriters + 1, [&](int i) {
+    if (i == kWriters) {
+      Session session = SessionOrThrow(model_, {.context_length = 50, .batch = &batch});
+      writing.arrive_and_wait();
+      EXPECT_TRUE(session.Append(TextOf(model_, 40, i)).ok());
+      is_read = true;
+      return;
+    }
+    EXPECT_TRUE(
+        Write(model_, &batch, {.answer = 250}, i, {.guess_tokens = 0}, [&, first = true](std::string_view) mutable {
+          if (std::exchange(first, false)) writing.arrive_and_wait();
+          return is_read ? kStop : kContinue;
+        }).ok());
+  });
+  // Each step has 17 tokens of 60 that are wanted: a turn of all takes 4. The prompt takes 3, the last of them few.
+  EXPECT_LT(batch.steps(), 100);
 }
 
 TEST_P(BatchOfLlamaTest, WhatHappensToOneIsItsOwn) {

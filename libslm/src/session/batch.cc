@@ -130,18 +130,7 @@ void Batch::Impl::Evaluate(BatchRequest& request) {
 }
 
 void Batch::Impl::Step(std::unique_lock<std::mutex>& lock, const BatchRequest& own) {
-  rows_.clear();
-  taken_.clear();
-  for (BatchRequest* const request : waiting_) {
-    if (IsFew(*request)) Take(*request, std::ssize(request->tokens));
-  }
-  std::int64_t room = taken_.empty() ? settings.batch_size : kPromptShare;
-  for (BatchRequest* const request : waiting_) {
-    if (IsFew(*request)) continue;
-    const auto before = std::ssize(rows_);
-    Take(*request, room);
-    room -= std::ssize(rows_) - before;
-  }
+  ChooseRequests();
   computing_ = std::this_thread::get_id();
   lock.unlock();
   const Clock::time_point start = Clock::now();
@@ -155,7 +144,28 @@ void Batch::Impl::Step(std::unique_lock<std::mutex>& lock, const BatchRequest& o
     request->done = true;
   }
   std::erase_if(waiting_, [](const BatchRequest* request) { return request->done; });
+  left_out_ = waiting_.size();
   changed_.notify_all();
+}
+
+// Prompts get the room that those that generate leave; but whoever found none in the last step comes first.
+void Batch::Impl::ChooseRequests() {
+  rows_.clear();
+  taken_.clear();
+  const bool generates = std::ranges::any_of(waiting_, [](const BatchRequest* request) { return IsFew(*request); });
+  std::int64_t prompt_room = generates ? kPromptShare : settings.batch_size;
+  const auto take = [&](BatchRequest& request) {
+    const auto before = std::ssize(rows_);
+    Take(request, IsFew(request) ? std::ssize(request.tokens) : prompt_room);
+    if (!IsFew(request)) prompt_room -= std::ssize(rows_) - before;
+  };
+  const std::span<BatchRequest* const> waiting = waiting_;
+  for (BatchRequest* const request : waiting.first(left_out_)) take(*request);
+  for (const bool few : {true, false}) {
+    for (BatchRequest* const request : waiting.subspan(left_out_)) {
+      if (IsFew(*request) == few) take(*request);
+    }
+  }
 }
 
 // A cancelled request is taken without being evaluated.

@@ -102,6 +102,7 @@ struct Batch::Impl {
  private:
   // Whoever finds that all have come computes the step for them. The mutex is held before and after.
   void Step(std::unique_lock<std::mutex>& lock, const BatchRequest& own);
+  void ChooseRequests();
   void Take(BatchRequest& request, std::int64_t room);
   bool RunStep(const BatchRequest& own);
   void ComputeLogits();
@@ -116,6 +117,7 @@ struct Batch::Impl {
   int away_ = 0;
   Clock::time_point patience_;          // until when those that are away are waited for
   std::vector<BatchRequest*> waiting_;  // in the order in which they came
+  std::size_t left_out_ = 0;            // the first so many of them, for which the last step had no room
   // Of the step that is computed.
   std::vector<BatchRequest*> taken_;
   std::vector<Row> rows_;
