@@ -46,6 +46,12 @@ Result<std::int32_t> ContextLength(const Model& model, const SessionOptions& opt
   return std::min(kDefaultContext, model.context_length());
 }
 
+// If there is one.
+Status CheckBatch(const Model& model, const Batch* batch) {
+  if (batch == nullptr || &Internal::Impl(batch->model()) == &Internal::Impl(model)) return {};
+  return {StatusCode::kInvalidArgument, "SessionOptions::batch is of another model"};
+}
+
 // Of the batch that a session makes for itself.
 Result<BatchSettings> ToOwnBatch(const Model& model, const SessionOptions& options) {
   SLM_ASSIGN_OR_RETURN(BatchSettings settings,
@@ -250,15 +256,14 @@ Session::Session(Session&&) noexcept = default;
 Session& Session::operator=(Session&&) noexcept = default;
 
 Result<Session> Session::Create(const Model& model, const SessionOptions& options) try {
+  SLM_RETURN_IF_ERROR(CheckBatch(model, options.batch));
   std::optional<Batch> batch;
-  if (options.batch == nullptr) {
+  if (options.batch != nullptr) {
+    batch = *options.batch;
+  } else {
     SLM_ASSIGN_OR_RETURN(const BatchSettings settings, ToOwnBatch(model, options));
     SLM_ASSIGN_OR_RETURN(
         batch, ImplOf<Batch>::Create(model, settings, options.workers != nullptr ? *options.workers : Workers()));
-  } else if (&Internal::Impl(options.batch->model()) == &Internal::Impl(model)) {
-    batch = *options.batch;
-  } else {
-    return Status(StatusCode::kInvalidArgument, "SessionOptions::batch is of another model");
   }
   SLM_ASSIGN_OR_RETURN(const SessionSettings settings,
                        ToSettings(model, options, Internal::Impl(*batch).settings.batch_size));
@@ -279,10 +284,14 @@ Result<Session> Session::Fork() const try {
 SLM_CATCH_OUT_OF_MEMORY
 
 Result<MemoryEstimate> EstimateMemory(const Model& model, const SessionOptions& options) try {
-  SLM_ASSIGN_OR_RETURN(const BatchSettings own, ToOwnBatch(model, options));
-  const std::int32_t batch_size =
-      options.batch != nullptr ? Internal::Impl(*options.batch).settings.batch_size : own.batch_size;
-  SLM_ASSIGN_OR_RETURN(const SessionSettings settings, ToSettings(model, options, batch_size));
+  SLM_RETURN_IF_ERROR(CheckBatch(model, options.batch));
+  BatchSettings batch;
+  if (options.batch != nullptr) {
+    batch = Internal::Impl(*options.batch).settings;
+  } else {
+    SLM_ASSIGN_OR_RETURN(batch, ToOwnBatch(model, options));
+  }
+  SLM_ASSIGN_OR_RETURN(const SessionSettings settings, ToSettings(model, options, batch.batch_size));
   const ModelImpl& impl = Internal::Impl(model);
   MemoryEstimate estimate;
   estimate.context_length = settings.context_length;
@@ -291,8 +300,8 @@ Result<MemoryEstimate> EstimateMemory(const Model& model, const SessionOptions& 
                                                                settings.batch_size, settings.cache_format));
   estimate.scratch_bytes = LogitsFloats(settings, impl.config) * sizeof(float);
   if (options.batch != nullptr) return estimate;
-  Team team(std::max(own.threads, own.prompt_threads));
-  estimate.scratch_bytes += Forward::ScratchBytesNeeded(impl, team, ToForwardOptions(own));
+  Team team(std::max(batch.threads, batch.prompt_threads));
+  estimate.scratch_bytes += Forward::ScratchBytesNeeded(impl, team, ToForwardOptions(batch));
   return estimate;
 }
 SLM_CATCH_OUT_OF_MEMORY
