@@ -237,6 +237,25 @@ class ForkTest : public testing::TestWithParam<const char*> {
 };
 INSTANTIATE_TEST_SUITE_P(Models, ForkTest, testing::Values("gemma3", "llama_f16", "gemma3n", "gemma4_e"));
 
+// For ThreadSanitizer; and a callback that asks does not wait for itself.
+TEST_P(ForkTest, SharesTheProfile) {
+  Session first = SessionOrThrow(model_, {.context_length = 100, .threads = 1, .profile = true});
+  Session second = first.Fork().value();
+  Session* const sessions[] = {&first, &second};
+  OnThreads(2, [&](int i) {
+    for (int tokens = 0; tokens < 20; ++tokens) {
+      EXPECT_TRUE(sessions[i]
+                      ->Append(TextOf(model_, 2, tokens),
+                               {.progress = [&](std::int64_t,
+                                                std::int64_t) { EXPECT_FALSE(sessions[1 - i]->Profile().empty()); }})
+                      .ok());
+    }
+  });
+  first.ClearProfile();
+  EXPECT_TRUE(second.Append(TextOf(model_, 1, 0)).ok());
+  EXPECT_EQ(first.Profile().front().calls, second.Profile().front().calls);
+}
+
 TEST_P(ForkTest, GoesOnAsTheFirst) {
   const SessionOptions options = {.context_length = 200, .threads = 2, .batch_size = 16};
   const std::vector<Token> beginning = TextOf(model_, 120, 0);  // longer than a window

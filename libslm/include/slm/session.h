@@ -179,7 +179,7 @@ class Session {
   const Model& model() const;
 
   // What was measured since the session began or ClearProfile was called, in the order of the forward pass; empty
-  // unless SessionOptions::profile is set.
+  // unless SessionOptions::profile is set. Forks share it: it has the steps of all, and waits for one that is computed.
   std::vector<ProfileEntry> Profile() const;
   void ClearProfile();
 

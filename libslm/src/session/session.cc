@@ -443,13 +443,22 @@ std::uint64_t Session::scratch_bytes() const {
 }
 const Model& Session::model() const { return impl_->model; }
 
+// Calls use(profiler) if there is one. Forks may be computing, and are waited for, unless a callback of theirs asks.
+template <class F>
+static void UseProfiler(ImplOf<Batch>& batch, const F& use) {
+  if (!batch.profiler) return;
+  std::optional<ImplOf<Batch>::Turn> turn;
+  if (batch.CheckThread().ok()) turn.emplace(batch);
+  use(*batch.profiler);
+}
+
 std::vector<ProfileEntry> Session::Profile() const {
-  const std::optional<Profiler>& profiler = impl_->engine().profiler;
-  return profiler ? profiler->Entries() : std::vector<ProfileEntry>();
+  std::vector<ProfileEntry> entries;
+  UseProfiler(impl_->engine(), [&](const Profiler& profiler) { entries = profiler.Entries(); });
+  return entries;
 }
 void Session::ClearProfile() {
-  std::optional<Profiler>& profiler = impl_->engine().profiler;
-  if (profiler) profiler->Clear();
+  UseProfiler(impl_->engine(), [](Profiler& profiler) { profiler.Clear(); });
 }
 
 }  // namespace slm
