@@ -261,9 +261,9 @@ TEST_P(LookaheadTest, WhoCancelsFindsTheSameTokens) {
         if (++calls == end) cancel.Cancel();
         return kContinue;
       };
-      const auto result = Generate(session, sampler, prompt_,
-                                   {.max_tokens = 60, .cancel = &cancel, .ignore_end = true, .guess_tokens = guesses},
-                                   look);
+      const auto result =
+          Generate(session, sampler, prompt_,
+                   {.max_tokens = 60, .cancel = &cancel, .ignore_end = true, .guess_tokens = guesses}, look);
       EXPECT_EQ(result.value().finish_reason, FinishReason::kCancelled);
       EXPECT_EQ(session.position(), static_cast<std::int32_t>(prompt_.size()) + result->generated_tokens - 1);
     }
