@@ -194,6 +194,29 @@ TEST_P(BatchOfLlamaTest, ALongPromptIsCancelledBetweenSteps) {
   });
 }
 
+TEST_P(BatchOfLlamaTest, WhoVisitsALongTextLetsOthersGoOn) {
+  const Batch batch = Batch::Create(model_, {.batch_size = 8}).value();
+  std::latch writing(2);
+  std::atomic<bool> is_read = false;
+  OnThreads(2, [&](int i) {
+    if (i == 0) {
+      Session session = SessionOrThrow(model_, {.context_length = 1000, .batch = &batch});
+      writing.arrive_and_wait();
+      EXPECT_TRUE(session.AppendVisiting(TextOf(model_, 1000, i), {}).ok());
+      is_read = true;
+      return;
+    }
+    int while_read = 0;
+    EXPECT_TRUE(
+        Write(model_, &batch, {.answer = 250}, i, {.guess_tokens = 0}, [&, first = true](std::string_view) mutable {
+          if (std::exchange(first, false)) writing.arrive_and_wait();
+          while_read += is_read ? 0 : 1;
+          return kContinue;
+        }).ok());
+    EXPECT_GT(while_read, 20);  // of 125 turns
+  });
+}
+
 TEST_P(BatchOfLlamaTest, IsInUseWhileItComputes) {
   const Batch batch = Batch::Create(model_).value();
   Session other = SessionOrThrow(model_, {.context_length = 50, .batch = &batch});

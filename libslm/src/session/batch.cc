@@ -118,10 +118,9 @@ void Batch::Impl::Evaluate(BatchRequest& request) {
   std::unique_lock lock(mutex_);
   waiting_.push_back(&request);
   while (!request.done) {
-    const auto here = std::ssize(waiting_);
-    if (computing_ != std::thread::id() || here < present_ - away_) {
+    if (computing_ != std::thread::id() || !HaveCome() || (turns_wanted_ > 0 && !turn_was_last_)) {
       changed_.wait(lock);
-    } else if (here >= present_ || Clock::now() >= patience_) {
+    } else if (std::ssize(waiting_) >= present_ || Clock::now() >= patience_) {
       Step(lock, request);
     } else {
       changed_.wait_until(lock, patience_);
@@ -138,6 +137,7 @@ void Batch::Impl::Step(std::unique_lock<std::mutex>& lock, const BatchRequest& o
   const Clock::time_point end = Clock::now();
   lock.lock();
   computing_ = {};
+  turn_was_last_ = false;
   patience_ = end + std::min<Clock::duration>((end - start) / kPatience, kMostPatience);
   for (BatchRequest* const request : taken_) {
     if (!evaluated) request->evaluated = 0;
@@ -223,13 +223,19 @@ void Batch::Impl::ComputeLogits() {
 
 Batch::Impl::Turn::Turn(Impl& batch) : batch_(batch) {
   std::unique_lock lock(batch_.mutex_);
-  batch_.changed_.wait(lock, [&] { return batch_.computing_ == std::thread::id(); });
+  ++batch_.turns_wanted_;
+  batch_.changed_.wait(lock, [&] {
+    return batch_.computing_ == std::thread::id() &&
+           !(batch_.turn_was_last_ && !batch_.waiting_.empty() && batch_.HaveCome());
+  });
+  --batch_.turns_wanted_;
   batch_.computing_ = std::this_thread::get_id();
 }
 
 Batch::Impl::Turn::~Turn() {
   const std::scoped_lock lock(batch_.mutex_);
   batch_.computing_ = {};
+  batch_.turn_was_last_ = true;
   batch_.changed_.notify_all();
 }
 

@@ -330,14 +330,14 @@ static Status VisitLogits(ImplOf<Session>& session, Forward& forward, std::int64
   return {};
 }
 
-// On a turn, since there are more logits than the session has room for.
+// On a turn for each batch, since there are more logits than the session has room for.
 Status Session::AppendVisiting(std::span<const Token> tokens, const LogitsVisitor& visit,
                                const AppendOptions& options) try {
   SLM_RETURN_IF_ERROR(CheckIdle(*this));
   SLM_RETURN_IF_ERROR(impl_->CheckTokens(tokens, impl_->tokens.size()));
-  ImplOf<Batch>::Turn turn(impl_->engine());
   std::vector<Row> rows;
   for (std::size_t done = 0; done < tokens.size();) {
+    ImplOf<Batch>::Turn turn(impl_->engine());
     const std::size_t count = std::min(tokens.size() - done, static_cast<std::size_t>(impl_->settings.batch_size));
     const std::int32_t first = position();
     rows.clear();
