@@ -127,6 +127,7 @@ void EachRun::Work(const EachCalls::Answer& answer) {
       lock.unlock();
       Result<Record> outcome = OutcomeOf([&] { return AnswerFile(task, answer); });
       lock.lock();
+      if (task.problem.ok()) remaining_.Done(task, outcome.ok());
       if (outcome.ok() && outcome->result.finish_reason == FinishReason::kCancelled) {
         summary_.interrupted = true;
         ++summary_.left;
@@ -184,12 +185,10 @@ void EachRun::Tell(std::size_t index, const Result<Record>& outcome) {
   const EachTask& task = plan_.tasks[index];
   if (!outcome.ok()) {
     ++summary_.failed;
-    if (task.problem.ok()) remaining_.Done(task, false);
     calls_.done({.file = task.file.path, .error = outcome.status().message()}, "");
     return;
   }
   ++summary_.answered;
-  remaining_.Done(task, true);
   calls_.done(*outcome, std::to_string(index + 1) + " of " + std::to_string(plan_.tasks.size()) + ": " +
                             Describe(*outcome) + remaining_.text());
 }

@@ -94,7 +94,7 @@ Result<std::vector<Conversation>> MakeOthers(const Conversation& first, const Ch
     return Status(StatusCode::kOutOfMemory,
                   std::to_string(count + 1) + " contexts of " + std::to_string(first.context_length()) +
                       " tokens at a time need " + MemoryText(needed) + " of memory, but only " + MemoryText(available) +
-                      " are free. Give a smaller --parallel or a smaller --ctx; --kv q8_0 " + "halves what they need.");
+                      " are free. Give a smaller --parallel or a smaller --ctx; --kv q8_0 halves the need.");
   }
   std::vector<Conversation> others;
   while (std::cmp_less(others.size(), count)) {
