@@ -3,8 +3,10 @@
 #include "chat_parallel.h"
 
 #include <gtest/gtest.h>
+#include <pthread.h>
 
 #include <atomic>
+#include <cstddef>
 #include <functional>
 #include <latch>
 #include <new>
@@ -49,6 +51,23 @@ TEST(RunTogetherTest, RunsAllAtTheSameTime) {
   }));
   EXPECT_EQ(done, 3);
 }
+
+#ifdef __GLIBC__
+// Before, this ended the process.
+TEST(RunTogetherTest, WhereThereAreNoMoreThreadsTheFirstWorks) {
+  ::pthread_attr_t usual, impossible;
+  ASSERT_EQ(::pthread_getattr_default_np(&usual), 0);
+  ASSERT_EQ(::pthread_attr_init(&impossible), 0);
+  ASSERT_EQ(::pthread_attr_setstacksize(&impossible, std::size_t{1} << 47), 0);  // all there is to address
+  ASSERT_EQ(::pthread_setattr_default_np(&impossible), 0);
+  std::atomic<int> done = 0;
+  RunTogether(std::vector<std::function<void()>>(3, [&] { ++done; }));
+  EXPECT_EQ(::pthread_setattr_default_np(&usual), 0);
+  EXPECT_EQ(done, 1);
+  ::pthread_attr_destroy(&impossible);
+  ::pthread_attr_destroy(&usual);
+}
+#endif
 
 }  // namespace
 
