@@ -1,5 +1,5 @@
 // Products of quantized weights with a single token, which are bound by memory: rows are read as they lie, a panel of
-// Lanes::kRows side by side, and what is read is unpacked, multiplied and added up without leaving the registers.
+// Isa::kRows side by side, and what is read is unpacked, multiplied and added up without leaving the registers.
 
 #ifndef SLM_KERNELS_SIMD_MATVEC_INT8_INL_H_
 #define SLM_KERNELS_SIMD_MATVEC_INT8_INL_H_
@@ -18,7 +18,7 @@ namespace {
 // activations of the block's runs.
 template <class Isa, class Format, int kPiece>
 [[gnu::always_inline]] inline void MultiplyPiece(BlocksOfRows blocks, const ActivationBlock* x,
-                                                 typename Isa::One::Ints products[Format::kRuns][Format::kGroups]) {
+                                                 typename Isa::Ints products[Format::kRuns][Format::kGroups]) {
   using Rows = typename Isa::Rows;
   using Bytes = typename Rows::Bytes;
   constexpr int kRuns = Format::kRunsOfPiece;
@@ -48,24 +48,23 @@ template <class Isa, class Format, int kPiece>
 
 template <class Isa, class Format>
 void MatVecInt8(const MatMulTask& task) {
-  using Lanes = typename Isa::One;
   constexpr int kGroups = Format::kGroups, kRuns = Format::kRuns;
   constexpr int kPieces = kRuns / Format::kRunsOfPiece;
   constexpr int kZero = Format::kBits == 8 ? Isa::Rows::kByteZero : Format::kZero;
-  constexpr std::size_t kPieceBytes = Lanes::kRows * sizeof(typename Format::Block) / kPieces;
+  constexpr std::size_t kPieceBytes = Isa::kRows * sizeof(typename Format::Block) / kPieces;
   const auto* activations = static_cast<const ActivationBlock*>(task.activations);
   const std::int64_t runs = task.columns / 32;
-  for (std::int64_t row = task.row_begin; row < task.row_end; row += Lanes::kRows) {
-    const PanelRows<Lanes> rows(task, row);
-    PanelPrefetcher prefetcher(task, rows.at[0], Lanes::kRows, task.row_end - row);
+  for (std::int64_t row = task.row_begin; row < task.row_end; row += Isa::kRows) {
+    const PanelRows<Isa> rows(task, row);
+    PanelPrefetcher prefetcher(task, rows.at[0], Isa::kRows, task.row_end - row);
     BlocksOfRows blocks = {rows.at, 0};
-    typename Lanes::Floats sums = Lanes::Zero();
+    typename Isa::Floats sums = Isa::Zero();
     for (std::int64_t run = 0; run < runs; run += kRuns) {
       const ActivationBlock* x = activations + run;
-      RunScales<Lanes, kGroups> scales[kRuns];
-      Format::template Scales<Lanes>(
+      RunScales<Isa, kGroups> scales[kRuns];
+      Format::template Scales<Isa>(
           blocks, [&](int i) -> auto& { return scales[i]; });
-      typename Lanes::Ints products[kRuns][kGroups];
+      typename Isa::Ints products[kRuns][kGroups];
       ForEach<kPieces>([&](auto piece) __attribute__((always_inline)) {
         prefetcher.Advance<kPieceBytes>();
         MultiplyPiece<Isa, Format, piece>(blocks, x, products);
@@ -73,11 +72,11 @@ void MatVecInt8(const MatMulTask& task) {
       ForEach<kRuns * kGroups>([&](auto i) __attribute__((always_inline)) {
         constexpr int kRun = i / kGroups, kGroup = i % kGroups;
         const std::int32_t* sum = kGroups == 1 ? &x[kRun].sum : &x[kRun].half_sum[kGroup];
-        sums = AddGroup<Lanes, Format, kZero>(products[kRun][kGroup], sum, scales[kRun], kGroup, sums);
+        sums = AddGroup<Isa, Format, kZero>(products[kRun][kGroup], sum, scales[kRun], kGroup, sums);
       });
       blocks.offset += sizeof(typename Format::Block);
     }
-    StoreSums<Lanes>(sums, *activations, task.out + row, rows.count);
+    StoreSums<Isa>(sums, *activations, task.out + row, rows.count);
   }
 }
 

@@ -84,11 +84,13 @@ class AnswerList {
 
 }  // namespace
 
+std::int32_t AtATime(const ChatToolOptions& options) { return options.draft.empty() ? options.parallel : 1; }
+
 Result<std::vector<Conversation>> MakeOthers(const Conversation& first, const ChatToolOptions& options,
                                              std::int64_t tasks) {
   const std::uint64_t cache = first.session().kv_bytes();
   const std::uint64_t available = DescribeMachine().available_bytes;
-  const std::int64_t count = CountOthers(options.parallel, tasks, cache + first.session().scratch_bytes(), available);
+  const std::int64_t count = CountOthers(AtATime(options), tasks, cache + first.session().scratch_bytes(), available);
   const std::uint64_t needed = static_cast<std::uint64_t>(count + 1) * cache;
   if (count > 0 && available != 0 && needed > available) {
     return Status(StatusCode::kOutOfMemory,

@@ -14,7 +14,10 @@
 
 namespace slm::tools {
 
-// Forks of a conversation that do `tasks` tasks together with it: as many as --parallel says. kOutOfMemory if they are
+// How many may work at a time: --parallel, but 1 with --draft. 0: what memory is good for.
+std::int32_t AtATime(const ChatToolOptions& options);
+
+// Forks of a conversation that do `tasks` tasks together with it, so many at a time. kOutOfMemory if they are
 // more than memory has room for.
 Result<std::vector<Conversation>> MakeOthers(const Conversation& first, const ChatToolOptions& options,
                                              std::int64_t tasks);

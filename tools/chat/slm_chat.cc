@@ -59,6 +59,9 @@ Status CheckUsage(const ChatToolOptions& options, int* exit_code) {
   if (!options.each.empty() && (options.interactive || !options.session.empty())) {
     return WrongUsage("--each is no conversation, and has no --interactive and --session.", exit_code);
   }
+  if (!options.draft.empty() && options.parallel > 1) {
+    return WrongUsage("--draft guesses for one answer at a time, not for --parallel.", exit_code);
+  }
   if (options.answers > 1 && !(options.session + options.out_dir).empty()) return WrongUsage(kAnswersUsage, exit_code);
   if (options.long_text == "split" && (!options.session.empty() || options.answers > 1)) {
     return WrongUsage("--long split is for single answers, not for the conversation of --session and for --answers.",
@@ -171,7 +174,7 @@ Status AnswerEach(const Model& model, const ChatToolOptions& options, const Chat
   const RunningAnswer running;
   const auto is_open = [](const EachTask& task) { return !task.done && task.problem.ok(); };
   const auto tasks = std::ranges::count_if(plan->tasks, is_open);
-  if (options.parallel != 1 && tasks > 1) {
+  if (AtATime(options) != 1 && tasks > 1) {
     // What all prompts begin with is read once, for all. If it can't be read, the files will say so.
     const std::string& path = std::ranges::find_if(plan->tasks, is_open)->file.path;
     static_cast<void>(conversation->Read(prompt, (*wrap)(path, "")));
