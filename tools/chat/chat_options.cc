@@ -170,11 +170,8 @@ void AddChatOptions(CLI::App& app, ChatToolOptions* options) {
       "  slm-chat -m model.gguf --file post.md \"Summarise this post in two sentences.\"\n"
       "  git diff | slm-chat -m model.gguf --system \"You review code.\" \"What could go wrong here?\" > review.txt\n"
       "  slm-chat -m model.gguf --prompt summary --out-dir summaries --each posts/*.md\n"
-<<<<<<< HEAD
       "  slm-chat -m model.gguf --answers 4 \"A title for a talk on tomatoes.\"\n"
-=======
       "  slm-chat -m model-4b.gguf --draft model-270m.gguf\n"
->>>>>>> main
       "  slm-chat -m model.gguf --temp 0 --raw -n 30 \"The first five prime numbers are\"\n"
       "\n"
       "The answer is on standard output, all else on standard error. Exit code: 0 success, 1 failure, 2 wrong usage,\n"
