@@ -165,9 +165,9 @@ Status Session::Impl::Init() {
 }
 
 PresenceScope::PresenceScope(Session& session) : PresenceScope(Internal::Impl(session)) {}
-PresenceScope::PresenceScope(ImplOf<Session>& session)
-    : session_(session), was_present_(std::exchange(session.present, true)) {
+PresenceScope::PresenceScope(ImplOf<Session>& session) : session_(session), was_present_(session.present) {
   if (!was_present_) session_.engine().ChangePresent(1);
+  session_.present = true;
 }
 PresenceScope::~PresenceScope() {
   session_.present = was_present_;
