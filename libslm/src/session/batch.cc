@@ -91,6 +91,7 @@ Result<Batch> Batch::Impl::Create(const Model& model, const BatchSettings& setti
   const auto rows = static_cast<std::size_t>(possible.batch_size);
   impl->rows_.reserve(rows);
   impl->taken_.reserve(rows);
+  impl->waiting_.reserve(1);  // so that a session alone needs no memory later
   return Batch(std::move(impl));
 }
 
@@ -103,7 +104,7 @@ Status Batch::Impl::CheckThread() const {
 
 void Batch::Impl::ChangePresent(int by) {
   const std::scoped_lock lock(mutex_);
-  if (by > 0) waiting_.reserve(static_cast<std::size_t>(present_ + by));  // steps take no memory
+  if (by > 0) waiting_.reserve(static_cast<std::size_t>(present_ + by));
   present_ += by;
   if (by < 0 && !waiting_.empty()) changed_.notify_all();
 }
