@@ -1,5 +1,5 @@
-"""The programs that bench/compare runs: libslm's slm-bench, llama.cpp's llama-bench and its neighbours, and ik_llama.cpp
-through ik_bench.py. Each has a method for each mode of bench/compare that it knows."""
+"""The programs that bench/compare runs: libslm's slm-bench, llama.cpp's llama-bench and its neighbours, and
+ik_llama.cpp through ik_bench.py. Each has a method for each mode of bench/compare that it knows."""
 
 import dataclasses
 import json

@@ -131,13 +131,15 @@ class Panel {
   double highest_ = 0;
 };
 
-// Series without points are left out. `x`: what stands below the axis.
-std::string Plot(const BenchConditions& run, const std::string& subject, std::vector<Series> series, const char* x) {
-  std::erase_if(series, [](const Series& one) { return one.points.empty(); });
+// `x`: what stands below the axis. Without points a series has no panel.
+std::string Plot(const BenchConditions& run, const std::string& subject, const Series& first, const Series& second,
+                 const char* x) {
   std::string panels;
   double top = kTop + 25;
-  for (std::size_t i = 0; i < series.size(); ++i, top += kPanelHeight + kPanelGap) {
-    panels += Panel(series[i], i == 0 ? "first" : "second", top).Svg();
+  for (const Series* series : {&first, &second}) {
+    if (series->points.empty()) continue;
+    panels += Panel(*series, series == &first ? "first" : "second", top).Svg();
+    top += kPanelHeight + kPanelGap;
   }
   const double height = top - kPanelGap + kBottom;
   const std::string title = std::filesystem::path(run.model).filename().string() + ": " + subject;
@@ -159,7 +161,7 @@ std::string PlotSvg(const BenchReport& report) {
     series.legend = (reads ? "reading a prompt of " : "generating ") + std::to_string(measured.tokens) + " tokens";
     series.points.push_back({.x = static_cast<double>(measured.depth), .rates = &measured.rates});
   }
-  return Plot(report.conditions, "speed over context depth", {prompt, generate}, "depth: tokens read before");
+  return Plot(report.conditions, "speed over context depth", prompt, generate, "depth: tokens read before");
 }
 
 std::string PlotSvg(const SharedReport& report) {
@@ -168,9 +170,8 @@ std::string PlotSvg(const SharedReport& report) {
     for (const SharedRate& rate : rates) made.points.push_back({static_cast<double>(rate.count), &rate.rates});
     return made;
   };
-  return Plot(report.conditions, "speed of steps that are shared",
-              {series("rows of one text", report.rows), series("conversations together", report.conversations)},
-              "rows, or conversations, of a step");
+  return Plot(report.conditions, "speed of steps that are shared", series("rows of one text", report.rows),
+              series("conversations together", report.conversations), "rows, or conversations, of a step");
 }
 
 }  // namespace slm::tools
