@@ -76,29 +76,70 @@ TEST(TextGuesserTest, FindsWhatASearchFinds) {
 
 // --- How many ---
 
+void Learn(GuessPolicy& policy, GuessKind kind, bool right, int times) {
+  for (int i = 0; i < times; ++i) policy.Learn(kind, right);
+}
+
+std::size_t Chosen(const GuessPolicy& policy, GuessKind kind, std::size_t most) {
+  return policy.Choose(std::vector<GuessKind>(most, kind), 0).tokens;
+}
+
 TEST(GuessPolicyTest, GuessesWhatPays) {
   GuessPolicy policy;
-  for (int i = 0; i < 100; ++i) policy.Learn(20, 10, false);
-  for (int i = 0; i < 100; ++i) policy.Learn(3, 0, true);
+  Learn(policy, KindOfMatch(20), true, 1000);
+  Learn(policy, KindOfMatch(3), false, 100);
   for (const std::size_t tokens : {1, 2, 4, 8, 16}) policy.Took(tokens, 1 + 0.05 * static_cast<double>(tokens - 1));
-  EXPECT_EQ(policy.Count(20, 15), 15u);
-  EXPECT_EQ(policy.Count(20, 2), 2u);  // there are no more
-  EXPECT_EQ(policy.Count(20, 0), 0u);
-  EXPECT_EQ(policy.Count(3, 15), 0u);
+  EXPECT_EQ(Chosen(policy, KindOfMatch(20), 15), 15u);
+  EXPECT_EQ(Chosen(policy, KindOfMatch(20), 2), 2u);  // there are no more
+  EXPECT_EQ(Chosen(policy, KindOfMatch(20), 0), 0u);
+  EXPECT_EQ(Chosen(policy, KindOfMatch(3), 15), 0u);
+  // Sure ones first; what comes after an unlikely one is not worth it.
+  std::vector<GuessKind> guess(15, GuessKind::kMatch32);
+  guess[3] = GuessKind::kMatch4;
+  EXPECT_EQ(policy.Choose(guess, 0).tokens, 3u);
 }
 
 TEST(GuessPolicyTest, StopsWhereStepsAreExpensiveAndBeginsAgain) {
   GuessPolicy policy;
-  for (int i = 0; i < 100; ++i) policy.Learn(20, 10, false);
+  const GuessKind kind = KindOfMatch(20);
+  Learn(policy, kind, true, 1000);
   policy.Took(1, 1);
   for (const std::size_t tokens : {2, 4, 8, 16}) policy.Took(tokens, static_cast<double>(tokens));
-  EXPECT_EQ(policy.Count(20, 15), 0u);
+  EXPECT_EQ(Chosen(policy, kind, 15), 0u);
   for (int i = 0; i < 50; ++i) policy.Took(8, 1.5);
-  EXPECT_EQ(policy.Count(20, 15), 7u);
-  for (int i = 0; i < 50; ++i) policy.Learn(20, 0, true);
-  EXPECT_EQ(policy.Count(20, 15), 0u);
-  for (int i = 0; i < 50; ++i) policy.Learn(20, 1, false);  // what was guessed for comparison came true
-  EXPECT_EQ(policy.Count(20, 15), 7u);
+  EXPECT_EQ(Chosen(policy, kind, 15), 7u);
+  Learn(policy, kind, false, 50);
+  EXPECT_EQ(Chosen(policy, kind, 15), 0u);
+  Learn(policy, kind, true, 50);  // what was guessed for comparison came true
+  EXPECT_EQ(Chosen(policy, kind, 15), 7u);
+}
+
+TEST(GuessPolicyTest, ADraftRestsWhereItDoesNotPay) {
+  GuessPolicy policy;
+  for (const std::size_t tokens : {1, 2, 4, 8, 16}) policy.Took(tokens, 1);
+  policy.DraftTook(0.1);
+  Learn(policy, GuessKind::kSure, true, 500);
+  EXPECT_DOUBLE_EQ(policy.DraftCost(), 0.1);
+  EXPECT_EQ(policy.CountDraft(15, 1), 15u);  // 16 tokens for 2.5
+  EXPECT_EQ(policy.CountDraft(4, 1), 4u);
+  EXPECT_EQ(policy.CountDraft(15, 6.5), 0u);  // the other guess is better
+  // 1 + 0.9 + 0.9^2 + ... against 1 + 0.5 for each: no.
+  for (int i = 0; i < 100; ++i) policy.DraftTook(0.5);
+  Learn(policy, GuessKind::kUnlikely, false, 300);
+  int asked = 0, last = 0;
+  for (int i = 1; i <= 3000; ++i) {
+    const std::size_t tokens = policy.CountDraft(15, 1);
+    if (tokens == 0) continue;
+    EXPECT_EQ(tokens, 1u);
+    ++asked;
+    EXPECT_GT(i - last, 30);
+    last = i;
+  }
+  EXPECT_GE(asked, 8);
+  EXPECT_LE(asked, 20);
+  for (int i = 0; i < 100; ++i) policy.DraftTook(0.1);
+  Learn(policy, GuessKind::kSure, true, 100);
+  EXPECT_GT(policy.CountDraft(15, 1), 1u);
 }
 
 // --- Texts ---

@@ -38,6 +38,7 @@ Result<Conversation> Conversation::Start(const Model& model, const ChatToolOptio
     if (!session.ok()) return session.status();
     conversation.session_ = *std::move(session);
     conversation.sampler_ = Sampler(options.sampler, &conversation.model_.tokenizer());
+    if (Status status = conversation.MakeDraft(); !status.ok()) return status;
     return conversation;
   }
   ChatOptions chat_options = ToChatOptions(options);
@@ -46,6 +47,7 @@ Result<Conversation> Conversation::Start(const Model& model, const ChatToolOptio
   if (!chat.ok()) return chat.status();
   conversation.chat_ = *std::move(chat);
   if (Status status = conversation.chat_->SetMessages(conversation.beginning_); !status.ok()) return status;
+  if (Status status = conversation.MakeDraft(); !status.ok()) return status;
   return conversation;
 }
 
@@ -70,6 +72,21 @@ Result<Conversation> Conversation::GoOn(const Model& model, const ChatToolOption
   if (system.empty()) return conversation;
   if (Status status = conversation.chat()->SetSystem(system); !status.ok()) return status;
   return conversation;
+}
+
+Status Conversation::MakeDraft() {
+  if (options_.draft.empty()) return {};
+  if (!draft_model_) {
+    Result<Model> model = OpenModel(kChat, options_.draft, options_.compute.kernels);
+    if (!model.ok()) return model.status();
+    draft_model_ = *std::move(model);
+  }
+  SessionOptions session_options = ToChatOptions(options_).session;
+  session_options.context_length = context_length();
+  Result<Draft> draft = Draft::Create(model_, *draft_model_, session_options);
+  if (!draft.ok()) return {draft.status().code(), "--draft " + options_.draft + ": " + draft.status().message()};
+  draft_ = *std::move(draft);
+  return {};
 }
 
 Status Conversation::SetSampler(const SamplerOptions& sampler) {
@@ -119,7 +136,7 @@ Status Conversation::Resize(std::int32_t context_length) {
   }
   options_.context = context_length;
   style_.Note("The next answer reads the conversation from its beginning.");
-  return {};
+  return MakeDraft();
 }
 
 Status Conversation::Save(const fs::path& path) {
@@ -157,7 +174,7 @@ Status Conversation::Load(const fs::path& path, std::int32_t context_length) {
                  "warning: the conversation keeps the template's variables it began with; /set var changes them");
   }
   options_.variables = chat_->variables();
-  return {};
+  return MakeDraft();
 }
 
 Status Conversation::SetVariable(std::string_view assignment) {
@@ -251,7 +268,7 @@ Result<GenerateResult> Conversation::ContinueText(std::string_view text, const P
   return Generate(*session_, *sampler_, *tokens, options, on_piece);
 }
 
-GenerateOptions Conversation::ToGenerateOptions() const {
+GenerateOptions Conversation::ToGenerateOptions() {
   ProgressCallback progress;
   if (options_.each.empty()) {  // there the answers are what tells how far it is
     progress = [line = std::make_shared<ProgressLine>()](std::int64_t done, std::int64_t total) {
@@ -264,7 +281,8 @@ GenerateOptions Conversation::ToGenerateOptions() const {
           .prompt_progress = std::move(progress),
           .ignore_end = options_.ignore_end,
           .shift_keep = options_.shift_keep,
-          .guess_tokens = options_.guess};
+          .guess_tokens = options_.guess,
+          .draft = draft_ ? &*draft_ : nullptr};
 }
 
 Result<Record> Conversation::Measure(const Call& call, const PieceCallback& on_piece) const {

@@ -20,6 +20,7 @@
 #include "chat_terminal.h"
 #include "energy_meter.h"
 #include "slm/chat.h"
+#include "slm/draft.h"
 #include "slm/generate.h"
 #include "slm/model.h"
 #include "slm/sampler.h"
@@ -102,8 +103,10 @@ class Conversation : public Responder {
   Conversation(const Model& model, const ChatToolOptions& options, std::vector<Message> beginning)
       : model_(model), options_(options), beginning_(std::move(beginning)), style_(options.color), energy_("") {}
 
+  // For a session that was made just now. Opens the draft's file when it first does.
+  Status MakeDraft();
   Status CheckLength(std::string_view text) const;
-  GenerateOptions ToGenerateOptions() const;
+  GenerateOptions ToGenerateOptions();
   Result<GenerateResult> ContinueText(std::string_view text, const PieceCallback& on_piece,
                                       const GenerateOptions& options);
   Result<Record> AnswerAbout(const ChatPrompt& prompt, const std::string& text, const std::string& about,
@@ -122,6 +125,8 @@ class Conversation : public Responder {
   std::optional<Chat> chat_;
   std::optional<Session> session_;  // of --raw
   std::optional<Sampler> sampler_;  // of --raw
+  std::optional<Model> draft_model_;
+  std::optional<Draft> draft_;  // not of forks: those compute together, where a draft rests
   std::optional<GenerateResult> last_;
   bool stopped_ = false;
   Record totals_;

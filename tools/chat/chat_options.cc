@@ -137,6 +137,10 @@ void AddChatOptions(CLI::App& app, ChatToolOptions* options) {
                  "-1: as many as pay; 0: none")
       ->check(WholeNumber(-1))
       ->option_text("N (-1)");
+  app.add_option("--draft", options->draft,
+                 "A smaller model with the same vocabulary, which guesses tokens where the text has nothing to go on; "
+                 "the answers are the same")
+      ->option_text("FILE");
 
   app.option_defaults()->group(kOutput);
   app.add_flag("--json", options->json, "Write each answer as a line of JSON, with counts and times")->group(kOutput);
@@ -161,6 +165,7 @@ void AddChatOptions(CLI::App& app, ChatToolOptions* options) {
       "  slm-chat -m model.gguf --file post.md \"Summarise this post in two sentences.\"\n"
       "  git diff | slm-chat -m model.gguf --system \"You review code.\" \"What could go wrong here?\" > review.txt\n"
       "  slm-chat -m model.gguf --prompt summary --out-dir summaries --each posts/*.md\n"
+      "  slm-chat -m model-4b.gguf --draft model-270m.gguf\n"
       "  slm-chat -m model.gguf --temp 0 --raw -n 30 \"The first five prime numbers are\"\n"
       "\n"
       "The answer is on standard output, all else on standard error. Exit code: 0 success, 1 failure, 2 wrong usage,\n"

@@ -43,6 +43,7 @@ struct ChatToolOptions {
   bool ignore_end = false;
   std::int32_t shift_keep = -1;
   std::int32_t guess = -1;
+  std::string draft;  // a model's file
 
   ComputeOptions compute;
   std::int32_t context = 0;

@@ -11,6 +11,11 @@ namespace {
 
 std::string ToLine(const Json& json) { return DumpJson(json) + '\n'; }
 
+double TokensPerStep(const GenerateResult& result) {
+  const std::int32_t steps = result.generated_tokens - result.accepted_tokens;
+  return steps > 0 ? static_cast<double>(result.generated_tokens) / steps : 0;
+}
+
 }  // namespace
 
 std::string ToJsonLine(const Record& record) {
@@ -27,6 +32,7 @@ std::string ToJsonLine(const Record& record) {
                {"generated_tokens", result.generated_tokens},
                {"guessed_tokens", result.guessed_tokens},
                {"accepted_tokens", result.accepted_tokens},
+               {"tokens_per_step", TokensPerStep(result)},
                {"prompt_seconds", result.prompt_seconds},
                {"generate_seconds", result.generate_seconds},
                {"joules", record.joules ? Json(*record.joules) : Json(nullptr)},
@@ -51,10 +57,11 @@ std::string StatsLine(const GenerateResult& result) {
   char text[256];
   std::snprintf(text, sizeof(text),
                 "[prompt: %d tokens read, %d from the cache, %.1f tokens/s; answer: %d tokens, %.1f tokens/s, %d of %d "
-                "guessed right; %s]",
+                "guessed right, %.2f tokens a step; %s]",
                 result.prompt_tokens, result.cached_tokens, rate(result.prompt_tokens, result.prompt_seconds),
                 result.generated_tokens, rate(result.generated_tokens, result.generate_seconds), result.accepted_tokens,
-                result.guessed_tokens, std::string(FinishReasonName(result.finish_reason)).c_str());
+                result.guessed_tokens, TokensPerStep(result),
+                std::string(FinishReasonName(result.finish_reason)).c_str());
   return text;
 }
 

@@ -57,6 +57,9 @@ Status CheckUsage(const ChatToolOptions& options, int* exit_code) {
   if (!options.each.empty() && (options.interactive || !options.session.empty())) {
     return WrongUsage("--each is no conversation, and has no --interactive and --session.", exit_code);
   }
+  if (!options.draft.empty() && options.parallel > 1) {
+    return WrongUsage("--draft guesses for one answer at a time, not for --parallel.", exit_code);
+  }
   if (options.long_text == "split" && !options.session.empty()) {
     return WrongUsage("--long split is for single answers, not for the conversation of --session.", exit_code);
   }
@@ -146,7 +149,7 @@ Result<std::vector<Conversation>> MakeOthers(const Conversation& first, const Ch
                                              const EachPlan& plan) {
   constexpr std::int64_t kMost = 8;  // the weights' bytes are shared by then, and arithmetic is what takes time
   const auto tasks = std::ranges::count_if(plan.tasks, [](const EachTask& t) { return !t.done && t.problem.ok(); });
-  std::int64_t count = options.parallel;
+  std::int64_t count = options.draft.empty() ? options.parallel : 1;
   if (count == 0) {
     const std::uint64_t each = first.session().kv_bytes() + first.session().scratch_bytes();
     const std::uint64_t fit = DescribeMachine().available_bytes / 2 / each;

@@ -19,6 +19,7 @@
 #include <string_view>
 #include <vector>
 
+#include "slm/draft.h"
 #include "slm/sampler.h"
 #include "slm/session.h"
 #include "slm/status.h"
@@ -53,6 +54,9 @@ struct GenerateOptions {
   // code is there sooner. -1: as many at a time as pay, by how often they came true and what they cost; 0: none; n:
   // always n, if there are so many.
   std::int32_t guess_tokens = -1;
+  // Guesses where that pays more than what the text had before does, and always if guess_tokens is n; for
+  // session.model(). In use until the call ends. nullptr: none.
+  Draft* draft = nullptr;
 };
 
 struct GenerateResult {
@@ -74,9 +78,10 @@ struct GenerateResult {
 // what it does not hold), it becomes the sampler's history, and tokens are sampled until a finish reason. To go on with
 // what the session holds, pass its tokens(). The session then holds the prompt and every generated token that was
 // evaluated; an end-of-turn token is not appended, nor is the last token of a text that ended for another reason. Fails
-// with kInvalidArgument (no prompt, a stop string that is empty or not UTF-8, shift_keep out of range) and as
-// Session::Follow, Session::Shift and Sampler::Sample do; being cancelled is a finish reason, not an error. `on_piece`
-// may be empty; if it throws, the exception goes on to the caller, and the session holds what was read until then.
+// with kInvalidArgument (no prompt, a stop string that is empty or not UTF-8, shift_keep out of range, a draft for
+// another model) and as Session::Follow (the draft's, too), Session::Shift and Sampler::Sample do; being cancelled is a
+// finish reason, not an error. `on_piece` may be empty; if it throws, the exception goes on to the caller, and the
+// session holds what was read until then.
 Result<GenerateResult> Generate(Session& session, Sampler& sampler, std::span<const Token> prompt,
                                 const GenerateOptions& options, const PieceCallback& on_piece);
 

@@ -20,9 +20,10 @@
 #ifndef SLM_SLM_H_
 #define SLM_SLM_H_
 
-#include "slm/batch.h"
+#include "slm/batch.h"            // IWYU pragma: export
 #include "slm/chat.h"             // IWYU pragma: export
 #include "slm/chat_template.h"    // IWYU pragma: export
+#include "slm/draft.h"            // IWYU pragma: export
 #include "slm/generate.h"         // IWYU pragma: export
 #include "slm/log.h"              // IWYU pragma: export
 #include "slm/machine.h"          // IWYU pragma: export

@@ -14,7 +14,9 @@
 #include "base/format.h"
 #include "base/status_macros.h"
 #include "base/utf8.h"
+#include "model/model_impl.h"
 #include "session/callback_scope.h"
+#include "session/draft_impl.h"
 #include "session/lookahead.h"
 #include "session/stop_matcher.h"
 
@@ -45,6 +47,11 @@ Status CheckShift(const Session& session, const GenerateOptions& options) {
     return {StatusCode::kInvalidArgument, "shift_keep needs max_tokens, without which a text might never end."};
   }
   return {};
+}
+
+Status CheckDraft(const Session& session, const Draft* draft) {
+  if (draft == nullptr || &Internal::Impl(Internal::Impl(*draft).model) == &Internal::Impl(session.model())) return {};
+  return {StatusCode::kInvalidArgument, "GenerateOptions::draft was made for another model than the session's."};
 }
 
 Status CheckArguments(std::span<const Token> prompt, const GenerateOptions& options) {
@@ -171,6 +178,7 @@ Result<GenerateResult> Generate(Session& session, Sampler& sampler, std::span<co
                                 const GenerateOptions& options, const PieceCallback& on_piece) try {
   SLM_RETURN_IF_ERROR(CheckArguments(prompt, options));
   SLM_RETURN_IF_ERROR(CheckShift(session, options));
+  SLM_RETURN_IF_ERROR(CheckDraft(session, options.draft));
   SLM_RETURN_IF_ERROR(Sampler::Validate(sampler.options()));
   GenerateResult result;
   const PresenceScope presence(session);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/status_macros.h"
+#include "session/draft_impl.h"
 #include "session/session_impl.h"
 
 namespace slm {
@@ -12,6 +13,8 @@ namespace slm {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+double SecondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 }  // namespace
 
@@ -28,26 +31,24 @@ Result<std::span<const float>> Lookahead::Append(Token token) {
     guesser_.Add(token);
   }
   if (1 + right_ < step_.size()) {
-    const bool refused = step_[1 + right_] != token;
-    if (!refused && ++right_ <= evaluated_) {
+    const bool right = step_[1 + right_] == token;
+    session_.guess_policy.Learn(kinds_[right_], right);
+    if (right && ++right_ <= evaluated_) {
       session_.tokens.push_back(token);
       ++result_.accepted_tokens;
       const auto row = static_cast<std::int64_t>(right_);
       SLM_RETURN_IF_ERROR(session_.CheckLogits(row, 1, static_cast<std::int32_t>(session_.tokens.size()) - 1));
       return session_.LogitsOf(row);
     }
-    session_.guess_policy.Learn(match_, right_, refused);
-  } else if (evaluated_ > 0) {
-    session_.guess_policy.Learn(match_, right_, false);
   }
-  Guess(token);
+  SLM_RETURN_IF_ERROR(Guess(token));
   const std::span<const Token> step = std::span(step_).first(1 + evaluated_);
   const std::size_t before = session_.tokens.size();
   const Clock::time_point start = Clock::now();
   const Status status = session_.Evaluate(step, {.cancel = options_.cancel, .progress = {}}, std::ssize(step));
   session_.tokens.resize(std::min(session_.tokens.size(), before + 1));  // cells of guesses are written again
   SLM_RETURN_IF_ERROR(status);
-  session_.guess_policy.Took(step.size(), std::chrono::duration<double>(Clock::now() - start).count());
+  session_.guess_policy.Took(step.size(), SecondsSince(start));
   return session_.LogitsOf(0);
 }
 
@@ -60,17 +61,53 @@ std::size_t Lookahead::MostGuesses() const {
   return static_cast<std::size_t>(std::max<std::int64_t>(most, 0));
 }
 
-void Lookahead::Guess(Token token) {
+Status Lookahead::Guess(Token token) {
   step_.assign(1, token);
+  kinds_.clear();
   evaluated_ = right_ = 0;
   const std::size_t most = MostGuesses();
-  if (options_.guess_tokens == 0 || most == 0) return;
-  match_ = guesser_.Find(most, step_);
-  if (match_ == 0) return;
-  const auto wanted = static_cast<std::size_t>(std::max(options_.guess_tokens, 0));
-  evaluated_ = wanted > 0 ? std::min(wanted, most) : session_.guess_policy.Count(match_, most);
-  step_.resize(1 + std::max<std::size_t>(evaluated_, 1));
+  if (options_.guess_tokens == 0 || most == 0) return {};
+  kinds_.assign(most, KindOfMatch(guesser_.Find(most, step_)));
+  kinds_.resize(step_.size() - 1);
+  GuessPolicy& policy = session_.guess_policy;
+  GuessPolicy::Choice choice = policy.Choose(kinds_, 0);
+  const std::size_t wanted = std::min(most, static_cast<std::size_t>(std::max(options_.guess_tokens, 0)));
+  if (options_.draft != nullptr && session_.engine().present() == 1) {
+    const std::size_t asked = wanted > 0 ? wanted : policy.CountDraft(most, choice.gain);
+    if (asked > 0) {
+      SLM_ASSIGN_OR_RETURN(const double spent, AskDraft(asked));
+      choice = policy.Choose(kinds_, spent);
+    }
+  }
+  evaluated_ = std::min(wanted > 0 ? wanted : choice.tokens, kinds_.size());
+  kinds_.resize(std::min(kinds_.size(), std::max<std::size_t>(evaluated_, 1)));
+  step_.resize(1 + kinds_.size());
   result_.guessed_tokens += static_cast<std::int32_t>(evaluated_);
+  return {};
+}
+
+Result<double> Lookahead::AskDraft(std::size_t most) {
+  GuessPolicy& policy = session_.guess_policy;
+  ImplOf<Draft>& draft = Internal::Impl(*options_.draft);
+  std::vector<Token> text = session_.tokens;
+  text.push_back(step_.front());
+  if (!draft.Knows(text)) return 0;
+  step_.resize(1);
+  kinds_.clear();
+  double sure = 1, spent = 0;
+  while (kinds_.size() < most && std::ssize(text) <= draft.session.context_length()) {
+    const Clock::time_point start = Clock::now();
+    SLM_ASSIGN_OR_RETURN(const LikelyToken likely, draft.After(text, options_.cancel));
+    // Where it had more to read, that was not for this guess.
+    if (likely.read_tokens <= 2) policy.DraftTook(SecondsSince(start));
+    spent += policy.DraftCost();
+    text.push_back(likely.token);
+    step_.push_back(likely.token);
+    kinds_.push_back(KindOfProbability(likely.probability));
+    sure *= policy.Right(kinds_.back());
+    if (options_.guess_tokens < 0 && sure < policy.DraftCost()) break;  // one more costs more than it can bring
+  }
+  return spent;
 }
 
 }  // namespace slm

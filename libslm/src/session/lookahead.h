@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/internal.h"
+#include "session/guess_policy.h"
 #include "session/text_guesser.h"
 #include "slm/generate.h"
 #include "slm/session.h"
@@ -30,7 +31,9 @@ class Lookahead {
  private:
   std::size_t MostGuesses() const;
   // Makes the next step: the token, and what is guessed to follow it.
-  void Guess(Token token);
+  Status Guess(Token token);
+  // Adds what the draft thinks to the step, at most `most` tokens; returns what that cost, in steps of one token.
+  Result<double> AskDraft(std::size_t most);
 
   ImplOf<Session>& session_;
   const GenerateOptions& options_;
@@ -38,9 +41,9 @@ class Lookahead {
   TextGuesser guesser_;
   // The last step. Where no guess is evaluated there is one all the same, to see whether it would have been right.
   std::vector<Token> step_;
-  std::size_t match_ = 0;      // of the guess
-  std::size_t evaluated_ = 0;  // tokens of the guess
-  std::size_t right_ = 0;      // tokens of the guess that were sampled since
+  std::vector<GuessKind> kinds_;  // of each guess
+  std::size_t evaluated_ = 0;     // tokens of the guess
+  std::size_t right_ = 0;         // tokens of the guess that were sampled since
 };
 
 }  // namespace slm

@@ -232,32 +232,6 @@ Status Session::Impl::Evaluate(std::span<const Token> added, const AppendOptions
   return {};
 }
 
-template <typename AfterStep>
-Status Session::Impl::EvaluateOnTurn(std::span<const Token> added, const AppendOptions& options,
-                                     const AfterStep& after_step) {
-  SLM_RETURN_IF_ERROR(CheckTokens(added, tokens.size()));
-  ImplOf<Batch>::Turn turn(engine());
-  std::vector<Row> rows;
-  for (std::size_t done = 0; done < added.size();) {
-    const std::size_t count = std::min(added.size() - done, static_cast<std::size_t>(settings.batch_size));
-    const auto position = static_cast<std::int32_t>(tokens.size());
-    rows.clear();
-    for (std::size_t i = 0; i < count; ++i)
-      rows.push_back({added[done + i], position + static_cast<std::int32_t>(i), &*cache});
-    BatchCallbacks callbacks(*this, options, {.done = done, .batch = count, .total = added.size()});
-    if (callbacks.cancelled() || !turn.forward().Run(rows, callbacks.Hooks())) {
-      callbacks.Rethrow();
-      return Status(StatusCode::kCancelled, Cat("cancelled after ", done, " of ", added.size(), " tokens"));
-    }
-    for (const Row& row : rows) tokens.push_back(row.token);
-    done += count;
-    SLM_RETURN_IF_ERROR(after_step(turn.forward(), position, static_cast<std::int64_t>(count)));
-    callbacks.Rethrow();
-    callbacks.Progress(done);
-  }
-  return {};
-}
-
 Status Session::Impl::CheckLogits(std::int64_t first, std::int64_t count, std::int32_t position) const {
   for (std::int64_t i = 0; i < count; ++i) {
     if (AllFinite(LogitsOf(first + i))) continue;
@@ -327,24 +301,48 @@ Result<std::span<const float>> Session::Append(std::span<const Token> tokens, co
 }
 SLM_CATCH_OUT_OF_MEMORY
 
+// Of the last step, whose `rows` rows are the last tokens of the session.
+static Status VisitLogits(ImplOf<Session>& session, Forward& forward, std::int64_t rows,
+                          const Session::LogitsVisitor& visit) {
+  const std::int64_t chunk = std::min<std::int64_t>(session.settings.batch_size, Forward::kLogitsRows);
+  for (std::int64_t first = 0; first < rows; first += chunk) {
+    const std::int64_t count = std::min(chunk, rows - first);
+    const auto position = static_cast<std::int32_t>(std::ssize(session.tokens) - rows + first);
+    forward.Logits(first, count, session.logits.data());
+    SLM_RETURN_IF_ERROR(session.CheckLogits(0, count, position));
+    for (std::int64_t i = 0; visit && i < count; ++i) {
+      const CallbackScope scope(session);
+      visit(position + static_cast<std::int32_t>(i), session.LogitsOf(i));
+    }
+  }
+  return {};
+}
+
+// On a turn, since there are more logits than the session has room for.
 Status Session::AppendVisiting(std::span<const Token> tokens, const LogitsVisitor& visit,
                                const AppendOptions& options) try {
   SLM_RETURN_IF_ERROR(CheckIdle(*this));
-  return impl_->EvaluateOnTurn(
-      tokens, options, [&](Forward& forward, std::int32_t position, std::int64_t rows) -> Status {
-        const std::int64_t chunk = std::min<std::int64_t>(impl_->settings.batch_size, Forward::kLogitsRows);
-        for (std::int64_t first = 0; first < rows; first += chunk) {
-          const std::int64_t count = std::min(chunk, rows - first);
-          const auto first_position = static_cast<std::int32_t>(position + first);
-          forward.Logits(first, count, impl_->logits.data());
-          SLM_RETURN_IF_ERROR(impl_->CheckLogits(0, count, first_position));
-          for (std::int64_t i = 0; visit && i < count; ++i) {
-            const CallbackScope scope(*impl_);
-            visit(first_position + static_cast<std::int32_t>(i), impl_->LogitsOf(i));
-          }
-        }
-        return {};
-      });
+  SLM_RETURN_IF_ERROR(impl_->CheckTokens(tokens, impl_->tokens.size()));
+  ImplOf<Batch>::Turn turn(impl_->engine());
+  std::vector<Row> rows;
+  for (std::size_t done = 0; done < tokens.size();) {
+    const std::size_t count = std::min(tokens.size() - done, static_cast<std::size_t>(impl_->settings.batch_size));
+    const std::int32_t first = position();
+    rows.clear();
+    for (std::size_t i = 0; i < count; ++i)
+      rows.push_back({tokens[done + i], first + static_cast<std::int32_t>(i), &*impl_->cache});
+    BatchCallbacks callbacks(*impl_, options, {.done = done, .batch = count, .total = tokens.size()});
+    if (callbacks.cancelled() || !turn.forward().Run(rows, callbacks.Hooks())) {
+      callbacks.Rethrow();
+      return Status(StatusCode::kCancelled, Cat("cancelled after ", done, " of ", tokens.size(), " tokens"));
+    }
+    for (const Row& row : rows) impl_->tokens.push_back(row.token);
+    done += count;
+    SLM_RETURN_IF_ERROR(VisitLogits(*impl_, turn.forward(), static_cast<std::int64_t>(count), visit));
+    callbacks.Rethrow();
+    callbacks.Progress(done);
+  }
+  return {};
 }
 SLM_CATCH_OUT_OF_MEMORY
 

@@ -40,9 +40,6 @@ struct Session::Impl {
   // Evaluates tokens in as many steps as it takes, and the logits after the last `logits_rows`, at most `batch_size`;
   // the first of these are checked.
   Status Evaluate(std::span<const Token> added, const AppendOptions& options, std::int64_t logits_rows);
-  // The same on a turn, for more logits than there is room for: after_step(first position, rows).
-  template <typename AfterStep>
-  Status EvaluateOnTurn(std::span<const Token> added, const AppendOptions& options, const AfterStep& after_step);
   // Checks rows first..first + count - 1 of the logits; the first is that of the token at `position`.
   Status CheckLogits(std::int64_t first, std::int64_t count, std::int32_t position) const;
   std::span<const float> LogitsOf(std::int64_t row) const {
