@@ -110,7 +110,7 @@ class Slm:
 
         def parse(output):
             return {f"{kind} at temperature {one['temperature']:g}": one[key]
-                    for one in json.loads(output.text)["speculation"]
+                    for one in json.loads(output.text)["speculate"]
                     for kind, key in (("plain", "plain_tps"), ("guessing", "guessing_tps"))}
         values, output = run_parsed([*command, "-t", str(args.threads), "--json", *self.options], parse)
         return Run(values, output.peak_bytes)

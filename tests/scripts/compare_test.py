@@ -167,7 +167,7 @@ class CompareTest(unittest.TestCase):
         slm = [{"temperature": 0.0, "plain_tps": 20, "guessing_tps": 60},
                {"temperature": 0.8, "plain_tps": 20, "guessing_tps": 30}]
         self.script("llama-lookup", "0.00 I decoded   67 tokens in    1.301 seconds, speed:   10.000 t/s", stream=2)
-        done = self.compare("--slm", self.script("slm", json.dumps({"speculation": slm})),
+        done = self.compare("--slm", self.script("slm", json.dumps({"speculate": slm})),
                             "--llama", str(self.folder / "llama-bench"), "model.gguf", "-r", "1", "-n", "16",
                             "--speculate", str(text))
         self.assertEqual(done.returncode, 0, done.stderr)

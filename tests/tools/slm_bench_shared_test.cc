@@ -59,7 +59,7 @@ TEST(SlmBenchShared, RowsAndConversations) {
       EXPECT_LE(rate["tps"], rate["tps_max"]);
     }
   }
-  EXPECT_EQ(json["speculation"].size(), 0u);
+  EXPECT_EQ(json["speculate"].size(), 0u);
   EXPECT_EQ(json["repetitions"], 2);
   EXPECT_EQ(json["architecture"], "gemma3");
 }
@@ -122,9 +122,9 @@ TEST(SlmBenchShared, SpeculationWritesTheTextOfPlainGeneration) {
     const Json json =
         ParseJson(Out({Model("gemma3"), "--speculate", text, "-n", "40", "-r", "2", "-t", threads, "--json"}));
     EXPECT_GT(json["prompt_tokens"], 10);
-    ASSERT_EQ(json["speculation"].size(), 2u);
+    ASSERT_EQ(json["speculate"].size(), 2u);
     for (std::size_t i = 0; i < 2; ++i) {
-      const Json& one = json["speculation"][i];
+      const Json& one = json["speculate"][i];
       const double temperature = i == 0 ? 0 : 0.8;
       EXPECT_EQ(one["temperature"], temperature);
       EXPECT_EQ(one["text_hash"], HashOfPlainText(Model("gemma3"), temperature, 40));
@@ -137,6 +137,21 @@ TEST(SlmBenchShared, SpeculationWritesTheTextOfPlainGeneration) {
       EXPECT_LE(one["gain_min"], one["gain"]);
       EXPECT_LE(one["gain"], one["gain_max"]);
     }
+  }
+}
+
+// A draft changes no text.
+TEST(SlmBenchShared, Draft) {
+  const TemporaryFolder folder;
+  const std::string text = folder.Write("text.txt", kText);
+  const std::vector<std::string> base = {Model("gemma3"), "--speculate", text, "-n", "20", "-r", "1", "--json"};
+  std::vector<std::string> with_draft = base;
+  with_draft.insert(with_draft.end(), {"--draft", Model("gemma3")});
+  const Json plain = ParseJson(Out(base)), drafted = ParseJson(Out(with_draft));
+  EXPECT_EQ(plain["draft"], "");
+  EXPECT_EQ(drafted["draft"], Model("gemma3"));
+  for (std::size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(plain["speculate"][i]["text_hash"], drafted["speculate"][i]["text_hash"]);
   }
 }
 
@@ -154,6 +169,7 @@ TEST(SlmBenchShared, AnotherTextIsAnError) {
 TEST(SlmBenchShared, Failures) {
   const TemporaryFolder folder;
   const std::string empty = folder.Write("empty.txt", "");
+  const std::string short_text = folder.Write("short.txt", kText);
   std::string lines;
   for (int i = 0; i < 50; ++i) lines += kText;
   const std::string text = folder.Write("long.txt", lines);
@@ -172,6 +188,9 @@ TEST(SlmBenchShared, Failures) {
       {{"--speculate", folder.path().string()}, 1, {folder.path().string()}},
       {{"--speculate", empty}, 1, {"is empty"}},
       {{"--speculate", text, "-n", "7"}, 1, {"long.txt has ", " tokens, and 7 ", "context length is 256"}},
+      {{"--rows", "2", "--draft", Model("gemma3")}, 2, {"--draft", "--speculate"}},
+      {{"--speculate", short_text, "--draft", "missing.gguf"}, 1, {"missing.gguf"}},
+      {{"--speculate", short_text, "--draft", Model("ministral3")}, 1, {"--draft ", "another vocabulary"}},
       {{"--speculate", text, "--rows", "1,2", "--plot", text}, 1, {text}},
   };
   for (const Case& c : cases) {

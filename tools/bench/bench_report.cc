@@ -163,7 +163,8 @@ std::string SharedText(const SharedReport& report, bool markdown) {
     text += '\n' + Render(SharedTable(report.conversations, "conversations"), markdown);
   if (!report.speculation.empty()) {
     text += "\n" + std::to_string(report.speculation.front().tokens) + " tokens after a text of " +
-            std::to_string(report.prompt_tokens) + ":\n\n" + Render(SpeculationTable(report.speculation), markdown);
+            std::to_string(report.prompt_tokens) + (report.draft.empty() ? "" : ", draft " + Escaped(report.draft)) +
+            ":\n\n" + Render(SpeculationTable(report.speculation), markdown);
   }
   return text;
 }

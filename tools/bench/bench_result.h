@@ -116,6 +116,7 @@ struct SharedReport {
   BenchConditions conditions;
   std::vector<SharedRate> rows, conversations;
   std::int32_t prompt_tokens = 0;  // of the speculation
+  std::string draft;               // its model, as given; empty: none
   std::vector<Speculation> speculation;
 };
 

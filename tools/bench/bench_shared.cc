@@ -109,6 +109,17 @@ Result<std::vector<Token>> ReadPrompt(const Model& model, const BenchOptions& op
   return tokens;
 }
 
+Result<std::vector<Speculation>> Speculate(Session& session, const BenchOptions& options, const std::string& draft_path,
+                                           const std::vector<Token>& prompt) {
+  if (draft_path.empty()) return MeasureSpeculation(session, nullptr, options, prompt);
+  const Result<Model> small = OpenModel(kBench, draft_path, options.compute.kernels);
+  if (!small.ok()) return small.status();
+  Result<Draft> draft =
+      Draft::Create(session.model(), *small, ToSessionOptions(options.compute, session.context_length()));
+  if (!draft.ok()) return Status(draft.status().code(), "--draft " + draft_path + ": " + draft.status().message());
+  return MeasureSpeculation(session, &*draft, options, prompt);
+}
+
 template <typename MeasureOne>
 Status MeasureEach(const std::vector<std::int32_t>& counts, std::vector<SharedRate>* rates, const MeasureOne& measure) {
   for (const std::int32_t count : counts) {
@@ -147,7 +158,8 @@ Result<SharedReport> MeasureShared(const BenchOptions& options, const SharedOpti
   }
   if (!status.ok()) return status;
   if (!prompt.empty()) {
-    Result<std::vector<Speculation>> measured = MeasureSpeculation(*session, options, prompt);
+    report.draft = shared.draft;
+    Result<std::vector<Speculation>> measured = Speculate(*session, options, shared.draft, prompt);
     if (!measured.ok()) return measured.status();
     report.speculation = *std::move(measured);
   }

@@ -10,6 +10,7 @@
 
 #include "bench_result.h"
 #include "bench_run.h"
+#include "slm/draft.h"
 #include "slm/session.h"
 #include "slm/status.h"
 
@@ -19,14 +20,16 @@ struct SharedOptions {
   std::vector<std::int32_t> rows;      // steps of so many tokens of one text, with the logits of each
   std::vector<std::int32_t> parallel;  // so many conversations at a time
   std::string speculate;               // file of the text that is gone on with; empty: none
+  std::string draft;                   // file of the model that guesses, too; empty: none
 };
 
 // BenchOptions::generate tokens in all for each number of rows, and as many for each conversation and text.
 Result<SharedReport> MeasureShared(const BenchOptions& options, const SharedOptions& shared);
 
 // Goes on with `prompt`, which `session` has room for and BenchOptions::generate more: greedily, and by chance with a
-// fixed seed. Each run has a session of its own that has read the prompt, as new to guessing as a user's is.
-Result<std::vector<Speculation>> MeasureSpeculation(Session& session, const BenchOptions& options,
+// fixed seed. Each run has a session of its own that has read the prompt, as new to guessing as a user's is. `draft`
+// may be null; it reads the prompt in a run that isn't counted.
+Result<std::vector<Speculation>> MeasureSpeculation(Session& session, Draft* draft, const BenchOptions& options,
                                                     const std::vector<Token>& prompt);
 
 // Guesses must not change a text: where `text` is another one than `expected`, says where they part.

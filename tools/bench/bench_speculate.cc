@@ -18,16 +18,20 @@ namespace {
 constexpr std::uint64_t kSeed = 1;
 
 // One text of one session that has read the prompt.
-Result<GenerateResult> Write(const Session& session, const BenchOptions& options, double temperature,
-                             std::int32_t guess_tokens) {
+Result<GenerateResult> Write(const Session& session, Draft* draft, const BenchOptions& options, double temperature,
+                             bool guessing) {
   Result<Session> fork = session.Fork();
   if (!fork.ok()) return fork.status();
   Sampler sampler({.temperature = static_cast<float>(temperature), .seed = kSeed}, &session.model().tokenizer());
   return Generate(*fork, sampler, session.tokens(),
-                  {.max_tokens = options.generate, .ignore_end = true, .guess_tokens = guess_tokens}, {});
+                  {.max_tokens = options.generate,
+                   .ignore_end = true,
+                   .guess_tokens = guessing ? -1 : 0,
+                   .draft = guessing ? draft : nullptr},
+                  {});
 }
 
-Result<Speculation> MeasureAt(const Session& session, const BenchOptions& options, double temperature) {
+Result<Speculation> MeasureAt(const Session& session, Draft* draft, const BenchOptions& options, double temperature) {
   const std::string what = temperature == 0 ? "greedy" : "by chance";
   const auto rate = [](const GenerateResult& result) { return result.generated_tokens / result.generate_seconds; };
   Speculation measured;
@@ -38,7 +42,7 @@ Result<Speculation> MeasureAt(const Session& session, const BenchOptions& option
     ReportProgress(options, "plain and with guesses, " + what, i);
     GenerateResult pair[2];
     for (const bool guessing : {false, true}) {
-      Result<GenerateResult> result = Write(session, options, temperature, guessing ? -1 : 0);
+      Result<GenerateResult> result = Write(session, draft, options, temperature, guessing);
       if (!result.ok()) return result.status();
       if (!text) text = result->text;
       Status status = CheckSameText(*text, result->text, guessing ? what + ", with guesses" : what + ", plain");
@@ -60,12 +64,12 @@ Result<Speculation> MeasureAt(const Session& session, const BenchOptions& option
 
 }  // namespace
 
-Result<std::vector<Speculation>> MeasureSpeculation(Session& session, const BenchOptions& options,
+Result<std::vector<Speculation>> MeasureSpeculation(Session& session, Draft* draft, const BenchOptions& options,
                                                     const std::vector<Token>& prompt) {
   if (Status status = session.Follow(prompt).status(); !status.ok()) return status;
   std::vector<Speculation> measured;
   for (const double temperature : {0.0, 0.8}) {
-    Result<Speculation> one = MeasureAt(session, options, temperature);
+    Result<Speculation> one = MeasureAt(session, draft, options, temperature);
     if (!one.ok()) return one.status();
     measured.push_back(*std::move(one));
   }

@@ -151,10 +151,15 @@ void AddBenchOptions(CLI::App& app, Options* options) {
              "Instead: the time of steps of so many tokens, with all their logits, in steps of the first number");
   add_shared("--parallel", &options->shared.parallel,
              "Instead: how fast so many conversations generate -n tokens each, together");
-  app.add_option("--speculate", options->shared.speculate,
-                 "Instead: how fast a text is gone on with for -n tokens, plainly and with guesses, in turn; greedily "
-                 "and by chance. That it is the same is checked")
-      ->option_text("TEXTFILE");
+  CLI::Option* const speculate =
+      app.add_option(
+             "--speculate", options->shared.speculate,
+             "Instead: how fast -n tokens are written after a text, plainly and with guesses, in turn; greedily "
+             "and at temperature 0.8. Checks that they are the same")
+          ->option_text("TEXTFILE");
+  app.add_option("--draft", options->shared.draft, "A smaller model with the same vocabulary, to guess as well")
+      ->needs(speculate)
+      ->option_text("FILE");
   app.add_option("--format", options->format, "What to print")
       ->check(CLI::IsMember({"text", "md", "csv", "json"}))
       ->option_text("text|md|csv|json (text)");
