@@ -17,7 +17,7 @@ const char kReportKeys[] =
     "int8_share and read_share are of the reference peaks, 0 to 1; joules_per_token is null where energy_reason says\n"
     "why. The prompt_*, generate_* and logits_hash keys at the top are those of the first depth, and gbps there is of\n"
     "weights alone. --profile adds a profile to each result: ms of a whole prompt or of one generated token.\n"
-    "--rows, --parallel and --speculate: lists of these names, not results. cost is in steps of the first number;\n"
+    "--rows, --parallel and --speculate: lists of these names, not results; cost is in steps of the smallest number;\n"
     "gain is the median of the pairs; acceptance, 0 to 1, is null where nothing was guessed; text_hash is FNV-1a.\n"
     "CSV: a line for each result with the same names; with --profile, a line for each row of the profiles instead.";
 

@@ -148,7 +148,7 @@ void AddBenchOptions(CLI::App& app, Options* options) {
     app.add_option(name, *counts, text)->delimiter(',')->check(WholeNumber(1, 64))->option_text("N,...");
   };
   add_shared("--rows", &options->shared.rows,
-             "Instead: the time of steps of so many tokens, with all their logits, in steps of the first number");
+             "Instead: the time of steps of so many tokens, with all their logits, in steps of the smallest number");
   add_shared("--parallel", &options->shared.parallel,
              "Instead: how fast so many conversations generate -n tokens each, together");
   CLI::Option* const speculate =
