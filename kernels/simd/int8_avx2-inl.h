@@ -40,7 +40,6 @@ struct Int8Ymm {
 
   // With what a single token is multiplied: the rows as they lie, and the lanes of their scales.
   using Rows = RowsAvx2;
-  using One = Int8Ymm;
 
   // A tile is kPanels x TileTokens products, which fit into registers beside each other. Both share loads: a panel's
   // codes meet each token, and a token's activations each panel.

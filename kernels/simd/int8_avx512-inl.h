@@ -11,7 +11,6 @@
 #include <cstdint>
 #include <cstring>
 
-#include "simd/int8_avx2-inl.h"
 #include "simd/rows_avx512-inl.h"
 
 namespace slm {
@@ -27,9 +26,7 @@ struct Int8Avx512 {
 
   static constexpr int kByteZero = 128;
 
-  // Of 16 rows, what is prefetched for a single token would not fit into the L1 cache; of 8 it does.
   using Rows = RowsAvx512;
-  using One = Int8Ymm<Avx2Pairs>;
 
   static constexpr int kPanels = 2;
   static constexpr int TileTokens(int) { return 4; }

@@ -122,7 +122,6 @@ struct Int8NeonBase {
 
 struct Int8Neon : Int8NeonBase {
   using Rows = RowsNeon;
-  using One = Int8Neon;
   static constexpr int kPanels = 2;
   static constexpr int TileTokens(int) { return 3; }
 

@@ -11,7 +11,6 @@ namespace {
 
 struct Int8NeonDotProd : Int8NeonBase {
   using Rows = RowsNeonDotProd;
-  using One = Int8NeonDotProd;
   static constexpr int kPanels = 4;
   static constexpr int TileTokens(int) { return 2; }
 

@@ -13,7 +13,6 @@ namespace {
 // are [2 rows][8 columns] here: even ones hold rows 0 and 1, odd ones rows 2 and 3.
 struct Int8NeonI8mm : Int8NeonBase {
   using Rows = RowsNeonDotProd;
-  using One = Int8NeonI8mm;
   static constexpr int kPanels = 4;
   static constexpr int TileTokens(int) { return 2; }
 

@@ -197,7 +197,8 @@ void MatMulInt8OfFew(const MatMulTask& task) {
 // Format is one of unpack-inl.h, unpack_k-inl.h or unpack_iq-inl.h.
 template <class Isa, class Format>
 void MatMulInt8(const MatMulTask& task) {
-  if (task.tokens == 1) return MatVecInt8<Isa, Format>(task);
+  if (task.tokens == 1) return MatVecInt8<Isa, Format, 1>(task);
+  if (task.tokens == 2) return MatVecInt8<Isa, Format, 2>(task);
   if (task.tokens <= kFewTokens && Isa::kPanels * Isa::kRows * task.row_bytes > L1DataBytes() / 2)
     return MatMulInt8OfFew<Isa, Format>(task);
   constexpr int kTile = Isa::TileTokens(Format::kBits);

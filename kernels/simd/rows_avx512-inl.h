@@ -79,14 +79,8 @@ struct RowsAvx512 {
   template <int kBits>
   static Activations LoadActivations(const ActivationBlock& x) {
     const __m256i twice = _mm256_castsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x.factors)));
-    __m512i factors;
-    if constexpr (kBits == 8) {  // 32 bits wide, each two times
-      const __m256i wide = _mm256_srli_epi32(twice, 16);
-      factors = _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 0, 0, 1, 1, 2, 2, 3, 3),
-                                         _mm512_castsi256_si512(wide));
-    } else {
-      factors = _mm512_broadcast_i64x4(_mm256_permute4x64_epi64(twice, 0x50));
-    }
+    __m512i factors = _mm512_broadcast_i64x4(_mm256_permute4x64_epi64(twice, 0x50));
+    if constexpr (kBits == 8) factors = _mm512_srli_epi32(factors, 16);  // 32 bits wide
     return {_mm512_broadcast_i64x4(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x.q))), factors};
   }
 
@@ -97,10 +91,8 @@ struct RowsAvx512 {
   template <int kBits>
   static Sums Multiply(Bytes a, Bytes b, const Activations& x) {
     if constexpr (kBits == 8) {
-      const auto multiply = [&](Bytes codes) {
-        return _mm512_mullo_epi32(_mm512_dpbusd_epi32(_mm512_setzero_si512(), codes, x.q), x.factors);
-      };
-      return Add(multiply(a), multiply(b));
+      const auto products = [&](Bytes codes) { return _mm512_dpbusd_epi32(_mm512_setzero_si512(), codes, x.q); };
+      return _mm512_mullo_epi32(Add(products(a), products(b)), x.factors);
     } else {
       const __m512i quads = AddPairs16(_mm512_maddubs_epi16(a, x.q), _mm512_maddubs_epi16(b, x.q));
       return _mm512_madd_epi16(quads, x.factors);
@@ -113,14 +105,13 @@ struct RowsAvx512 {
                             _mm512_castps_si512(_mm512_shuffle_ps(x, y, 0xDD)));
   }
 
-  static constexpr int kQuads = 1;
+  static constexpr int kQuads = 2;
   template <int kGroups>
-  static void Finish(const Sums quads[kQuads], __m256i out[kGroups]) {
-    // [low half of the columns: 8 rows][high half: 8 rows]
-    const __m512i halves = _mm512_shuffle_i64x2(quads[0], quads[0], 0xD8);
-    const __m256i low = _mm512_castsi512_si256(halves), high = _mm512_extracti64x4_epi64(halves, 1);
+  static void Finish(const Sums quads[kQuads], __m512i out[kGroups]) {
+    const __m512i low = _mm512_shuffle_i64x2(quads[0], quads[1], 0x88);
+    const __m512i high = _mm512_shuffle_i64x2(quads[0], quads[1], 0xDD);
     if constexpr (kGroups == 1) {
-      out[0] = _mm256_add_epi32(low, high);
+      out[0] = _mm512_add_epi32(low, high);
     } else {
       out[0] = low;
       out[1] = high;
