@@ -3,10 +3,13 @@
 #include "chat_each.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <csignal>
 #include <filesystem>
 #include <latch>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -170,6 +173,31 @@ TEST_F(EachTest, StoppedWhileSeveralAreAnswered) {
   EXPECT_EQ(summary->answered + summary->left, 3);
 }
 
+// Between the plan and its turn a file may vanish, grow or be emptied, and memory may be gone.
+TEST_F(EachTest, WhatHappensToAFileMeanwhileIsItsOwnTrouble) {
+  for (const char* name : {"d", "e"}) paths_.push_back(files_.Write(name, std::string("text ") + name));
+  const auto count = [](const std::vector<Message>&) { return Result<std::int32_t>(10); };
+  const Result<EachPlan> plan = PlanEach(paths_, prompt_, options_, count, [](const std::string&) {});
+  ASSERT_TRUE(plan.ok());
+  fs::remove(paths_[1]);
+  files_.Write("c", " \n");
+  const EachCalls::Answer answer = [](const std::string&, const std::string& text) -> Result<Record> {
+    if (text.ends_with('d')) throw std::bad_alloc();
+    return Record{.result = {.text = text}};
+  };
+  std::vector<std::string> told;
+  const auto done = [&](const Record& record, const std::string&) { told.push_back(record.error); };
+  const Result<EachSummary> summary = RunEach(*plan, prompt_, options_, {.answer = {answer, answer}, .done = done});
+  ASSERT_TRUE(summary.ok());
+  ASSERT_EQ(told.size(), 5u);
+  EXPECT_EQ(told[0], "");
+  EXPECT_NE(told[1].find("No such file"), std::string::npos) << told[1];
+  EXPECT_NE(told[2].find("is empty"), std::string::npos) << told[2];
+  EXPECT_EQ(told[3], "out of memory");
+  EXPECT_EQ(told[4], "");
+  EXPECT_EQ(summary->failed, 3);
+}
+
 TEST_F(EachTest, WhatChangedIsAnsweredAnew) {
   EXPECT_EQ(Asked(), "abc");
   files_.Write("c", "longer text c");
@@ -239,6 +267,26 @@ TEST_F(EachTest, WhatACrashLeavesDoesNoHarm) {
   EXPECT_EQ(Asked(), "");
   answers_.Write("out/.slm-chat.jsonl", "\n[]\n{}\nnonsense\n{\"output\":1,\"fingerprint\":2}\n" + log);
   EXPECT_EQ(Asked(), "a") << "of the old log";
+}
+
+// A disk that is full has room for half a line of the log; the next one is whole all the same.
+TEST_F(EachTest, HalfALineOfAFullDiskTakesNoOtherWithIt) {
+  EXPECT_EQ(Asked(), "abc");
+  Result<AnswerLog> log = AnswerLog::Open(options_.folder);
+  ASSERT_TRUE(log.ok());
+  ::rlimit whole = {};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &whole), 0);
+  const ::rlimit full = {.rlim_cur = fs::file_size(options_.folder / kLogName) + 10, .rlim_max = whole.rlim_max};
+  const auto before = std::signal(SIGXFSZ, SIG_IGN);
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &full), 0);
+  const Status status = log->Add("a.md", 1);
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &whole), 0);
+  std::signal(SIGXFSZ, before);
+  EXPECT_EQ(status.code(), StatusCode::kIoError);
+  EXPECT_TRUE(log->Add("b.md", 2).ok());
+  const Result<AnswerLog> later = AnswerLog::Open(options_.folder);
+  ASSERT_TRUE(later.ok());
+  EXPECT_EQ(later->Find("b.md", 2), AnswerLog::State::kSame);
 }
 
 // A folder may come from a stranger.

@@ -53,6 +53,7 @@ Result<Conversation> Conversation::Start(const Model& model, const ChatToolOptio
 
 Result<Conversation> Conversation::Fork() const {
   Conversation conversation(model_, options_, beginning_);
+  conversation.shows_progress_ = shows_progress_;
   if (chat_) {
     Result<Chat> chat = chat_->Fork();
     if (!chat.ok()) return chat.status();
@@ -230,8 +231,14 @@ Status Conversation::AnswerOnce(const ChatPrompt& prompt, const std::string& tex
   });
 }
 
-Result<Record> Conversation::AnswerUnseen(const ChatPrompt& prompt, const std::string& text, const std::string& about) {
-  return Measure([&](const PieceCallback& on_piece) { return AnswerAbout(prompt, text, about, on_piece); }, {});
+Result<Record> Conversation::AnswerUnseen(const ChatPrompt& prompt, const std::string& text, const std::string& about,
+                                          const PieceCallback& on_piece) {
+  return Measure([&](const PieceCallback& show) { return AnswerAbout(prompt, text, about, show); }, on_piece);
+}
+
+Result<Record> Conversation::Read(const ChatPrompt& prompt, const std::string& text) {
+  return Measure([&](const PieceCallback& show) { return AnswerText(*this, prompt, text, {.max_tokens = 0}, show); },
+                 {});
 }
 
 Result<Record> Conversation::AnswerAbout(const ChatPrompt& prompt, const std::string& text, const std::string& about,
@@ -270,7 +277,7 @@ Result<GenerateResult> Conversation::ContinueText(std::string_view text, const P
 
 GenerateOptions Conversation::ToGenerateOptions() {
   ProgressCallback progress;
-  if (options_.each.empty()) {  // there the answers are what tells how far it is
+  if (shows_progress_) {
     progress = [line = std::make_shared<ProgressLine>()](std::int64_t done, std::int64_t total) {
       line->Show(done, total);
     };
@@ -288,7 +295,10 @@ GenerateOptions Conversation::ToGenerateOptions() {
 Result<Record> Conversation::Measure(const Call& call, const PieceCallback& on_piece) const {
   const EnergySpan span(energy_);
   Result<Record> record = call(on_piece);
-  if (record.ok()) record->joules = span.Joules();
+  if (record.ok()) {
+    record->joules = span.Joules();
+    record->seed = options_.sampler.seed;
+  }
   if (record.status().code() != StatusCode::kContextFull) return record;
   return Status(StatusCode::kContextFull, record.status().message() + RoomForText());
 }
@@ -316,14 +326,13 @@ Status Conversation::Show(const Call& call) {
 void Conversation::PrintRecord(Record record) const {
   if (!options_.json) return;
   record.model = model_.name();
-  record.seed = options_.sampler.seed;
   const std::string line = ToJsonLine(record);
   std::fwrite(line.data(), 1, line.size(), stdout);
   std::fflush(stdout);
 }
 
 void Conversation::SayHowItEnded(const GenerateResult& result) const {
-  if (stopped_) {
+  if (result.finish_reason == FinishReason::kCancelled && RunningAnswer::cancel().cancelled()) {
     const bool nothing = result.text.empty() && chat_ && goes_on();
     style_.Note(nothing ? "[stopped before the first word; the conversation is as it was]" : "[stopped]");
   }

@@ -49,9 +49,16 @@ class Conversation : public Responder {
   // Answers a prompt about a text as if nothing had been said before, in parts if that is what --long says.
   Status AnswerOnce(const ChatPrompt& prompt, const std::string& text);
   // The same without showing anything but what is done with a long text, which is called `about`.
-  Result<Record> AnswerUnseen(const ChatPrompt& prompt, const std::string& text, const std::string& about);
+  Result<Record> AnswerUnseen(const ChatPrompt& prompt, const std::string& text, const std::string& about,
+                              const PieceCallback& on_piece = {});
+  // Reads the prompt without an answer, for those to come, of forks too.
+  Result<Record> Read(const ChatPrompt& prompt, const std::string& text);
+  // From now on no line tells how far a prompt is read: several at a time would write over each other's.
+  void HideProgress() { shows_progress_ = false; }
   // With --json, the line of an answer.
   void PrintRecord(Record record) const;
+  // What is to be told of an answer besides its text.
+  void SayHowItEnded(const GenerateResult& result) const;
 
   Result<std::int32_t> Count(const std::vector<Message>& messages) const override;
   std::int32_t context_length() const override { return session().context_length(); }
@@ -113,7 +120,6 @@ class Conversation : public Responder {
                              const PieceCallback& on_piece);
   Result<Record> Measure(const Call& call, const PieceCallback& on_piece) const;
   Status Show(const Call& call);
-  void SayHowItEnded(const GenerateResult& result) const;
   bool goes_on() const { return options_.interactive || !options_.session.empty(); }
   std::string MoreRoom() const;     // for an answer that fills the context
   std::string RoomForText() const;  // for a text that does not fit
@@ -129,6 +135,7 @@ class Conversation : public Responder {
   std::optional<Draft> draft_;  // not of forks: those compute together, where a draft rests
   std::optional<GenerateResult> last_;
   bool stopped_ = false;
+  bool shows_progress_ = true;
   Record totals_;
   int answers_ = 0;
   EnergyMeter energy_;

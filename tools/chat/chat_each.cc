@@ -6,9 +6,9 @@
 #include <cstdio>
 #include <mutex>
 #include <optional>
-#include <thread>
 #include <utility>
 
+#include "chat_parallel.h"
 #include "replace_file.h"
 
 namespace slm::tools {
@@ -86,10 +86,9 @@ class EachRun {
         remaining_(plan) {}
 
   EachSummary Run() {
-    std::vector<std::thread> threads;
-    for (std::size_t i = 1; i < calls_.answer.size(); ++i) threads.emplace_back([this, i] { Work(calls_.answer[i]); });
-    Work(calls_.answer.front());
-    for (std::thread& thread : threads) thread.join();
+    std::vector<std::function<void()>> workers;
+    for (const EachCalls::Answer& answer : calls_.answer) workers.emplace_back([this, &answer] { Work(answer); });
+    RunTogether(workers);
     return summary_;
   }
 
@@ -126,8 +125,9 @@ void EachRun::Work(const EachCalls::Answer& answer) {
       ++summary_.left;
     } else {
       lock.unlock();
-      Result<Record> outcome = AnswerFile(task, answer);
+      Result<Record> outcome = OutcomeOf([&] { return AnswerFile(task, answer); });
       lock.lock();
+      if (task.problem.ok()) remaining_.Done(task, outcome.ok());
       if (outcome.ok() && outcome->result.finish_reason == FinishReason::kCancelled) {
         summary_.interrupted = true;
         ++summary_.left;
@@ -185,12 +185,10 @@ void EachRun::Tell(std::size_t index, const Result<Record>& outcome) {
   const EachTask& task = plan_.tasks[index];
   if (!outcome.ok()) {
     ++summary_.failed;
-    if (task.problem.ok()) remaining_.Done(task, false);
     calls_.done({.file = task.file.path, .error = outcome.status().message()}, "");
     return;
   }
   ++summary_.answered;
-  remaining_.Done(task, true);
   calls_.done(*outcome, std::to_string(index + 1) + " of " + std::to_string(plan_.tasks.size()) + ": " +
                             Describe(*outcome) + remaining_.text());
 }

@@ -159,7 +159,7 @@ Status AnswerLog::Add(const fs::path& output, std::uint64_t fingerprint) {
   const Json json = {{"output", LogName(output)}, {"fingerprint", hex}};
   const std::string line = (line_open_ ? "\n" : "") + DumpJson(json) + "\n";
   Status status = AppendToFile(path(), line);
-  if (status.ok()) line_open_ = false;
+  line_open_ = !status.ok();  // a full disk may have room for half a line
   return status;
 }
 

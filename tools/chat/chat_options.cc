@@ -17,7 +17,7 @@ namespace slm::tools {
 namespace {
 
 constexpr char kInput[] = "What to say";
-constexpr char kBatch[] = "Many files and long texts";
+constexpr char kBatch[] = "Many files, many answers and long texts";
 constexpr char kSampling[] = "How to choose words";
 constexpr char kComputing[] = "How to compute";
 constexpr char kOutput[] = "What to show";
@@ -94,10 +94,15 @@ void AddBatchOptions(CLI::App& app, ChatToolOptions* options) {
       ->option_text("PATH")
       ->group(kBatch);
   app.add_flag("--overwrite", options->overwrite, "Answer files again that were answered before")->group(kBatch);
+  app.add_option("--answers", options->answers,
+                 "Write N answers to the prompt, to choose from: with the seed, the seed + 1 and so on")
+      ->check(WholeNumber(1, 1000))
+      ->option_text("N (1)")
+      ->group(kBatch);
   app.add_option(
          "--parallel", options->parallel,
-         "Files that are answered at the same time, which takes less time for each; the answers are the same. 0: "
-         "as many as memory is good for, up to 8")
+         "Files or answers that are worked on at the same time, which takes less time for each; the answers are the "
+         "same. 0: as many as memory is good for, up to 8")
       ->check(WholeNumber(0, 64))
       ->option_text("N (0)")
       ->group(kBatch);
@@ -165,6 +170,7 @@ void AddChatOptions(CLI::App& app, ChatToolOptions* options) {
       "  slm-chat -m model.gguf --file post.md \"Summarise this post in two sentences.\"\n"
       "  git diff | slm-chat -m model.gguf --system \"You review code.\" \"What could go wrong here?\" > review.txt\n"
       "  slm-chat -m model.gguf --prompt summary --out-dir summaries --each posts/*.md\n"
+      "  slm-chat -m model.gguf --answers 4 \"A title for a talk on tomatoes.\"\n"
       "  slm-chat -m model-4b.gguf --draft model-270m.gguf\n"
       "  slm-chat -m model.gguf --temp 0 --raw -n 30 \"The first five prime numbers are\"\n"
       "\n"

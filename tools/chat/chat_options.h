@@ -51,6 +51,7 @@ struct ChatToolOptions {
   std::vector<std::string> each;
   std::string out_dir;
   bool overwrite = false;
+  std::int32_t answers = 1;
   std::int32_t parallel = 0;
   std::string long_text = "error";
 

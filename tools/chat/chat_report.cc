@@ -21,6 +21,7 @@ double TokensPerStep(const GenerateResult& result) {
 std::string ToJsonLine(const Record& record) {
   const GenerateResult& result = record.result;
   Json json = {{"model", record.model}, {"file", record.file.empty() ? Json(nullptr) : Json(record.file)}};
+  if (record.answer > 0) json["answer"] = record.answer;
   if (!record.error.empty()) {
     json["error"] = record.error;
     return ToLine(json);

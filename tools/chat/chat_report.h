@@ -33,6 +33,7 @@ struct Record {
   std::vector<PartRecord> parts = {};
   std::optional<double> joules = {};
   std::uint64_t seed = 0;
+  std::int32_t answer = 0;  // of several to one prompt, from 1; 0: of one
 };
 
 // One line with a line break at its end. Bytes that are not UTF-8, which paths may have, become U+FFFD.

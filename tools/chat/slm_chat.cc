@@ -21,16 +21,18 @@
 #include "chat_interactive.h"
 #include "chat_options.h"
 #include "chat_prompts.h"
+#include "chat_several.h"
 #include "chat_terminal.h"
 #include "file_identity.h"
 #include "slm/chat_template.h"
-#include "slm/machine.h"
 #include "slm/model.h"
 #include "tool_main.h"
 
 namespace slm::tools {
 
 namespace {
+
+constexpr char kAnswersUsage[] = "--answers is for a single prompt, without --interactive, --session and --each.";
 
 // A mistake on the command line.
 Status WrongUsage(const std::string& message, int* exit_code) {
@@ -60,8 +62,10 @@ Status CheckUsage(const ChatToolOptions& options, int* exit_code) {
   if (!options.draft.empty() && options.parallel > 1) {
     return WrongUsage("--draft guesses for one answer at a time, not for --parallel.", exit_code);
   }
-  if (options.long_text == "split" && !options.session.empty()) {
-    return WrongUsage("--long split is for single answers, not for the conversation of --session.", exit_code);
+  if (options.answers > 1 && !(options.session + options.out_dir).empty()) return WrongUsage(kAnswersUsage, exit_code);
+  if (options.long_text == "split" && (!options.session.empty() || options.answers > 1)) {
+    return WrongUsage("--long split is for single answers, not for the conversation of --session and for --answers.",
+                      exit_code);
   }
   return {};
 }
@@ -102,6 +106,7 @@ Status Talk(const Model& model, const ChatToolOptions& options, const ChatPrompt
   if (!conversation.ok()) return conversation.status();
   PrintSettings(*conversation, prompt);
   if (text) {
+    if (options.answers > 1) return AnswerSeveral(*conversation, options, prompt, *text, exit_code);
     const bool once = !options.interactive && options.session.empty();
     Status status = once ? conversation->AnswerOnce(prompt, *text) : conversation->Say(first);
     if (!status.ok()) return status;
@@ -143,29 +148,6 @@ void PrintSummary(const ChatToolOptions& options, const EachSummary& summary) {
   PrintMessage(kChat, text + ". The answers are in " + options.out_dir + ".");
 }
 
-// Those that answer at the same time as the first one: as --parallel says, or as many as fit into half of the memory
-// that is free.
-Result<std::vector<Conversation>> MakeOthers(const Conversation& first, const ChatToolOptions& options,
-                                             const EachPlan& plan) {
-  constexpr std::int64_t kMost = 8;  // the weights' bytes are shared by then, and arithmetic is what takes time
-  const auto tasks = std::ranges::count_if(plan.tasks, [](const EachTask& t) { return !t.done && t.problem.ok(); });
-  std::int64_t count = options.draft.empty() ? options.parallel : 1;
-  if (count == 0) {
-    const std::uint64_t each = first.session().kv_bytes() + first.session().scratch_bytes();
-    const std::uint64_t fit = DescribeMachine().available_bytes / 2 / each;
-    count = std::min(kMost, 1 + static_cast<std::int64_t>(fit));
-  }
-  std::vector<Conversation> others;
-  for (std::int64_t i = 1; i < std::min<std::int64_t>(count, tasks); ++i) {
-    Result<Conversation> other = first.Fork();
-    if (!other.ok()) return other.status();
-    others.push_back(*std::move(other));
-  }
-  if (!others.empty() && options.verbose)
-    PrintMessage(kChat, std::to_string(others.size() + 1) + " files are answered at a time.");
-  return others;
-}
-
 // Answers the prompt for each file of --each. A Status tells why it could not begin; what became of the files is told
 // on standard error and by the exit code.
 Status AnswerEach(const Model& model, const ChatToolOptions& options, const ChatPrompt& prompt, int* exit_code) {
@@ -186,11 +168,21 @@ Status AnswerEach(const Model& model, const ChatToolOptions& options, const Chat
   if (!plan.ok()) return plan.status();
   Result<Conversation> conversation = Conversation::Start(model, options, {}, plan->most_tokens);
   if (!conversation.ok()) return conversation.status();
+  conversation->HideProgress();  // the answers tell how far it is
   PrintSettings(*conversation, prompt);
   const bool shows_progress = options.verbose || ::isatty(STDERR_FILENO) != 0;
   const RunningAnswer running;
-  Result<std::vector<Conversation>> others = MakeOthers(*conversation, options, *plan);
+  const auto is_open = [](const EachTask& task) { return !task.done && task.problem.ok(); };
+  const auto tasks = std::ranges::count_if(plan->tasks, is_open);
+  if (AtATime(options) != 1 && tasks > 1) {
+    // What all prompts begin with is read once, for all. If it can't be read, the files will say so.
+    const std::string& path = std::ranges::find_if(plan->tasks, is_open)->file.path;
+    static_cast<void>(conversation->Read(prompt, (*wrap)(path, "")));
+  }
+  Result<std::vector<Conversation>> others = MakeOthers(*conversation, options, tasks);
   if (!others.ok()) return others.status();
+  if (!others->empty() && options.verbose)
+    PrintMessage(kChat, std::to_string(others->size() + 1) + " files are answered at a time.");
   const auto answer = [&prompt](Conversation& by) {
     return [&prompt, &by](const std::string& path, const std::string& text) {
       return by.AnswerUnseen(prompt, text, path + ": ");
@@ -224,6 +216,12 @@ Status RunModel(ChatToolOptions options, const ChatPrompt& prompt, const std::op
     Result<std::string> source = ReadTextFile(options.template_file);
     if (!source.ok()) return source.status();
     options.template_source = *std::move(source);
+  }
+  if (options.answers > 1 && options.sampler.temperature == 0) {
+    return WrongUsage(
+        "At temperature 0 the most likely words are taken, whatever the seed: all --answers would be the "
+        "same. Give a higher --temp.",
+        exit_code);
   }
   Status status = options.each.empty() ? Talk(*model, options, prompt, text, exit_code)
                                        : AnswerEach(*model, options, prompt, exit_code);
@@ -281,6 +279,7 @@ Status Run(const CLI::App& app, ChatToolOptions options, int* exit_code) {
   }
   const bool has_text = !text->empty() || !options.words.empty();
   const bool asked = has_text || (!options.prompt.empty() && (options.interactive || !prompt->has_place));
+  if (options.answers > 1 && (!asked || options.interactive)) return WrongUsage(kAnswersUsage, exit_code);
   if (!asked && !options.prompt.empty() && !options.interactive) {
     return WrongUsage("The prompt " + prompt->name + " is about a text: give files with -f, words or standard input.",
                       exit_code);
