@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <functional>
 #include <future>
 #include <latch>
@@ -103,6 +104,30 @@ TEST_P(BatchOfLlamaTest, StepsAreShared) {
   EXPECT_EQ(batch.steps(), kAnswer);
 }
 
+// Where those that generate fill every step, a prompt is read all the same.
+TEST_P(BatchOfLlamaTest, APromptFindsRoom) {
+  constexpr int kWriters = 60;
+  const Batch batch = Batch::Create(model_, {.threads = 1, .batch_size = 17}).value();
+  std::latch writing(kWriters + 1);
+  std::atomic<bool> is_read = false;
+  OnThreads(kWriters + 1, [&](int i) {
+    if (i == kWriters) {
+      Session session = SessionOrThrow(model_, {.context_length = 50, .batch = &batch});
+      writing.arrive_and_wait();
+      EXPECT_TRUE(session.Append(TextOf(model_, 40, i)).ok());
+      is_read = true;
+      return;
+    }
+    EXPECT_TRUE(
+        Write(model_, &batch, {.answer = 250}, i, {.guess_tokens = 0}, [&, first = true](std::string_view) mutable {
+          if (std::exchange(first, false)) writing.arrive_and_wait();
+          return is_read ? kStop : kContinue;
+        }).ok());
+  });
+  // Each step has 17 tokens of 60 that are wanted: a turn of all takes 4. The prompt takes 3, the last of them few.
+  EXPECT_LT(batch.steps(), 100);
+}
+
 TEST_P(BatchOfLlamaTest, WhatHappensToOneIsItsOwn) {
   const Part part = {.prompt = 30, .answer = 60};
   const Batch batch = Batch::Create(model_, {.threads = 2}).value();
@@ -169,6 +194,29 @@ TEST_P(BatchOfLlamaTest, ALongPromptIsCancelledBetweenSteps) {
   });
 }
 
+TEST_P(BatchOfLlamaTest, WhoVisitsALongTextLetsOthersGoOn) {
+  const Batch batch = Batch::Create(model_, {.batch_size = 8}).value();
+  std::latch writing(2);
+  std::atomic<bool> is_read = false;
+  OnThreads(2, [&](int i) {
+    if (i == 0) {
+      Session session = SessionOrThrow(model_, {.context_length = 1000, .batch = &batch});
+      writing.arrive_and_wait();
+      EXPECT_TRUE(session.AppendVisiting(TextOf(model_, 1000, i), {}).ok());
+      is_read = true;
+      return;
+    }
+    int while_read = 0;
+    EXPECT_TRUE(
+        Write(model_, &batch, {.answer = 250}, i, {.guess_tokens = 0}, [&, first = true](std::string_view) mutable {
+          if (std::exchange(first, false)) writing.arrive_and_wait();
+          while_read += is_read ? 0 : 1;
+          return kContinue;
+        }).ok());
+    EXPECT_GT(while_read, 20);  // of 125 turns
+  });
+}
+
 TEST_P(BatchOfLlamaTest, IsInUseWhileItComputes) {
   const Batch batch = Batch::Create(model_).value();
   Session other = SessionOrThrow(model_, {.context_length = 50, .batch = &batch});
@@ -211,6 +259,25 @@ class ForkTest : public testing::TestWithParam<const char*> {
   const Model model_ = OpenOrThrow(FindFixture(GetParam()).model());
 };
 INSTANTIATE_TEST_SUITE_P(Models, ForkTest, testing::Values("gemma3", "llama_f16", "gemma3n", "gemma4_e"));
+
+// For ThreadSanitizer; and a callback that asks does not wait for itself.
+TEST_P(ForkTest, SharesTheProfile) {
+  Session first = SessionOrThrow(model_, {.context_length = 100, .threads = 1, .profile = true});
+  Session second = first.Fork().value();
+  Session* const sessions[] = {&first, &second};
+  OnThreads(2, [&](int i) {
+    for (int tokens = 0; tokens < 20; ++tokens) {
+      EXPECT_TRUE(sessions[i]
+                      ->Append(TextOf(model_, 2, tokens),
+                               {.progress = [&](std::int64_t,
+                                                std::int64_t) { EXPECT_FALSE(sessions[1 - i]->Profile().empty()); }})
+                      .ok());
+    }
+  });
+  first.ClearProfile();
+  EXPECT_TRUE(second.Append(TextOf(model_, 1, 0)).ok());
+  EXPECT_EQ(first.Profile().front().calls, second.Profile().front().calls);
+}
 
 TEST_P(ForkTest, GoesOnAsTheFirst) {
   const SessionOptions options = {.context_length = 200, .threads = 2, .batch_size = 16};

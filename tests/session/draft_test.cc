@@ -11,6 +11,7 @@
 #include <numeric>
 #include <random>
 #include <string>
+#include <thread>
 #include <tuple>
 #include <vector>
 
@@ -106,6 +107,28 @@ TEST_P(DraftTest, TheTextIsTheSame) {
     }
   }
   EXPECT_GT(guessed, 0);
+}
+
+// None of a batch waits for another that waits for it, whether by way of a draft or of two.
+TEST_P(DraftTest, MayBeOfABatch) {
+  const Batch batch = Batch::Create(model_, {.threads = 1}).value();
+  const Batch other_batch = Batch::Create(model_, {.threads = 1}).value();
+  const GenerateOptions options = {.max_tokens = 30, .ignore_end = true, .guess_tokens = 4};
+  const std::string expected = Write(model_, prompt_, {.temperature = 0}, options).result.text;
+  const auto write = [&](const Batch& own, const Batch& of_draft) {
+    Draft draft = Draft::Create(model_, model_, {.context_length = 300, .batch = &of_draft}).value();
+    Session session = SessionOrThrow(model_, {.context_length = 300, .batch = &own});
+    Sampler sampler({.temperature = 0}, &model_.tokenizer());
+    GenerateOptions drafted = options;
+    drafted.draft = &draft;
+    const GenerateResult result = Generate(session, sampler, prompt_, drafted, {}).value();
+    EXPECT_EQ(result.text, expected);
+    return result.accepted_tokens;
+  };
+  EXPECT_GT(write(batch, batch), 0);
+  std::thread other([&] { write(other_batch, batch); });
+  write(batch, other_batch);
+  other.join();
 }
 
 TEST_P(DraftTest, EndsAndFullContexts) {

@@ -251,6 +251,25 @@ TEST_P(LookaheadTest, WhoLooksSeesWhatIsChosen) {
   }
 }
 
+TEST_P(LookaheadTest, WhoCancelsFindsTheSameTokens) {
+  for (const std::int32_t guesses : {0, 7}) {
+    Session session = SessionOrThrow(model_, {.context_length = 300});
+    Sampler sampler({.temperature = 0, .logit_bias = {{7, 100.0f}}}, &model_.tokenizer());  // all guesses are right
+    for (std::int32_t end = 1; end < 20; ++end) {
+      CancelToken cancel;
+      const auto look = [&, calls = 0](std::string_view) mutable {
+        if (++calls == end) cancel.Cancel();
+        return kContinue;
+      };
+      const auto result =
+          Generate(session, sampler, prompt_,
+                   {.max_tokens = 60, .cancel = &cancel, .ignore_end = true, .guess_tokens = guesses}, look);
+      EXPECT_EQ(result.value().finish_reason, FinishReason::kCancelled);
+      EXPECT_EQ(session.position(), static_cast<std::int32_t>(prompt_.size()) + result->generated_tokens - 1);
+    }
+  }
+}
+
 // Each guess that comes true saves a step.
 TEST(LookaheadStepsTest, AreSaved) {
   const Model model = OpenOrThrow(FindFixture("llama_f16").model());

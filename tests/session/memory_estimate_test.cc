@@ -120,6 +120,11 @@ TEST(MemoryEstimateTest, FailsAsASessionWould) {
     EXPECT_EQ(status.code(), expected.code());
     EXPECT_EQ(status.message(), expected.message());
   }
+  const Batch batch = Batch::Create(model, {.threads = 1}).value();
+  const Model other = TinyModel().Open().value();
+  EXPECT_EQ(EstimateMemory(other, {.batch = &batch}).status().code(), StatusCode::kInvalidArgument);
+  EXPECT_TRUE(EstimateMemory(model, {.threads = 5000, .batch_size = 0, .batch = &batch}).ok());  // the batch's count
+  EXPECT_TRUE(Session::Create(model, {.threads = 5000, .batch_size = 0, .batch = &batch}).ok());
 }
 
 }  // namespace

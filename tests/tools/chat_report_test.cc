@@ -22,7 +22,7 @@ TEST(ChatReportTest, HasAllKeysOnOneLine) {
   record.result.finish_reason = FinishReason::kMaxTokens;
   record.result.prompt_tokens = 3;
   record.result.cached_tokens = 4;
-  record.result.generated_tokens = 5;
+  record.result.generated_tokens = 6;
   record.result.guessed_tokens = 7;
   record.result.accepted_tokens = 2;
   record.result.prompt_seconds = 0.25;
@@ -35,9 +35,10 @@ TEST(ChatReportTest, HasAllKeysOnOneLine) {
                                          {"finish_reason", "max_tokens"},
                                          {"prompt_tokens", 3},
                                          {"cached_tokens", 4},
-                                         {"generated_tokens", 5},
+                                         {"generated_tokens", 6},
                                          {"guessed_tokens", 7},
                                          {"accepted_tokens", 2},
+                                         {"tokens_per_step", 1.5},
                                          {"prompt_seconds", 0.25},
                                          {"generate_seconds", 0.5},
                                          {"joules", 1.5},

@@ -12,7 +12,8 @@
 // results are those of sessions alone, bit for bit.
 //
 // A session that is computing a step calls its progress callback (or AppendVisiting its visitor) with the batch in use:
-// there other sessions of the batch can't compute, and their calls fail with kInvalidArgument.
+// there other sessions of the batch can't compute, and calls that the callback makes of them fail with
+// kInvalidArgument. It must not wait for another thread that makes one.
 //
 // Thread-safety: may be used from any number of threads. A Batch is a cheap handle; copies are the same batch.
 

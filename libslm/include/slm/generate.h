@@ -52,7 +52,7 @@ struct GenerateOptions {
   // Tokens that the text may go on with, because it did so before, are evaluated together with the one before them,
   // and kept as far as the sampler then chooses them: the text is the same to the last token, and a summary, an edit or
   // code is there sooner. -1: as many at a time as pay, by how often they came true and what they cost; 0: none; n:
-  // always n, if there are so many.
+  // always n, if there are so many. With sliding windows, Rewind may then reach up to 15 positions less far back.
   std::int32_t guess_tokens = -1;
   // Guesses where that pays more than what the text had before does, and always if guess_tokens is n; for
   // session.model(). In use until the call ends. nullptr: none.

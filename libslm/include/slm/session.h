@@ -6,7 +6,7 @@
 // The same tokens give bit-identical logits however they are split over calls and for any number of threads.
 //
 // Callbacks run on the thread that called. One that throws ends the call as cancelling does, and the exception goes on
-// to the caller. In a callback, what changes or saves its session fails with kInvalidArgument.
+// to the caller. In one, what changes or saves its session is kInvalidArgument; nothing may move or destroy it there.
 //
 // Thread-safety: a Session must not be used from two threads at once. Different sessions are independent and may share
 // a Model. CancelToken may be set from any thread. After fork(), see workers.h.
@@ -179,7 +179,7 @@ class Session {
   const Model& model() const;
 
   // What was measured since the session began or ClearProfile was called, in the order of the forward pass; empty
-  // unless SessionOptions::profile is set.
+  // unless SessionOptions::profile is set. Forks share it: it has the steps of all, and waits for one that is computed.
   std::vector<ProfileEntry> Profile() const;
   void ClearProfile();
 

@@ -91,7 +91,6 @@ Result<Batch> Batch::Impl::Create(const Model& model, const BatchSettings& setti
   const auto rows = static_cast<std::size_t>(possible.batch_size);
   impl->rows_.reserve(rows);
   impl->taken_.reserve(rows);
-  impl->waiting_.reserve(1);  // so that a session alone needs no memory later
   return Batch(std::move(impl));
 }
 
@@ -104,6 +103,7 @@ Status Batch::Impl::CheckThread() const {
 
 void Batch::Impl::ChangePresent(int by) {
   const std::scoped_lock lock(mutex_);
+  if (by > 0) waiting_.reserve(static_cast<std::size_t>(present_ + by));  // steps take no memory
   present_ += by;
   if (by < 0 && !waiting_.empty()) changed_.notify_all();
 }
@@ -118,10 +118,9 @@ void Batch::Impl::Evaluate(BatchRequest& request) {
   std::unique_lock lock(mutex_);
   waiting_.push_back(&request);
   while (!request.done) {
-    const auto here = std::ssize(waiting_);
-    if (computing_ != std::thread::id() || here < present_ - away_) {
+    if (computing_ != std::thread::id() || !HaveCome() || (turns_wanted_ > 0 && !turn_was_last_)) {
       changed_.wait(lock);
-    } else if (here >= present_ || Clock::now() >= patience_) {
+    } else if (std::ssize(waiting_) >= present_ || Clock::now() >= patience_) {
       Step(lock, request);
     } else {
       changed_.wait_until(lock, patience_);
@@ -130,18 +129,7 @@ void Batch::Impl::Evaluate(BatchRequest& request) {
 }
 
 void Batch::Impl::Step(std::unique_lock<std::mutex>& lock, const BatchRequest& own) {
-  rows_.clear();
-  taken_.clear();
-  for (BatchRequest* const request : waiting_) {
-    if (IsFew(*request)) Take(*request, std::ssize(request->tokens));
-  }
-  std::int64_t room = taken_.empty() ? settings.batch_size : kPromptShare;
-  for (BatchRequest* const request : waiting_) {
-    if (IsFew(*request)) continue;
-    const auto before = std::ssize(rows_);
-    Take(*request, room);
-    room -= std::ssize(rows_) - before;
-  }
+  ChooseRequests();
   computing_ = std::this_thread::get_id();
   lock.unlock();
   const Clock::time_point start = Clock::now();
@@ -149,13 +137,35 @@ void Batch::Impl::Step(std::unique_lock<std::mutex>& lock, const BatchRequest& o
   const Clock::time_point end = Clock::now();
   lock.lock();
   computing_ = {};
+  turn_was_last_ = false;
   patience_ = end + std::min<Clock::duration>((end - start) / kPatience, kMostPatience);
   for (BatchRequest* const request : taken_) {
     if (!evaluated) request->evaluated = 0;
     request->done = true;
   }
   std::erase_if(waiting_, [](const BatchRequest* request) { return request->done; });
+  left_out_ = waiting_.size();
   changed_.notify_all();
+}
+
+// Prompts get the room that those that generate leave; but whoever found none in the last step comes first.
+void Batch::Impl::ChooseRequests() {
+  rows_.clear();
+  taken_.clear();
+  const bool generates = std::ranges::any_of(waiting_, [](const BatchRequest* request) { return IsFew(*request); });
+  std::int64_t prompt_room = generates ? kPromptShare : settings.batch_size;
+  const auto take = [&](BatchRequest& request) {
+    const auto before = std::ssize(rows_);
+    Take(request, IsFew(request) ? std::ssize(request.tokens) : prompt_room);
+    if (!IsFew(request)) prompt_room -= std::ssize(rows_) - before;
+  };
+  const std::span<BatchRequest* const> waiting = waiting_;
+  for (BatchRequest* const request : waiting.first(left_out_)) take(*request);
+  for (const bool few : {true, false}) {
+    for (BatchRequest* const request : waiting.subspan(left_out_)) {
+      if (IsFew(*request) == few) take(*request);
+    }
+  }
 }
 
 // A cancelled request is taken without being evaluated.
@@ -213,13 +223,19 @@ void Batch::Impl::ComputeLogits() {
 
 Batch::Impl::Turn::Turn(Impl& batch) : batch_(batch) {
   std::unique_lock lock(batch_.mutex_);
-  batch_.changed_.wait(lock, [&] { return batch_.computing_ == std::thread::id(); });
+  ++batch_.turns_wanted_;
+  batch_.changed_.wait(lock, [&] {
+    return batch_.computing_ == std::thread::id() &&
+           !(batch_.turn_was_last_ && !batch_.waiting_.empty() && batch_.HaveCome());
+  });
+  --batch_.turns_wanted_;
   batch_.computing_ = std::this_thread::get_id();
 }
 
 Batch::Impl::Turn::~Turn() {
   const std::scoped_lock lock(batch_.mutex_);
   batch_.computing_ = {};
+  batch_.turn_was_last_ = true;
   batch_.changed_.notify_all();
 }
 

@@ -71,7 +71,7 @@ struct Batch::Impl {
   void ChangePresent(int by);
   void ChangeAway(int by);
 
-  // While one session has the forward pass for itself.
+  // While one session has the forward pass for itself. Turns and steps alternate where both are wanted.
   class Turn {
    public:
     explicit Turn(Impl& batch);
@@ -102,6 +102,9 @@ struct Batch::Impl {
  private:
   // Whoever finds that all have come computes the step for them. The mutex is held before and after.
   void Step(std::unique_lock<std::mutex>& lock, const BatchRequest& own);
+  void ChooseRequests();
+  // All for whom a step waits; not those that are away, for whom it may wait for a moment.
+  bool HaveCome() const { return std::ssize(waiting_) >= present_ - away_; }
   void Take(BatchRequest& request, std::int64_t room);
   bool RunStep(const BatchRequest& own);
   void ComputeLogits();
@@ -114,8 +117,11 @@ struct Batch::Impl {
   std::thread::id computing_;  // no thread: nobody
   int present_ = 0;
   int away_ = 0;
+  int turns_wanted_ = 0;
+  bool turn_was_last_ = false;          // not a step
   Clock::time_point patience_;          // until when those that are away are waited for
   std::vector<BatchRequest*> waiting_;  // in the order in which they came
+  std::size_t left_out_ = 0;            // the first so many of them, for which the last step had no room
   // Of the step that is computed.
   std::vector<BatchRequest*> taken_;
   std::vector<Row> rows_;

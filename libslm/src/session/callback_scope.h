@@ -23,7 +23,19 @@ class PresenceScope {
   const bool was_present_;
 };
 
-// While a callback of the application runs: the session is in use, and no step waits for it.
+// While a session waits for something else: no step of its batch waits for it.
+class AwayScope {
+ public:
+  explicit AwayScope(ImplOf<Session>& session);
+  ~AwayScope();
+  AwayScope(const AwayScope&) = delete;
+  AwayScope& operator=(const AwayScope&) = delete;
+
+ private:
+  ImplOf<Batch>* const batch_;  // nullptr: none does anyway
+};
+
+// While a callback of the application runs: the session is in use, and away.
 class CallbackScope {
  public:
   explicit CallbackScope(Session& session);
@@ -34,6 +46,7 @@ class CallbackScope {
 
  private:
   ImplOf<Session>& session_;
+  const AwayScope away_;
 };
 
 // Fails in a callback that the session, or whoever generates with it, has called, and in one of another session that

@@ -24,6 +24,8 @@ Lookahead::Lookahead(Session& session, const GenerateOptions& options, GenerateR
 }
 
 Result<std::span<const float>> Lookahead::Append(Token token) {
+  // A step would see it, but there may be none.
+  if (options_.cancel != nullptr && options_.cancel->cancelled()) return Status(StatusCode::kCancelled, "cancelled");
   if (options_.guess_tokens != 0) {
     // Shifts let a text grow without end.
     const std::int64_t most = 2 * std::int64_t{session_.settings.context_length};
@@ -48,7 +50,8 @@ Result<std::span<const float>> Lookahead::Append(Token token) {
   const Status status = session_.Evaluate(step, {.cancel = options_.cancel, .progress = {}}, std::ssize(step));
   session_.tokens.resize(std::min(session_.tokens.size(), before + 1));  // cells of guesses are written again
   SLM_RETURN_IF_ERROR(status);
-  session_.guess_policy.Took(step.size(), SecondsSince(start));
+  // With others there it was not its own price.
+  if (session_.engine().present() == 1) session_.guess_policy.Took(step.size(), SecondsSince(start));
   return session_.LogitsOf(0);
 }
 
@@ -67,8 +70,8 @@ Status Lookahead::Guess(Token token) {
   evaluated_ = right_ = 0;
   const std::size_t most = MostGuesses();
   if (options_.guess_tokens == 0 || most == 0) return {};
-  kinds_.assign(most, KindOfMatch(guesser_.Find(most, step_)));
-  kinds_.resize(step_.size() - 1);
+  const std::size_t match = guesser_.Find(most, step_);
+  kinds_.assign(step_.size() - 1, KindOfMatch(match));
   GuessPolicy& policy = session_.guess_policy;
   GuessPolicy::Choice choice = policy.Choose(kinds_, 0);
   const std::size_t wanted = std::min(most, static_cast<std::size_t>(std::max(options_.guess_tokens, 0)));
@@ -94,6 +97,7 @@ Result<double> Lookahead::AskDraft(std::size_t most) {
   if (!draft.Knows(text)) return 0;
   step_.resize(1);
   kinds_.clear();
+  const AwayScope away(session_);  // the draft may be of a batch, too, and wait for others there
   double sure = 1, spent = 0;
   while (kinds_.size() < most && std::ssize(text) <= draft.session.context_length()) {
     const Clock::time_point start = Clock::now();

@@ -46,6 +46,12 @@ Result<std::int32_t> ContextLength(const Model& model, const SessionOptions& opt
   return std::min(kDefaultContext, model.context_length());
 }
 
+// If there is one.
+Status CheckBatch(const Model& model, const Batch* batch) {
+  if (batch == nullptr || &Internal::Impl(batch->model()) == &Internal::Impl(model)) return {};
+  return {StatusCode::kInvalidArgument, "SessionOptions::batch is of another model"};
+}
+
 // Of the batch that a session makes for itself.
 Result<BatchSettings> ToOwnBatch(const Model& model, const SessionOptions& options) {
   SLM_ASSIGN_OR_RETURN(BatchSettings settings,
@@ -159,24 +165,27 @@ Status Session::Impl::Init() {
 }
 
 PresenceScope::PresenceScope(Session& session) : PresenceScope(Internal::Impl(session)) {}
-PresenceScope::PresenceScope(ImplOf<Session>& session)
-    : session_(session), was_present_(std::exchange(session.present, true)) {
+PresenceScope::PresenceScope(ImplOf<Session>& session) : session_(session), was_present_(session.present) {
   if (!was_present_) session_.engine().ChangePresent(1);
+  session_.present = true;
 }
 PresenceScope::~PresenceScope() {
   session_.present = was_present_;
   if (!was_present_) session_.engine().ChangePresent(-1);
 }
 
+AwayScope::AwayScope(ImplOf<Session>& session) : batch_(session.present ? &session.engine() : nullptr) {
+  if (batch_ != nullptr) batch_->ChangeAway(1);
+}
+AwayScope::~AwayScope() {
+  if (batch_ != nullptr) batch_->ChangeAway(-1);
+}
+
 CallbackScope::CallbackScope(Session& session) : CallbackScope(Internal::Impl(session)) {}
-CallbackScope::CallbackScope(ImplOf<Session>& session) : session_(session) {
+CallbackScope::CallbackScope(ImplOf<Session>& session) : session_(session), away_(session) {
   session_.in_callback = true;
-  if (session_.present) session_.engine().ChangeAway(1);
 }
-CallbackScope::~CallbackScope() {
-  if (session_.present) session_.engine().ChangeAway(-1);
-  session_.in_callback = false;
-}
+CallbackScope::~CallbackScope() { session_.in_callback = false; }
 
 Status CheckIdle(const Session& session) {
   const ImplOf<Session>& impl = Internal::Impl(session);
@@ -247,15 +256,14 @@ Session::Session(Session&&) noexcept = default;
 Session& Session::operator=(Session&&) noexcept = default;
 
 Result<Session> Session::Create(const Model& model, const SessionOptions& options) try {
+  SLM_RETURN_IF_ERROR(CheckBatch(model, options.batch));
   std::optional<Batch> batch;
-  if (options.batch == nullptr) {
+  if (options.batch != nullptr) {
+    batch = *options.batch;
+  } else {
     SLM_ASSIGN_OR_RETURN(const BatchSettings settings, ToOwnBatch(model, options));
     SLM_ASSIGN_OR_RETURN(
         batch, ImplOf<Batch>::Create(model, settings, options.workers != nullptr ? *options.workers : Workers()));
-  } else if (&Internal::Impl(options.batch->model()) == &Internal::Impl(model)) {
-    batch = *options.batch;
-  } else {
-    return Status(StatusCode::kInvalidArgument, "SessionOptions::batch is of another model");
   }
   SLM_ASSIGN_OR_RETURN(const SessionSettings settings,
                        ToSettings(model, options, Internal::Impl(*batch).settings.batch_size));
@@ -276,10 +284,14 @@ Result<Session> Session::Fork() const try {
 SLM_CATCH_OUT_OF_MEMORY
 
 Result<MemoryEstimate> EstimateMemory(const Model& model, const SessionOptions& options) try {
-  SLM_ASSIGN_OR_RETURN(const BatchSettings own, ToOwnBatch(model, options));
-  const std::int32_t batch_size =
-      options.batch != nullptr ? Internal::Impl(*options.batch).settings.batch_size : own.batch_size;
-  SLM_ASSIGN_OR_RETURN(const SessionSettings settings, ToSettings(model, options, batch_size));
+  SLM_RETURN_IF_ERROR(CheckBatch(model, options.batch));
+  BatchSettings batch;
+  if (options.batch != nullptr) {
+    batch = Internal::Impl(*options.batch).settings;
+  } else {
+    SLM_ASSIGN_OR_RETURN(batch, ToOwnBatch(model, options));
+  }
+  SLM_ASSIGN_OR_RETURN(const SessionSettings settings, ToSettings(model, options, batch.batch_size));
   const ModelImpl& impl = Internal::Impl(model);
   MemoryEstimate estimate;
   estimate.context_length = settings.context_length;
@@ -288,8 +300,8 @@ Result<MemoryEstimate> EstimateMemory(const Model& model, const SessionOptions& 
                                                                settings.batch_size, settings.cache_format));
   estimate.scratch_bytes = LogitsFloats(settings, impl.config) * sizeof(float);
   if (options.batch != nullptr) return estimate;
-  Team team(std::max(own.threads, own.prompt_threads));
-  estimate.scratch_bytes += Forward::ScratchBytesNeeded(impl, team, ToForwardOptions(own));
+  Team team(std::max(batch.threads, batch.prompt_threads));
+  estimate.scratch_bytes += Forward::ScratchBytesNeeded(impl, team, ToForwardOptions(batch));
   return estimate;
 }
 SLM_CATCH_OUT_OF_MEMORY
@@ -318,14 +330,14 @@ static Status VisitLogits(ImplOf<Session>& session, Forward& forward, std::int64
   return {};
 }
 
-// On a turn, since there are more logits than the session has room for.
+// On a turn for each batch, since there are more logits than the session has room for.
 Status Session::AppendVisiting(std::span<const Token> tokens, const LogitsVisitor& visit,
                                const AppendOptions& options) try {
   SLM_RETURN_IF_ERROR(CheckIdle(*this));
   SLM_RETURN_IF_ERROR(impl_->CheckTokens(tokens, impl_->tokens.size()));
-  ImplOf<Batch>::Turn turn(impl_->engine());
   std::vector<Row> rows;
   for (std::size_t done = 0; done < tokens.size();) {
+    ImplOf<Batch>::Turn turn(impl_->engine());
     const std::size_t count = std::min(tokens.size() - done, static_cast<std::size_t>(impl_->settings.batch_size));
     const std::int32_t first = position();
     rows.clear();
@@ -431,13 +443,22 @@ std::uint64_t Session::scratch_bytes() const {
 }
 const Model& Session::model() const { return impl_->model; }
 
+// Calls use(profiler) if there is one. Forks may be computing, and are waited for, unless a callback of theirs asks.
+template <class F>
+static void UseProfiler(ImplOf<Batch>& batch, const F& use) {
+  if (!batch.profiler) return;
+  std::optional<ImplOf<Batch>::Turn> turn;
+  if (batch.CheckThread().ok()) turn.emplace(batch);
+  use(*batch.profiler);
+}
+
 std::vector<ProfileEntry> Session::Profile() const {
-  const std::optional<Profiler>& profiler = impl_->engine().profiler;
-  return profiler ? profiler->Entries() : std::vector<ProfileEntry>();
+  std::vector<ProfileEntry> entries;
+  UseProfiler(impl_->engine(), [&](const Profiler& profiler) { entries = profiler.Entries(); });
+  return entries;
 }
 void Session::ClearProfile() {
-  std::optional<Profiler>& profiler = impl_->engine().profiler;
-  if (profiler) profiler->Clear();
+  UseProfiler(impl_->engine(), [](Profiler& profiler) { profiler.Clear(); });
 }
 
 }  // namespace slm
