@@ -1,9 +1,11 @@
-"""The programs that bench/compare runs: libslm's slm-bench, llama.cpp's llama-bench, and ik_llama.cpp through ik_bench.py."""
+"""The programs that bench/compare runs: libslm's slm-bench, llama.cpp's llama-bench and its neighbours, and
+ik_llama.cpp through ik_bench.py. Each has a method for each mode of bench/compare that it knows."""
 
 import dataclasses
 import json
 import os
 import pathlib
+import re
 import subprocess
 import tempfile
 import time
@@ -18,6 +20,7 @@ class Failure(Exception):
 @dataclasses.dataclass
 class Output:
     text: str
+    messages: str  # on standard error
     seconds: float  # wall clock
     peak_bytes: int  # resident memory at its highest
 
@@ -49,22 +52,21 @@ def run(command):
         last_words = (texts[1].strip().splitlines() or ["it said nothing"])[-1]
         raise Failure(f"{' '.join(command)} failed with exit code {process.returncode}: {last_words}")
     unit = 1 if os.uname().sysname == "Darwin" else 1024
-    return Output(texts[0], seconds, usage.ru_maxrss * unit)
+    return Output(*texts, seconds, usage.ru_maxrss * unit)
 
 
 def run_parsed(command, parse):
-    """What `parse` makes of the JSON that a program prints, and the rest of what is known of its run."""
+    """What `parse` makes of the output of a program, and the output."""
     output = run(command)
     try:
-        return parse(json.loads(output.text)), output
-    except (ValueError, KeyError, TypeError) as error:
-        raise Failure(f"{command[0]} printed something else than its JSON; is it the right program?") from error
+        return parse(output), output
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Failure(f"{command[0]} printed something else than its figures; is it the right program?") from error
 
 
 class Slm:
     """slm-bench. Its shares of the machine's peaks are of int8 multiply-adds for prompts, of reading for generation."""
     label = "libslm"
-    has_first_token = True
 
     def __init__(self, program, kernels, peaks):
         self.program = program
@@ -77,7 +79,8 @@ class Slm:
         return run_parsed(command, self.parse)[0]
 
     @staticmethod
-    def parse(report):
+    def parse(output):
+        report = json.loads(output.text)
         run_of_all = Run({}, report["peak_rss_bytes"])  # its own word, since measuring the peaks takes memory as well
         for result in report["results"]:
             run_of_all.values[result["test"]] = result["tps"]
@@ -86,15 +89,37 @@ class Slm:
                 run_of_all.shares[result["test"]] = share
         return run_of_all
 
-    def first_token(self, args, model):
+    def first_token(self, args, model, _depth):
         command = [self.program, model, "--first-token", "-p", str(FIRST_TOKEN_PROMPT), "-t", str(args.threads)]
         output = run(command + self.options)
         return Run({"first token": output.seconds}, output.peak_bytes)
 
+    def shared(self, args, model, _depth):
+        counts = ",".join(map(str, args.shared))
+        command = [self.program, model, "--rows", counts, "--parallel", counts, "-n", str(args.generate), "-r", "1"]
+
+        def parse(output):
+            report = json.loads(output.text)
+            return {f"{unit} {rate[unit]}": rate["tps"]
+                    for key, unit in (("rows", "rows"), ("parallel", "conversations")) for rate in report[key]}
+        values, output = run_parsed([*command, "-t", str(args.threads), "--json", *self.options], parse)
+        return Run(values, output.peak_bytes)
+
+    def speculate(self, args, model, _depth):
+        command = [self.program, model, "--speculate", args.speculate, "-n", str(args.generate), "-r", "1"]
+
+        def parse(output):
+            return {f"{kind} at temperature {one['temperature']:g}": one[key]
+                    for one in json.loads(output.text)["speculate"]
+                    for kind, key in (("plain", "plain_tps"), ("guessing", "guessing_tps"))}
+        values, output = run_parsed([*command, "-t", str(args.threads), "--json", *self.options], parse)
+        return Run(values, output.peak_bytes)
+
 
 class LlamaBench:
-    """llama-bench of llama.cpp, or a program that prints the same JSON."""
-    has_first_token = True
+    """llama-bench of llama.cpp, or a program that prints the same JSON; for what several rows share, and for guessing,
+    llama-batched-bench and llama-lookup beside it."""
+    modes = ("rates", "first_token", "shared", "speculate")
 
     def __init__(self, label, command):
         self.label = label
@@ -106,18 +131,47 @@ class LlamaBench:
         return Run(values, output.peak_bytes)
 
     @staticmethod
-    def parse(results):
-        return {"prompt" if result["n_prompt"] else "generate": result["avg_ts"] for result in results}
+    def parse(output):
+        return {"prompt" if result["n_prompt"] else "generate": result["avg_ts"] for result in json.loads(output.text)}
 
-    def first_token(self, args, model):
+    def beside(self, name):
+        return str(pathlib.Path(self.command[-1]).with_name(name))
+
+    def first_token(self, args, model, _depth):
         command = [*self.command, "-m", model, "-p", str(FIRST_TOKEN_PROMPT), "-n", "0", "-r", "1", "--no-warmup"]
         output = run(command + ["-t", str(args.threads), "-o", "json"])
         return Run({"first token": output.seconds}, output.peak_bytes)
 
+    def shared(self, args, model, _depth):
+        """Rows of as many conversations, with the logits of each: also what is held against rows of one text."""
+        command = [self.beside("llama-batched-bench"), "-m", model, "-npp", "8", "-ntg", str(args.generate)]
+        command += ["-npl", ",".join(map(str, args.shared)), "-c", str(max(args.shared) * (8 + args.generate))]
+
+        def parse(output):
+            rates = [json.loads(line) for line in output.text.splitlines() if line.startswith("{")]
+            return {f"{kind} {rate['pl']}": rate["speed_tg"] for kind in ("rows", "conversations") for rate in rates}
+        values, output = run_parsed([*command, "-t", str(args.threads), "--output-format", "jsonl"], parse)
+        return Run(values, output.peak_bytes)
+
+    def speculate(self, args, model, _depth):
+        command = [self.beside("llama-lookup"), "-m", model, "-f", args.speculate, "--no-escape", "--ignore-eos"]
+        command += ["-n", str(args.generate), "-t", str(args.threads), "--seed", "1"]
+        command += ["-c", str(os.path.getsize(args.speculate) + args.generate + 8)]  # a token is a byte or more
+
+        def parse(output):
+            return float(re.search(r"decoded .* speed: +([0-9.]+) t/s", output.messages)[1])
+        result = Run({}, 0)
+        for temperature in ("0", "0.8"):
+            for kind, options in (("plain", ["--spec-draft-n-max", "0"]), ("guessing", [])):
+                rate, output = run_parsed([*command, "--temp", temperature, *options], parse)
+                result.values[f"{kind} at temperature {temperature}"] = rate
+                result.peak_bytes = max(result.peak_bytes, output.peak_bytes)
+        return result
+
 
 class IkLlama(LlamaBench):
     """ik_llama.cpp as a Python package; the start of Python would count as its own, so it has no first token."""
-    has_first_token = False
+    modes = ("rates",)
 
     def __init__(self, python):
         super().__init__("ik_llama.cpp", [python, str(pathlib.Path(__file__).with_name("ik_bench.py"))])

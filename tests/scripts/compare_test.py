@@ -138,6 +138,49 @@ class CompareTest(unittest.TestCase):
         self.assertGreater(rows[0]["slm"], 0)
         self.assertAlmostEqual(rows[0]["ratio"], rows[0]["peer"] / rows[0]["slm"])
 
+    def script(self, name, output, stream=1):
+        """A program that logs its arguments and prints `output`."""
+        path = self.folder / name
+        log = self.folder / "commands"
+        path.write_text(f"#!/bin/sh\necho {name} \"$@\" >>'{log}'\ncat >&{stream} <<'END'\n{output}\nEND\n")
+        path.chmod(0o755)
+        return str(path)
+
+    def test_rows_and_conversations(self):
+        slm = {"rows": [{"rows": 1, "tps": 20}, {"rows": 4, "tps": 60}],
+               "parallel": [{"conversations": 1, "tps": 18}, {"conversations": 4, "tps": 54}]}
+        rates = "\n".join(json.dumps({"pp": 8, "pl": count, "speed_tg": tps}) for count, tps in ((1, 10), (4, 20)))
+        self.script("llama-batched-bench", f"\n{rates}\nlast words")
+        done = self.compare("--slm", self.script("slm", json.dumps(slm)), "--llama", str(self.folder / "llama-bench"),
+                            "model.gguf", "-r", "1", "-n", "16", "--shared", "4,1", "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual([(row["test"], row["ratio"], row["slm_share"]) for row in json.loads(done.stdout)["rows"]],
+                         [("rows 1", 2, None), ("rows 4", 3, None), ("conversations 1", 1.8, None),
+                          ("conversations 4", 2.7, None)])
+        commands = self.folder.joinpath("commands").read_text().splitlines()
+        self.assertIn("--rows 1,4 --parallel 1,4 -n 16 ", commands[0])
+        self.assertIn("-npp 8 -ntg 16 -npl 1,4 -c 96 ", commands[1])
+
+    def test_speculation(self):
+        text = self.folder / "text.txt"
+        text.write_text("a" * 100)
+        slm = [{"temperature": 0.0, "plain_tps": 20, "guessing_tps": 60},
+               {"temperature": 0.8, "plain_tps": 20, "guessing_tps": 30}]
+        self.script("llama-lookup", "0.00 I decoded   67 tokens in    1.301 seconds, speed:   10.000 t/s", stream=2)
+        done = self.compare("--slm", self.script("slm", json.dumps({"speculate": slm})),
+                            "--llama", str(self.folder / "llama-bench"), "model.gguf", "-r", "1", "-n", "16",
+                            "--speculate", str(text))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        table = done.stdout.splitlines()
+        self.assertEqual(len(table[2:6]), 4)
+        self.assertIn("| guessing at temperature 0 | tokens/s | 60.0 (60.0 to 60.0) | llama.cpp | 10.0 ", table[3])
+        self.assertNotIn("of peak", table[0])
+        commands = self.folder.joinpath("commands").read_text().splitlines()
+        self.assertIn(f"--speculate {text} -n 16 ", commands[0])
+        self.assertEqual([(" -c 124 " in command, " --temp 0.8" in command, command.endswith("--spec-draft-n-max 0"))
+                          for command in commands[1:]],
+                         [(True, sampled, plain) for sampled in (False, True) for plain in (True, False)])
+
     def test_failures_are_sentences(self):
         good = self.fake("llama", [1])
         silent = self.folder / "silent"
@@ -146,18 +189,24 @@ class CompareTest(unittest.TestCase):
         failing.write_text("#!/bin/sh\necho 'failing: no such model' >&2\nexit 3\n")
         for script in (silent, failing):
             script.chmod(0o755)
-        for program, words in ((self.folder / "missing", "Cannot run"), (silent, "JSON"), (failing, "no such model")):
+        for program, words in ((self.folder / "missing", "Cannot run"), (silent, "something else"), (failing, "no such model")):
             done = self.compare("--slm", str(program), "--llama", good, "model.gguf", "-r", "1")
             self.assertEqual(done.returncode, 1)
             self.assertEqual(done.stdout, "")
             self.assertIn(words, done.stderr)
             self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+        done = self.compare("--slm", self.script("slm", '{"rows": [], "parallel": []}'), "--llama", good, "model.gguf",
+                            "--shared", "1")
+        self.assertIn("Cannot run " + str(self.folder / "llama-batched-bench"), done.stderr)
 
     def test_usage(self):
         self.assertEqual(self.compare("model.gguf").returncode, 2)
         self.assertEqual(self.compare("--slm", "a", "m.gguf").returncode, 2)
         self.assertEqual(self.compare("--slm", "a", "--llama", "b", "--llama", "c", "m.gguf").returncode, 2)
         self.assertEqual(self.compare("--slm", "a", "--ik", "b", "m.gguf", "--first-token").returncode, 2)
+        self.assertEqual(self.compare("--slm", "a", "--ik", "b", "m.gguf", "--shared", "1").returncode, 2)
+        self.assertEqual(self.compare("--slm", "a", "--llama", "b", "m.gguf", "--shared", "0").returncode, 2)
+        self.assertEqual(self.compare("--slm", "a", "--llama", "b", "m", "--shared", "1", "--first-token").returncode, 2)
         self.assertEqual(self.compare("--slm", "a", "--llama", "b", "m.gguf", "-d", "0,-1").returncode, 2)
         self.assertEqual(self.compare("--slm", "a", "--llama", "b", "m.gguf", "-p", "0", "-n", "0").returncode, 2)
 

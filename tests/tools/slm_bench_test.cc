@@ -183,8 +183,8 @@ TEST(SlmBench, PlotOverDepth) {
   EXPECT_EQ(svg.rfind("<svg ", 0), 0u);
   EXPECT_EQ(svg.substr(svg.size() - 7), "</svg>\n");
   EXPECT_EQ(count("<polyline "), 2);
-  EXPECT_EQ(count("class=\"spread prompt\""), 3);
-  EXPECT_EQ(count("class=\"spread generate\""), 3);
+  EXPECT_EQ(count("class=\"spread first\""), 3);
+  EXPECT_EQ(count("class=\"spread second\""), 3);
   EXPECT_EQ(count("&lt;a>&amp;"), 2);
   EXPECT_EQ(count("<a>"), 0);
   EXPECT_EQ(count("nan") + count("inf\""), 0);
@@ -262,24 +262,6 @@ TEST(SlmBench, FirstToken) {
   EXPECT_EQ(BenchJson({Model("gemma3"), "--first-token", "-p", "7"})["prompt_tokens"], 7);
 }
 
-TEST(SlmBench, SharedSteps) {
-  const Json json = BenchJson({Model("gemma3"), "--rows", "1,3", "--parallel", "1,4", "-n", "6", "-r", "2"});
-  ASSERT_EQ(json["rows"].size(), 2u);
-  ASSERT_EQ(json["parallel"].size(), 2u);
-  EXPECT_EQ(json["rows"][1]["rows"], 3);
-  EXPECT_EQ(json["parallel"][1]["conversations"], 4);
-  for (const char* part : {"rows", "parallel"}) {
-    for (const Json& rate : json[part]) {
-      const double count = rate.at(part[0] == 'r' ? "rows" : "conversations").get<double>();
-      EXPECT_NEAR(rate["tps"].get<double>(), count / rate["step_s"].get<double>(), 1e-6 * rate["tps"].get<double>());
-      EXPECT_GT(rate["cost"].get<double>(), 0);
-    }
-  }
-  const ProgramResult text = Bench({Model("gemma3"), "--rows", "1,2", "-n", "4", "-r", "1"});
-  EXPECT_EQ(text.exit_code, 0);
-  EXPECT_NE(text.out.find("ms a step"), std::string::npos) << text.out;
-}
-
 TEST(SlmBench, HelpHasExamples) {
   const ProgramResult result = Bench({"--help"});
   EXPECT_EQ(result.exit_code, 0);
@@ -295,9 +277,6 @@ TEST(SlmBench, Failures) {
   const Case cases[] = {
       {{}, 2, "MODEL"},
       {{Model("gemma3"), "--frobnicate"}, 2, "--frobnicate"},
-      {{Model("gemma3"), "--rows", "0"}, 2, "--rows"},
-      {{Model("gemma3"), "--rows", "2", "--format", "csv"}, 1, "--rows"},
-      {{Model("gemma3"), "--parallel", "2", "-n", "0"}, 1, "-n is 0"},
       {{Model("gemma3"), "-r", "0"}, 2, "-r"},
       {{Model("gemma3"), "-p", "-3"}, 2, "-p"},
       {{Model("gemma3"), "--kv", "q8"}, 2, "--kv"},

@@ -17,6 +17,8 @@ const char kReportKeys[] =
     "int8_share and read_share are of the reference peaks, 0 to 1; joules_per_token is null where energy_reason says\n"
     "why. The prompt_*, generate_* and logits_hash keys at the top are those of the first depth, and gbps there is of\n"
     "weights alone. --profile adds a profile to each result: ms of a whole prompt or of one generated token.\n"
+    "--rows, --parallel and --speculate: lists of these names, not results; cost is in steps of the smallest number;\n"
+    "gain is the median of the pairs; acceptance, 0 to 1, is null where nothing was guessed; text_hash is FNV-1a.\n"
     "CSV: a line for each result with the same names; with --profile, a line for each row of the profiles instead.";
 
 namespace {
@@ -29,7 +31,7 @@ Json Optional(const std::optional<double>& value, double unit = 1) {
 
 // One line of CSV, one object of the JSON array "results".
 Json ResultJson(const BenchReport& report, const Measurement& measured) {
-  const Rates& rates = measured.rates;
+  const Samples& rates = measured.rates;
   return {{"test", BenchTestName(measured.test)},
           {"tokens", measured.tokens},
           {"depth", measured.depth},
@@ -44,9 +46,9 @@ Json ResultJson(const BenchReport& report, const Measurement& measured) {
           {"joules_per_token", Optional(measured.joules_per_token)}};
 }
 
-Json ConditionsJson(const BenchReport& report) {
-  return {{"model", report.model},     {"architecture", report.architecture},     {"kernels", report.kernels},
-          {"threads", report.threads}, {"prompt_threads", report.prompt_threads}, {"kv", report.kv}};
+Json ConditionsJson(const BenchConditions& run) {
+  return {{"model", run.model},     {"architecture", run.architecture},     {"kernels", run.kernels},
+          {"threads", run.threads}, {"prompt_threads", run.prompt_threads}, {"kv", run.kv}};
 }
 
 Json PeaksJson(const MachinePeaks& peaks) {
@@ -81,21 +83,27 @@ Json MachineJson(const Machine& machine) {
           {"quota", machine.quota}};
 }
 
+// What every report begins with.
+Json ReportBegin(const BenchConditions& run) {
+  Json json = ConditionsJson(run);
+  json.update({{"name", run.name},
+               {"file_size", run.file_size},
+               {"bytes_per_token", run.bytes_per_token},
+               {"repetitions", run.repetitions},
+               {"machine", MachineJson(run.machine)}});
+  return json;
+}
+
 Json ReportObject(const BenchReport& report, std::optional<ProfileBy> profile) {
-  Json json = ConditionsJson(report);
-  json.update({{"name", report.name},
-               {"file_size", report.file_size},
-               {"depth", report.measurements.front().depth},
-               {"repetitions", report.repetitions},
-               {"machine", MachineJson(report.machine)},
-               {"load_s", report.load_seconds}});
+  Json json = ReportBegin(report.conditions);
+  json["depth"] = report.measurements.front().depth;
+  json["load_s"] = report.load_seconds;
   AddFirst(report, BenchTest::kPrompt, &json);
   AddFirst(report, BenchTest::kGenerate, &json);
-  json["bytes_per_token"] = report.bytes_per_token;
   const Measurement* generated = Find(report, BenchTest::kGenerate, report.measurements.front().depth);
   json["gbps"] = generated == nullptr
                      ? Json(nullptr)
-                     : Json(static_cast<double>(report.bytes_per_token) * generated->rates.Median() / kGiga);
+                     : Json(static_cast<double>(report.conditions.bytes_per_token) * generated->rates.Median() / kGiga);
   json["peak_rss_bytes"] = report.peak_resident_bytes;
   json["kv_bytes"] = report.kv_bytes;
   json["scratch_bytes"] = report.scratch_bytes;
@@ -115,6 +123,38 @@ Json ReportObject(const BenchReport& report, std::optional<ProfileBy> profile) {
     result["tps_runs"] = std::vector<double>(measured.rates.all().begin(), measured.rates.all().end());
     if (profile) result["profile"] = ProfileJson(report, measured, *profile);
     json["results"].push_back(std::move(result));
+  }
+  return json;
+}
+
+Json SharedRates(const std::vector<SharedRate>& rates, const char* count) {
+  Json json = Json::array();
+  for (const SharedRate& rate : rates) {
+    json.push_back({{count, rate.count},
+                    {"step_s", rate.StepSeconds()},
+                    {"cost", rate.StepSeconds() / rates.front().StepSeconds()},
+                    {"tps", rate.rates.Median()},
+                    {"tps_min", rate.rates.Min()},
+                    {"tps_max", rate.rates.Max()}});
+  }
+  return json;
+}
+
+Json SpeculationJson(const std::vector<Speculation>& measured) {
+  Json json = Json::array();
+  for (const Speculation& one : measured) {
+    json.push_back({{"temperature", one.temperature},
+                    {"tokens", one.tokens},
+                    {"plain_tps", one.plain.Median()},
+                    {"guessing_tps", one.guessing.Median()},
+                    {"gain", one.gain.Median()},
+                    {"gain_min", one.gain.Min()},
+                    {"gain_max", one.gain.Max()},
+                    {"guessed", one.guessed.Median()},
+                    {"accepted", one.accepted.Median()},
+                    {"acceptance", Optional(one.Acceptance())},
+                    {"steps", one.Steps()},
+                    {"text_hash", Hex(one.text_hash)}});
   }
   return json;
 }
@@ -150,7 +190,7 @@ std::string ReportJson(const BenchReport& report, std::optional<ProfileBy> profi
 std::string ReportCsv(const BenchReport& report, std::optional<ProfileBy> profile) {
   std::vector<Json> lines;
   for (const Measurement& measured : report.measurements) {
-    Json line = ConditionsJson(report);
+    Json line = ConditionsJson(report.conditions);
     if (!profile) {
       line.update(ResultJson(report, measured));
       lines.push_back(std::move(line));
@@ -164,6 +204,15 @@ std::string ReportCsv(const BenchReport& report, std::optional<ProfileBy> profil
     }
   }
   return Csv(lines);
+}
+
+std::string SharedJson(const SharedReport& report) {
+  Json json = ReportBegin(report.conditions);
+  json["rows"] = SharedRates(report.rows, "rows");
+  json["parallel"] = SharedRates(report.conversations, "conversations");
+  json["speculate"] = SpeculationJson(report.speculation);
+  if (!report.speculation.empty()) json.update({{"prompt_tokens", report.prompt_tokens}, {"draft", report.draft}});
+  return DumpJson(json, 2) + '\n';
 }
 
 std::string FirstTokenJson(const FirstToken& measured) {

@@ -18,6 +18,7 @@ extern const char kReportKeys[];
 std::string ReportJson(const BenchReport& report, std::optional<ProfileBy> profile);
 // With a profile, its rows take the place of the results.
 std::string ReportCsv(const BenchReport& report, std::optional<ProfileBy> profile);
+std::string SharedJson(const SharedReport& report);
 std::string FirstTokenJson(const FirstToken& measured);
 
 }  // namespace slm::tools

@@ -21,7 +21,7 @@ constexpr std::string_view kStyle =
     "<style>\n"
     "text{font:12px system-ui,sans-serif;fill:#767676} .title{font-size:16px;font-weight:600}\n"
     ".axis{stroke:#767676} .grid{stroke:#767676;stroke-opacity:.25} .end{text-anchor:end} .middle{text-anchor:middle}\n"
-    ".prompt{stroke:#3987e5;fill:#3987e5} .generate{stroke:#d97a12;fill:#d97a12}\n"
+    ".first{stroke:#3987e5;fill:#3987e5} .second{stroke:#d97a12;fill:#d97a12}\n"
     "polyline{fill:none!important;stroke-width:2} .spread{stroke-width:1.5;stroke-opacity:.6}\n"
     "</style>\n";
 
@@ -63,16 +63,23 @@ double DecimalStep(double most, int count) {
 // A power of two, as context lengths are: at most `count` steps up to `most`.
 double BinaryStep(double most, int count) { return std::exp2(std::ceil(std::log2(std::max(1.0, most / count)))); }
 
-// One test over all depths, in a rectangle whose upper edge is at `top`.
+struct Point {
+  double x;
+  const Samples* rates;
+};
+
+struct Series {
+  std::string legend;
+  std::vector<Point> points;  // ascending
+};
+
+// A series in a rectangle whose upper edge is at `top`.
 class Panel {
  public:
-  Panel(const BenchReport& report, BenchTest test, double top) : test_(test), top_(top) {
-    for (const Measurement& measured : report.measurements) {
-      if (measured.test == test) points_.push_back(&measured);
-    }
-    deepest_ = points_.back()->depth;
+  Panel(const Series& series, const char* style, double top) : series_(series), style_(style), top_(top) {
+    furthest_ = std::max(series.points.back().x, 1.0);
     double fastest = 0;
-    for (const Measurement* point : points_) fastest = std::max(fastest, point->rates.Max());
+    for (const Point& point : series.points) fastest = std::max(fastest, point.rates->Max());
     step_ = DecimalStep(fastest, 5);
     highest_ = std::ceil(fastest / step_) * step_;
   }
@@ -80,14 +87,12 @@ class Panel {
   std::string Svg() const { return Legend() + Axes() + Curve(); }
 
  private:
-  double X(double depth) const { return kLeft + depth / deepest_ * kPlotWidth; }
+  double X(double x) const { return kLeft + x / furthest_ * kPlotWidth; }
   double Y(double rate) const { return top_ + (1 - rate / highest_) * kPanelHeight; }
 
   std::string Legend() const {
-    const std::string what = test_ == BenchTest::kPrompt ? "reading a prompt of " : "generating ";
-    return "<circle cx=\"" + Fixed(kLeft + 5, 1) + "\" cy=\"" + Fixed(top_ - 15, 1) + "\" r=\"4\" class=\"" +
-           std::string(BenchTestName(test_)) + "\"/>\n" +
-           Text(kLeft + 15, top_ - 11, "", what + std::to_string(points_.front()->tokens) + " tokens, tokens/s");
+    return "<circle cx=\"" + Fixed(kLeft + 5, 1) + "\" cy=\"" + Fixed(top_ - 15, 1) + "\" r=\"4\" class=\"" + style_ +
+           "\"/>\n" + Text(kLeft + 15, top_ - 11, "", series_.legend + ", tokens/s");
   }
 
   std::string Axes() const {
@@ -99,53 +104,74 @@ class Panel {
       svg += Text(kLeft - 8, y + 4, "end", Fixed(i * step_, digits));
     }
     svg += Line(kLeft, top_, kLeft, top_ + kPanelHeight, "axis");
-    const double depth_step = BinaryStep(deepest_, 8);
-    for (double depth = 0; depth <= deepest_; depth += depth_step) {
-      svg += Line(X(depth), top_ + kPanelHeight, X(depth), top_ + kPanelHeight + 5, "axis");
-      svg += Text(X(depth), top_ + kPanelHeight + 19, "middle", Fixed(depth, 0));
+    const double x_step = BinaryStep(furthest_, 8);
+    for (double x = 0; x <= furthest_; x += x_step) {
+      svg += Line(X(x), top_ + kPanelHeight, X(x), top_ + kPanelHeight + 5, "axis");
+      svg += Text(X(x), top_ + kPanelHeight + 19, "middle", Fixed(x, 0));
     }
     return svg;
   }
 
   std::string Curve() const {
-    const std::string style(BenchTestName(test_));
     std::string line, marks;
-    for (const Measurement* point : points_) {
-      const double x = X(point->depth), y = Y(point->rates.Median());
+    for (const Point& point : series_.points) {
+      const double x = X(point.x), y = Y(point.rates->Median());
       line += (line.empty() ? "" : " ") + Fixed(x, 1) + "," + Fixed(y, 1);
-      marks += Line(x, Y(point->rates.Min()), x, Y(point->rates.Max()), "spread " + style);
-      marks += "<circle cx=\"" + Fixed(x, 1) + "\" cy=\"" + Fixed(y, 1) + "\" r=\"3\" class=\"" + style + "\"/>\n";
+      marks += Line(x, Y(point.rates->Min()), x, Y(point.rates->Max()), "spread " + style_);
+      marks += "<circle cx=\"" + Fixed(x, 1) + "\" cy=\"" + Fixed(y, 1) + "\" r=\"3\" class=\"" + style_ + "\"/>\n";
     }
-    return "<polyline class=\"" + style + "\" points=\"" + line + "\"/>\n" + marks;
+    return "<polyline class=\"" + style_ + "\" points=\"" + line + "\"/>\n" + marks;
   }
 
-  BenchTest test_;
+  const Series& series_;
+  std::string style_;
   double top_;
-  std::vector<const Measurement*> points_;
-  double deepest_ = 0;
+  double furthest_ = 0;
   double step_ = 0;
   double highest_ = 0;
 };
 
-}  // namespace
-
-std::string PlotSvg(const BenchReport& report) {
+// `x`: what stands below the axis. Without points a series has no panel.
+std::string Plot(const BenchConditions& run, const std::string& subject, const Series& first, const Series& second,
+                 const char* x) {
   std::string panels;
   double top = kTop + 25;
-  for (const BenchTest test : {BenchTest::kPrompt, BenchTest::kGenerate}) {
-    const auto is_of = [test](const Measurement& measured) { return measured.test == test; };
-    if (std::none_of(report.measurements.begin(), report.measurements.end(), is_of)) continue;
-    panels += Panel(report, test, top).Svg();
+  for (const Series* series : {&first, &second}) {
+    if (series->points.empty()) continue;
+    panels += Panel(*series, series == &first ? "first" : "second", top).Svg();
     top += kPanelHeight + kPanelGap;
   }
   const double height = top - kPanelGap + kBottom;
-  const std::string title = std::filesystem::path(report.model).filename().string() + ": speed over context depth";
-  const std::string conditions = DescribeProcessor(report.machine) + "; kernels " + report.kernels + ", " +
-                                 std::to_string(report.threads) + " threads, KV " + report.kv;
+  const std::string title = std::filesystem::path(run.model).filename().string() + ": " + subject;
+  const std::string conditions = DescribeProcessor(run.machine) + "; kernels " + run.kernels + ", " +
+                                 std::to_string(run.threads) + " threads, KV " + run.kv;
   return "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " + Fixed(kWidth, 0) + " " + Fixed(height, 0) +
          "\" role=\"img\">\n" + std::string(kStyle) + "<title>" + Escape(title) + "</title>\n" +
          Text(kLeft, 28, "title", title) + Text(kLeft, 48, "", conditions) + panels +
-         Text(kLeft + kPlotWidth / 2, height - 14, "middle", "depth: tokens read before") + "</svg>\n";
+         Text(kLeft + kPlotWidth / 2, height - 14, "middle", x) + "</svg>\n";
+}
+
+}  // namespace
+
+std::string PlotSvg(const BenchReport& report) {
+  Series prompt, generate;
+  for (const Measurement& measured : report.measurements) {
+    const bool reads = measured.test == BenchTest::kPrompt;
+    Series& series = reads ? prompt : generate;
+    series.legend = (reads ? "reading a prompt of " : "generating ") + std::to_string(measured.tokens) + " tokens";
+    series.points.push_back({.x = static_cast<double>(measured.depth), .rates = &measured.rates});
+  }
+  return Plot(report.conditions, "speed over context depth", prompt, generate, "depth: tokens read before");
+}
+
+std::string PlotSvg(const SharedReport& report) {
+  const auto series = [](const char* legend, const std::vector<SharedRate>& rates) {
+    Series made{.legend = legend, .points = {}};
+    for (const SharedRate& rate : rates) made.points.push_back({static_cast<double>(rate.count), &rate.rates});
+    return made;
+  };
+  return Plot(report.conditions, "speed of steps that are shared", series("rows of one text", report.rows),
+              series("conversations together", report.conversations), "rows, or conversations, of a step");
 }
 
 }  // namespace slm::tools

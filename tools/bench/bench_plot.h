@@ -1,4 +1,4 @@
-// A picture of tokens/s over context depth.
+// Pictures of tokens/s: over context depth, and over how many share a step.
 
 #ifndef SLM_TOOLS_BENCH_PLOT_H_
 #define SLM_TOOLS_BENCH_PLOT_H_
@@ -9,10 +9,11 @@
 
 namespace slm::tools {
 
-// An SVG document: a panel for prompts and one for generation, each with its own scale from 0, medians joined by a line
-// and a bar from the slowest to the fastest run. Colours are of middle brightness and the background is left out, so
-// that it reads on light and dark pages. The report has at least two depths.
+// An SVG document: a panel for each test, with its own scale from 0, medians joined by a line and a bar from the
+// slowest to the fastest run. Colours are of middle brightness and the background is left out, so that it reads on
+// light and dark pages.
 std::string PlotSvg(const BenchReport& report);
+std::string PlotSvg(const SharedReport& report);
 
 }  // namespace slm::tools
 

@@ -30,19 +30,15 @@ std::string PeaksText(const PeakPair& peaks) {
          giga(peaks.after.read_bytes_per_second) + ")";
 }
 
-std::vector<Fact> Conditions(const BenchReport& report) {
-  std::string threads = std::to_string(report.threads) + " threads";
-  if (report.prompt_threads != report.threads) {
-    threads += " (prompt: " + std::to_string(report.prompt_threads) + ")";
-  }
-  const std::string size = Fixed(static_cast<double>(report.file_size) / kMega, 1) + " MB, " +
-                           Fixed(static_cast<double>(report.bytes_per_token) / kMega, 1) + " MB of weights a token";
-  std::vector<Fact> facts = {{"machine", DescribeProcessor(report.machine)},
-                             {"model", report.model + " (" + report.architecture + ", " + size + ")"},
-                             {"computing", "kernels " + report.kernels + ", " + threads + ", KV " + report.kv +
-                                               ", medians of " + std::to_string(report.repetitions) + " runs"}};
-  if (report.peaks) facts.push_back({"peaks", PeaksText(*report.peaks)});
-  return facts;
+std::vector<Fact> Conditions(const BenchConditions& run) {
+  std::string threads = std::to_string(run.threads) + " threads";
+  if (run.prompt_threads != run.threads) threads += " (prompt: " + std::to_string(run.prompt_threads) + ")";
+  const std::string size = Fixed(static_cast<double>(run.file_size) / kMega, 1) + " MB, " +
+                           Fixed(static_cast<double>(run.bytes_per_token) / kMega, 1) + " MB of weights a token";
+  return {{"machine", DescribeProcessor(run.machine)},
+          {"model", run.model + " (" + run.architecture + ", " + size + ")"},
+          {"computing", "kernels " + run.kernels + ", " + threads + ", KV " + run.kv + ", medians of " +
+                            std::to_string(run.repetitions) + " runs"}};
 }
 
 std::vector<Fact> Remarks(const BenchReport& report) {
@@ -77,7 +73,7 @@ Table ResultTable(const BenchReport& report) {
   add_if(peaks, &table.header, "of peak");
   add_if(energy, &table.header, "J/token");
   for (const Measurement& measured : report.measurements) {
-    const Rates& rates = measured.rates;
+    const Samples& rates = measured.rates;
     std::vector<std::string> row = {std::string(BenchTestName(measured.test)) + " " + std::to_string(measured.tokens),
                                     std::to_string(measured.depth),
                                     Fixed(rates.Median(), 1),
@@ -93,6 +89,35 @@ Table ResultTable(const BenchReport& report) {
   }
   return table;
 }
+
+// `count`: what the rates are counted by.
+Table SharedTable(const std::vector<SharedRate>& rates, const std::string& count) {
+  Table table{.header = {count, "ms a step", "cost", "tokens/s", "min", "max", "of each"}, .rows = {}};
+  for (const SharedRate& rate : rates) {
+    table.rows.push_back({std::to_string(rate.count), Fixed(1e3 * rate.StepSeconds(), 2),
+                          Fixed(rate.StepSeconds() / rates.front().StepSeconds(), 2), Fixed(rate.rates.Median(), 1),
+                          Fixed(rate.rates.Min(), 1), Fixed(rate.rates.Max(), 1),
+                          Fixed(rate.rates.Median() / rate.count, 1)});
+  }
+  return table;
+}
+
+Table SpeculationTable(const std::vector<Speculation>& measured) {
+  Table table{.header = {"sampling", "plain tokens/s", "with guesses", "gain", "min", "max", "guessed", "right",
+                         "share", "steps", "text"},
+              .rows = {}};
+  for (const Speculation& one : measured) {
+    const std::optional<double> acceptance = one.Acceptance();
+    table.rows.push_back({one.temperature == 0 ? "greedy" : "temperature " + Fixed(one.temperature, 1),
+                          Fixed(one.plain.Median(), 1), Fixed(one.guessing.Median(), 1), Fixed(one.gain.Median(), 2),
+                          Fixed(one.gain.Min(), 2), Fixed(one.gain.Max(), 2), Fixed(one.guessed.Median(), 0),
+                          Fixed(one.accepted.Median(), 0), acceptance ? Percent(*acceptance) : "-",
+                          Fixed(one.Steps(), 0), Hex(one.text_hash)});
+  }
+  return table;
+}
+
+std::string Render(const Table& table, bool markdown) { return markdown ? table.Markdown() : table.Aligned(); }
 
 std::string FactsText(const std::vector<Fact>& facts, bool markdown) {
   std::string text;
@@ -116,15 +141,30 @@ std::string DescribeProcessor(const Machine& machine) {
 }
 
 std::string ReportText(const BenchReport& report, std::optional<ProfileBy> profile, bool markdown) {
-  const auto render = [markdown](const Table& table) { return markdown ? table.Markdown() : table.Aligned(); };
-  std::string text = FactsText(Conditions(report), markdown) + '\n' + render(ResultTable(report)) + '\n' +
+  std::vector<Fact> conditions = Conditions(report.conditions);
+  if (report.peaks) conditions.push_back({"peaks", PeaksText(*report.peaks)});
+  std::string text = FactsText(conditions, markdown) + '\n' + Render(ResultTable(report), markdown) + '\n' +
                      FactsText(Remarks(report), markdown);
   if (!profile) return text;
   for (const Measurement& measured : report.measurements) {
     const double units = measured.test == BenchTest::kGenerate ? measured.tokens : 1;
     const std::string title =
         "Profile: " + ProfileTitle(measured) + ", " + Fixed(measured.profile->seconds / units * 1e3, 3) + " ms";
-    text += "\n" + (markdown ? "### " + title + "\n" : title) + "\n" + render(ProfileTable(report, measured, *profile));
+    text += "\n" + (markdown ? "### " + title + "\n" : title) + "\n" +
+            Render(ProfileTable(report, measured, *profile), markdown);
+  }
+  return text;
+}
+
+std::string SharedText(const SharedReport& report, bool markdown) {
+  std::string text = FactsText(Conditions(report.conditions), markdown);
+  if (!report.rows.empty()) text += '\n' + Render(SharedTable(report.rows, "rows a step"), markdown);
+  if (!report.conversations.empty())
+    text += '\n' + Render(SharedTable(report.conversations, "conversations"), markdown);
+  if (!report.speculation.empty()) {
+    text += "\n" + std::to_string(report.speculation.front().tokens) + " tokens after a text of " +
+            std::to_string(report.prompt_tokens) + (report.draft.empty() ? "" : ", draft " + Escaped(report.draft)) +
+            ":\n\n" + Render(SpeculationTable(report.speculation), markdown);
   }
   return text;
 }

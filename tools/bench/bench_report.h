@@ -14,6 +14,7 @@ namespace slm::tools {
 
 // Conditions, results, and which rows of profiles are asked for, if any.
 std::string ReportText(const BenchReport& report, std::optional<ProfileBy> profile, bool markdown);
+std::string SharedText(const SharedReport& report, bool markdown);
 std::string FirstTokenText(const FirstToken& measured);
 
 // "AMD Ryzen 7 7840U, 16 processors on 8 cores"

@@ -6,22 +6,22 @@
 
 namespace slm::tools {
 
-double Rates::Median() const {
-  std::vector<double> sorted = rates_;
+double Samples::Median() const {
+  std::vector<double> sorted = values_;
   std::sort(sorted.begin(), sorted.end());
   const std::size_t middle = sorted.size() / 2;
   return sorted.size() % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-double Rates::Min() const { return *std::min_element(rates_.begin(), rates_.end()); }
-double Rates::Max() const { return *std::max_element(rates_.begin(), rates_.end()); }
+double Samples::Min() const { return *std::min_element(values_.begin(), values_.end()); }
+double Samples::Max() const { return *std::max_element(values_.begin(), values_.end()); }
 
-double Rates::StandardDeviation() const {
-  if (rates_.size() < 2) return 0;
+double Samples::StandardDeviation() const {
+  if (values_.size() < 2) return 0;
   double mean = 0, squares = 0;
-  for (const double rate : rates_) mean += rate / static_cast<double>(rates_.size());
-  for (const double rate : rates_) squares += (rate - mean) * (rate - mean);
-  return std::sqrt(squares / static_cast<double>(rates_.size() - 1));
+  for (const double value : values_) mean += value / static_cast<double>(values_.size());
+  for (const double value : values_) squares += (value - mean) * (value - mean);
+  return std::sqrt(squares / static_cast<double>(values_.size() - 1));
 }
 
 double ProfiledRun::multiply_adds() const {
@@ -69,6 +69,11 @@ std::optional<double> BenchReport::ReadShare(const Measurement& measurement) con
   const std::optional<double> rate = measurement.BytesPerSecond();
   if (!rate || !peaks) return std::nullopt;
   return *rate / peaks->Reference().read_bytes_per_second;
+}
+
+std::optional<double> Speculation::Acceptance() const {
+  if (guessed.Median() == 0) return std::nullopt;
+  return accepted.Median() / guessed.Median();
 }
 
 }  // namespace slm::tools

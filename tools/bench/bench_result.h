@@ -15,11 +15,11 @@
 
 namespace slm::tools {
 
-// Rates of the counted repetitions, in tokens a second. At least one, unless said otherwise.
-class Rates {
+// Figures of the counted repetitions: tokens a second, unless said otherwise. At least one.
+class Samples {
  public:
-  void Add(double rate) { rates_.push_back(rate); }
-  std::span<const double> all() const { return rates_; }
+  void Add(double value) { values_.push_back(value); }
+  std::span<const double> all() const { return values_; }
 
   double Median() const;
   double Min() const;
@@ -27,7 +27,7 @@ class Rates {
   double StandardDeviation() const;  // of a sample; 0 for a single repetition
 
  private:
-  std::vector<double> rates_;
+  std::vector<double> values_;
 };
 
 // One run with Session::Profile.
@@ -46,7 +46,7 @@ struct Measurement {
   BenchTest test = BenchTest::kPrompt;
   std::int32_t tokens = 0;
   std::int32_t depth = 0;
-  Rates rates;
+  Samples rates;
   std::optional<double> joules_per_token;
   std::optional<ProfiledRun> profile;
 
@@ -63,7 +63,8 @@ struct PeakPair {
   double Change() const;
 };
 
-struct BenchReport {
+// What was run, and where.
+struct BenchConditions {
   std::string model;  // as given
   std::string name, architecture, kernels, kv;
   std::uint64_t file_size = 0;
@@ -72,6 +73,10 @@ struct BenchReport {
   std::int32_t threads = 0;
   std::int32_t prompt_threads = 0;
   std::int32_t repetitions = 0;
+};
+
+struct BenchReport {
+  BenchConditions conditions;
   double load_seconds = 0;
   std::uint64_t peak_resident_bytes = 0;  // up to the end of the timed runs
   std::uint64_t kv_bytes = 0;
@@ -84,6 +89,35 @@ struct BenchReport {
   // 0 to 1, of the reference peaks.
   std::optional<double> Int8Share(const Measurement& measurement) const;
   std::optional<double> ReadShare(const Measurement& measurement) const;
+};
+
+// Steps of several rows.
+struct SharedRate {
+  std::int32_t count = 0;  // rows of a step, or conversations at a time
+  Samples rates;           // of all of them together
+
+  double StepSeconds() const { return count / rates.Median(); }
+};
+
+// Plain generation beside that with guesses, in pairs.
+struct Speculation {
+  double temperature = 0;
+  std::int32_t tokens = 0;  // of the text that was generated
+  Samples plain, guessing;
+  Samples gain;               // of each pair: how many times as fast
+  Samples guessed, accepted;  // tokens
+  std::uint64_t text_hash = 0;
+
+  std::optional<double> Acceptance() const;  // 0 to 1; none where nothing was guessed
+  double Steps() const { return tokens - accepted.Median(); }
+};
+
+struct SharedReport {
+  BenchConditions conditions;
+  std::vector<SharedRate> rows, conversations;
+  std::int32_t prompt_tokens = 0;  // of the speculation
+  std::string draft;               // its model, as given; empty: none
+  std::vector<Speculation> speculation;
 };
 
 }  // namespace slm::tools

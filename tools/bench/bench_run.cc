@@ -25,37 +25,7 @@ namespace {
 
 using Logits = std::span<const float>;
 
-class Timer {
- public:
-  double Seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
-
- private:
-  using Clock = std::chrono::steady_clock;
-  Clock::time_point start_ = Clock::now();
-};
-
-// The same ids on every machine; fewer of them are the beginning of more.
-std::vector<Token> FixedTokens(std::int32_t count, std::int32_t vocab_size, std::uint32_t seed) {
-  std::mt19937 random(seed);
-  std::vector<Token> tokens(static_cast<std::size_t>(count));
-  for (Token& token : tokens) token = static_cast<Token>(random() % static_cast<std::uint32_t>(vocab_size));
-  return tokens;
-}
-
 constexpr std::uint32_t kContextSeed = 1, kPromptSeed = 2, kGenerateSeed = 3;
-
-// FNV-1a, 64 bits, over the bytes of the numbers.
-class LogitsHash {
- public:
-  void Add(Logits logits) {
-    for (const std::byte byte : std::as_bytes(logits))
-      hash_ = (hash_ ^ static_cast<std::uint64_t>(byte)) * 0x100000001b3u;
-  }
-  std::uint64_t value() const { return hash_; }
-
- private:
-  std::uint64_t hash_ = 0xcbf29ce484222325u;
-};
 
 std::uint64_t PeakResidentBytes() {
   rusage usage = {};
@@ -129,14 +99,13 @@ std::vector<Run> AllRuns(const BenchOptions& options, std::int32_t vocab_size) {
   return runs;
 }
 
-void ReportProgress(const BenchOptions& options, const Run& run, const std::string& which) {
-  if (!options.progress) return;
-  options.progress(std::string(BenchTestName(run.test)) + " at depth " + std::to_string(run.depth) + ": " + which);
+std::string Description(const Run& run) {
+  return std::string(BenchTestName(run.test)) + " at depth " + std::to_string(run.depth);
 }
 
 // Runs once uncounted, then `repetitions` times, each from the same depth.
 Result<Measurement> Measure(Session& session, const BenchOptions& options, const Run& run, const EnergyMeter& energy,
-                            LogitsHash* hash) {
+                            Hash* hash) {
   Measurement measured;
   measured.test = run.test;
   measured.tokens = static_cast<std::int32_t>(run.tokens.size());
@@ -145,7 +114,7 @@ Result<Measurement> Measure(Session& session, const BenchOptions& options, const
   std::uint64_t first_hash = 0;
   double joules = 0;
   for (std::int32_t count = 0; count <= options.repetitions; ++count) {
-    ReportProgress(options, run, "run " + std::to_string(count) + " of " + std::to_string(options.repetitions));
+    ReportProgress(options, Description(run), count);
     if (Status status = GoToDepth(session, context); !status.ok()) return status;
     const double joules_before = energy.Joules();
     const Timer timer;
@@ -153,11 +122,11 @@ Result<Measurement> Measure(Session& session, const BenchOptions& options, const
     const double seconds = timer.Seconds();
     if (!logits.ok()) return logits.status();
 
-    LogitsHash run_hash;
-    run_hash.Add(*logits);
+    Hash run_hash;
+    run_hash.Add(std::as_bytes(*logits));
     if (count == 0) {
       first_hash = run_hash.value();
-      hash->Add(*logits);
+      hash->Add(std::as_bytes(*logits));
       continue;
     }
     measured.rates.Add(measured.tokens / seconds);
@@ -175,7 +144,7 @@ Result<Measurement> Measure(Session& session, const BenchOptions& options, const
 Status MeasureAll(Session& session, const BenchOptions& options, const std::vector<Run>& runs, BenchReport* report) {
   const EnergyMeter energy(options.energy_root);
   report->no_energy_reason = energy.reason();
-  LogitsHash hash;
+  Hash hash;
   for (std::size_t i = 0; i < runs.size(); ++i) {
     Result<Measurement> measured = Measure(session, options, runs[i], energy, &hash);
     if (!measured.ok()) return measured.status();
@@ -204,7 +173,7 @@ Status ProfileAll(const Model& model, const BenchOptions& options, std::int32_t 
   for (std::size_t i = 0; i < runs.size(); ++i) {
     const std::vector<Token> before = FixedTokens(runs[i].depth, model.vocab_size(), kContextSeed);
     for (int count = options.profile ? 0 : 1; count <= 1; ++count) {
-      ReportProgress(options, runs[i], "profile");
+      if (options.progress) options.progress(Description(runs[i]) + ": profile");
       if (Status status = GoToDepth(*session, before); !status.ok()) return status;
       Result<ProfiledRun> run = Profile(*session, runs[i]);
       if (!run.ok()) return run.status();
@@ -214,19 +183,34 @@ Status ProfileAll(const Model& model, const BenchOptions& options, std::int32_t 
   return {};
 }
 
-void DescribeModel(const Model& model, const BenchOptions& options, BenchReport* report) {
-  report->model = options.model;
-  report->name = model.name();
-  report->architecture = model.architecture();
-  report->kernels = model.kernels();
-  report->kv = options.compute.kv;
-  report->file_size = model.file().size();
-  report->bytes_per_token = model.bytes_per_token();
-  report->machine = DescribeMachine();
-  report->repetitions = options.repetitions;
+}  // namespace
+
+std::vector<Token> FixedTokens(std::int32_t count, std::int32_t vocab_size, std::uint32_t seed) {
+  std::mt19937 random(seed);
+  std::vector<Token> tokens(static_cast<std::size_t>(count));
+  for (Token& token : tokens) token = static_cast<Token>(random() % static_cast<std::uint32_t>(vocab_size));
+  return tokens;
 }
 
-}  // namespace
+BenchConditions DescribeConditions(const Session& session, const BenchOptions& options) {
+  const Model& model = session.model();
+  return {.model = options.model,
+          .name = std::string(model.name()),
+          .architecture = std::string(model.architecture()),
+          .kernels = std::string(model.kernels()),
+          .kv = options.compute.kv,
+          .file_size = model.file().size(),
+          .bytes_per_token = model.bytes_per_token(),
+          .machine = DescribeMachine(),
+          .threads = session.threads(),
+          .prompt_threads = session.prompt_threads(),
+          .repetitions = options.repetitions};
+}
+
+void ReportProgress(const BenchOptions& options, const std::string& what, std::int32_t count) {
+  if (!options.progress) return;
+  options.progress(what + ": run " + std::to_string(count) + " of " + std::to_string(options.repetitions));
+}
 
 Result<BenchReport> RunBench(const BenchOptions& options) {
   if (options.prompt == 0 && options.generate == 0) {
@@ -237,7 +221,6 @@ Result<BenchReport> RunBench(const BenchOptions& options) {
   if (!model.ok()) return model.status();
   BenchReport report;
   report.load_seconds = model_timer.Seconds();
-  DescribeModel(*model, options, &report);
   if (options.peaks) {
     const Result<MachinePeaks> before = MeasurePeaksApart(model->kernels(), MostThreads(options.compute));
     if (!before.ok()) return before.status();
@@ -252,8 +235,7 @@ Result<BenchReport> RunBench(const BenchOptions& options) {
     if (!session.ok()) return session.status();
     report.load_seconds += session_timer.Seconds();
     if (Status status = MeasureAll(*session, options, runs, &report); !status.ok()) return status;
-    report.threads = session->threads();
-    report.prompt_threads = session->prompt_threads();
+    report.conditions = DescribeConditions(*session, options);
     report.kv_bytes = session->kv_bytes();
     report.scratch_bytes = session->scratch_bytes();
     report.peak_resident_bytes = PeakResidentBytes();

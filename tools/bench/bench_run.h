@@ -6,12 +6,16 @@
 #ifndef SLM_TOOLS_BENCH_RUN_H_
 #define SLM_TOOLS_BENCH_RUN_H_
 
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "bench_result.h"
+#include "slm/session.h"
 #include "slm/status.h"
 #include "slm/tokenizer.h"
 #include "tool_main.h"
@@ -34,6 +38,35 @@ struct BenchOptions {
   std::string energy_root;                                     // of the powercap interface; empty: the system's
   std::function<void(const std::string& what)> progress = {};  // called before each run
 };
+
+class Timer {
+ public:
+  double Seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point start_ = Clock::now();
+};
+
+// FNV-1a, 64 bits.
+class Hash {
+ public:
+  void Add(std::span<const std::byte> bytes) {
+    for (const std::byte byte : bytes) hash_ = (hash_ ^ static_cast<std::uint64_t>(byte)) * 0x100000001b3u;
+  }
+  std::uint64_t value() const { return hash_; }
+
+ private:
+  std::uint64_t hash_ = 0xcbf29ce484222325u;
+};
+
+// The same ids on every machine; fewer of them are the beginning of more.
+std::vector<Token> FixedTokens(std::int32_t count, std::int32_t vocab_size, std::uint32_t seed);
+
+BenchConditions DescribeConditions(const Session& session, const BenchOptions& options);
+
+// Says that run `count` begins; 0 is the one that isn't counted.
+void ReportProgress(const BenchOptions& options, const std::string& what, std::int32_t count);
 
 // Times prompt and generation at every depth.
 Result<BenchReport> RunBench(const BenchOptions& options);

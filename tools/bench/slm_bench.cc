@@ -37,8 +37,7 @@ struct Options {
   std::string plot;     // path; empty: none
   std::string profile;  // "operation", "layer"; empty: none
   bool first_token = false;
-  std::vector<std::int32_t> rows;      // of steps
-  std::vector<std::int32_t> parallel;  // conversations
+  SharedOptions shared;
 };
 
 void Print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
@@ -65,34 +64,44 @@ Status PrintFirstToken(const Options& options) {
   return {};
 }
 
+void SortOut(std::vector<std::int32_t>* counts) {
+  std::sort(counts->begin(), counts->end());
+  counts->erase(std::unique(counts->begin(), counts->end()), counts->end());
+}
+
+// `counts`: of points that the plot has.
+Status CheckPlot(const Options& options, std::size_t counts, const char* needs) {
+  if (options.plot.empty()) return {};
+  if (counts < 2) return Status(StatusCode::kInvalidArgument, std::string("a plot needs at least two ") + needs);
+  return CheckOutput(options.plot, std::array{options.bench.model, options.shared.speculate});
+}
+
 Status PrintShared(Options options) {
-  if (options.format != "text" && options.format != "json") {
-    return Status(StatusCode::kInvalidArgument, "--rows and --parallel print text or JSON, not " + options.format);
+  SharedOptions& shared = options.shared;
+  if (options.format == "csv") {
+    return Status(StatusCode::kInvalidArgument, "--rows, --parallel and --speculate don't print CSV");
   }
   if (options.bench.generate == 0) {
     return Status(StatusCode::kInvalidArgument, "there is nothing to measure: -n is 0");
   }
+  SortOut(&shared.rows);
+  SortOut(&shared.parallel);
+  Status status = CheckPlot(options, std::max(shared.rows.size(), shared.parallel.size()),
+                            "numbers of --rows or --parallel, for example --rows 1,2,4,8");
+  if (!status.ok()) return status;
   const bool watched = isatty(STDERR_FILENO) != 0;
   if (watched) options.bench.progress = ShowProgress;
-  const Result<SharedReport> measured = MeasureShared(options.bench, options.rows, options.parallel);
+  const Result<SharedReport> measured = MeasureShared(options.bench, shared);
   if (watched) ShowProgress("");
   if (!measured.ok()) return measured.status();
-  Print(options.format == "json" ? SharedJson(*measured) : SharedText(*measured));
-  return {};
+  Print(options.format == "json" ? SharedJson(*measured) : SharedText(*measured, options.format == "md"));
+  return options.plot.empty() ? Status() : ReplaceFile(options.plot, PlotSvg(*measured));
 }
 
 Status PrintRates(Options options) {
-  std::vector<std::int32_t>& depths = options.bench.depths;
-  std::sort(depths.begin(), depths.end());
-  depths.erase(std::unique(depths.begin(), depths.end()), depths.end());
-  if (!options.plot.empty() && depths.size() < 2) {
-    return Status(StatusCode::kInvalidArgument,
-                  "a plot over depth needs at least two depths, for example -d 0,512,1024");
-  }
-  if (!options.plot.empty()) {
-    Status status = CheckOutput(options.plot, std::array{options.bench.model});
-    if (!status.ok()) return status;
-  }
+  SortOut(&options.bench.depths);
+  Status status = CheckPlot(options, options.bench.depths.size(), "depths, for example -d 0,512,1024");
+  if (!status.ok()) return status;
   const bool watched = isatty(STDERR_FILENO) != 0;
   if (watched) options.bench.progress = ShowProgress;
   const Result<BenchReport> report = RunBench(options.bench);
@@ -131,16 +140,26 @@ void AddBenchOptions(CLI::App& app, Options* options) {
       ->option_text("operation|layer");
   app.add_option("--energy-root", bench.energy_root, "Folder of the powercap interface, for joules per token")
       ->option_text(std::string("DIR (") + EnergyMeter::kSystemRoot + ")");
-  app.add_option("--plot", options->plot, "Write a plot of tokens/s over depth as SVG")->option_text("FILE.svg");
+  app.add_option("--plot", options->plot, "Write a plot of tokens/s over depth, --rows or --parallel as SVG")
+      ->option_text("FILE.svg");
   app.add_flag("--first-token", options->first_token,
                "Instead: load, read a prompt of 64 (or -p) tokens, choose one token, and say how long that took");
   const auto add_shared = [&app](const char* name, std::vector<std::int32_t>* counts, const char* text) {
     app.add_option(name, *counts, text)->delimiter(',')->check(WholeNumber(1, 64))->option_text("N,...");
   };
-  add_shared("--rows", &options->rows,
-             "Instead: the time of steps of so many tokens, with all their logits, in steps of the first number");
-  add_shared("--parallel", &options->parallel,
+  add_shared("--rows", &options->shared.rows,
+             "Instead: the time of steps of so many tokens, with all their logits, in steps of the smallest number");
+  add_shared("--parallel", &options->shared.parallel,
              "Instead: how fast so many conversations generate -n tokens each, together");
+  CLI::Option* const speculate =
+      app.add_option(
+             "--speculate", options->shared.speculate,
+             "Instead: how fast -n tokens are written after a text, plainly and with guesses, in turn; greedily "
+             "and at temperature 0.8. Checks that they are the same")
+          ->option_text("TEXTFILE");
+  app.add_option("--draft", options->shared.draft, "A smaller model with the same vocabulary, to guess as well")
+      ->needs(speculate)
+      ->option_text("FILE");
   app.add_option("--format", options->format, "What to print")
       ->check(CLI::IsMember({"text", "md", "csv", "json"}))
       ->option_text("text|md|csv|json (text)");
@@ -175,12 +194,14 @@ int Main(int argc, char** argv) {
                          "  slm-bench model.gguf -p 512 -n 0 --profile operation\n"
                          "  slm-bench model.gguf -d 0,1024,2048,4096 --plot depth.svg\n"
                          "  slm-bench model.gguf -p 0 -n 128 -d 4096 --kernels scalar\n"
-                         "  slm-bench model.gguf --rows 1,2,4,8,16 --parallel 1,2,4,8\n\n") +
+                         "  slm-bench model.gguf --rows 1,2,4,8,16 --parallel 1,2,4,8 --plot shared.svg\n"
+                         "  slm-bench model.gguf --speculate text.txt -n 256 --format md\n\n") +
              kReportKeys);
   return RunTool(app, argc, argv, [&] {
     ChooseFormat(app, &options);
     options.bench.profile = !options.profile.empty();
-    if (!options.rows.empty() || !options.parallel.empty()) return PrintShared(options);
+    const SharedOptions& shared = options.shared;
+    if (!shared.rows.empty() || !shared.parallel.empty() || !shared.speculate.empty()) return PrintShared(options);
     if (!options.first_token) return PrintRates(options);
     if (prompt->count() == 0) options.bench.prompt = kFirstTokenPrompt;
     return PrintFirstToken(options);

@@ -1,43 +1,20 @@
-// Files of bytes and of token ids, as the tools read them.
+// Files of token ids, as slm-inspect reads them.
 
 #ifndef SLM_TOOLS_TOKEN_IO_H_
 #define SLM_TOOLS_TOKEN_IO_H_
 
-#include <cerrno>
 #include <charconv>
 #include <cstdint>
-#include <cstdio>
-#include <cstring>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "json_text.h"
+#include "read_input.h"
 #include "slm/status.h"
 #include "slm/tokenizer.h"
 
 namespace slm::tools {
-
-// How a message calls the source `path`.
-inline std::string SourceName(const std::string& path) { return path == "-" ? "standard input" : path; }
-
-// All bytes of a file, or of standard input for "-".
-inline Result<std::string> ReadInput(const std::string& path) {
-  const auto close = [](std::FILE* file) { return file == stdin ? 0 : std::fclose(file); };
-  const std::unique_ptr<std::FILE, decltype(close)> file(path == "-" ? stdin : std::fopen(path.c_str(), "rb"), close);
-  if (file == nullptr) {
-    const StatusCode code = errno == ENOENT ? StatusCode::kNotFound : StatusCode::kIoError;
-    return Status(code, "cannot open " + path + ": " + std::strerror(errno));
-  }
-  std::string bytes;
-  char buffer[1 << 16];
-  while (const std::size_t read = std::fread(buffer, 1, sizeof(buffer), file.get())) bytes.append(buffer, read);
-  if (std::ferror(file.get()) != 0) {
-    return Status(StatusCode::kIoError, "cannot read " + SourceName(path) + ": " + std::strerror(errno));
-  }
-  return bytes;
-}
 
 // A JSON array of token ids, each of them in the vocabulary.
 inline Result<std::vector<Token>> ParseTokens(std::string_view text, const std::string& source,
