@@ -48,8 +48,10 @@ class GuessPolicy {
   // A guessed token was what the text had, or not.
   void Learn(GuessKind kind, bool right);
   double Right(GuessKind kind) const;
-  // A step of so many tokens took so long; and one of the draft.
+  // A step of so many tokens took so long; and one of the draft. All is weighed against a step of one token: until one
+  // was measured, the prices are guesses, too.
   void Took(std::size_t tokens, double seconds);
+  bool measured() const { return seconds_[0] > 0; }
   void DraftTook(double seconds);
 
  private:

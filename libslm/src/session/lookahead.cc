@@ -73,9 +73,12 @@ Status Lookahead::Guess(Token token) {
   const std::size_t match = guesser_.Find(most, step_);
   kinds_.assign(step_.size() - 1, KindOfMatch(match));
   GuessPolicy& policy = session_.guess_policy;
-  GuessPolicy::Choice choice = policy.Choose(kinds_, 0);
+  const bool alone = session_.engine().present() == 1;
   const std::size_t wanted = std::min(most, static_cast<std::size_t>(std::max(options_.guess_tokens, 0)));
-  if (options_.draft != nullptr && session_.engine().present() == 1) {
+  const bool measures = alone && wanted == 0 && !policy.measured();
+  GuessPolicy::Choice choice;
+  if (!measures) choice = policy.Choose(kinds_, 0);
+  if (options_.draft != nullptr && alone && !measures) {
     const std::size_t asked = wanted > 0 ? wanted : policy.CountDraft(most, choice.gain);
     if (asked > 0) {
       SLM_ASSIGN_OR_RETURN(const double spent, AskDraft(asked));
