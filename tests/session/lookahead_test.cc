@@ -285,6 +285,19 @@ TEST(LookaheadStepsTest, AreSaved) {
   }
 }
 
+// Guesses are weighed against the price of a single token, so that is measured first: without it the second token, of
+// which there could hardly be a better guess, would have been guessed.
+TEST(LookaheadStepsTest, TheFirstIsOfOneToken) {
+  const Model model = OpenOrThrow(FindFixture("llama_f16").model());
+  const std::vector<Token> prompt(40, 7);
+  for (const std::int32_t guesses : {-1, 1}) {
+    Session session = SessionOrThrow(model, {.context_length = 50});
+    Sampler sampler({.temperature = 0, .logit_bias = {{7, 100.0f}}}, &model.tokenizer());
+    const GenerateOptions options = {.max_tokens = 3, .ignore_end = true, .guess_tokens = guesses};
+    EXPECT_EQ(Generate(session, sampler, prompt, options, {})->accepted_tokens, guesses > 0 ? 1 : 0);
+  }
+}
+
 TEST(LookaheadOptionsTest, Range) {
   const Model model = OpenOrThrow(FindFixture("llama_f16").model());
   Session session = SessionOrThrow(model, {.context_length = 50});

@@ -5,12 +5,15 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 namespace slm::test {
 
 // Throw nlohmann::json::parse_error at what is none.
 nlohmann::json ParseJson(const std::string& text);
 nlohmann::ordered_json ParseOrderedJson(const std::string& text);
+// A value a line.
+std::vector<nlohmann::json> ParseJsonLines(const std::string& text);
 
 }  // namespace slm::test
 

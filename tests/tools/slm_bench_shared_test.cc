@@ -14,6 +14,7 @@
 #include "support/json.h"
 #include "support/run_program.h"
 #include "support/test_data.h"
+#include "tools/tool_test.h"
 
 namespace slm::test {
 
@@ -22,8 +23,6 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr char kText[] = "One two three. One two three. One two three. One two";
-
-std::string Model(const std::string& name) { return DataPath("models/" + name + "/model.gguf").string(); }
 
 ProgramResult Bench(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), SLM_BENCH);

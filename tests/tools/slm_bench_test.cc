@@ -12,14 +12,13 @@
 #include "support/json.h"
 #include "support/run_program.h"
 #include "support/test_data.h"
+#include "tools/tool_test.h"
 
 namespace slm::test {
 
 namespace {
 
 using Json = nlohmann::json;
-
-std::string Model(const std::string& name) { return DataPath("models/" + name + "/model.gguf").string(); }
 
 ProgramResult Bench(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), SLM_BENCH);

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +15,7 @@
 #include "support/run_terminal.h"
 #include "support/test_data.h"
 #include "support/tiny_model.h"
+#include "tools/tool_test.h"
 
 namespace slm::test {
 
@@ -24,21 +24,6 @@ namespace fs = std::filesystem;
 namespace {
 
 using Json = nlohmann::json;
-
-// Random models; they answer noise. The second never ends its turn.
-std::string Model(const std::string& name) { return DataPath("models/" + name + "/model.gguf").string(); }
-std::string ChatMl() { return Model("llama_f16"); }
-std::string Endless() { return Model("gemma3_linear"); }
-
-bool IsEmulated() { return std::string_view(SLM_TEST_EMULATOR) != ""; }
-bool Contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-
-std::vector<Json> JsonLines(const std::string& text) {
-  std::vector<Json> lines;
-  std::istringstream in(text);
-  for (std::string line; std::getline(in, line);) lines.push_back(ParseJson(line));
-  return lines;
-}
 
 class SlmChatBatch : public testing::Test {
  protected:
@@ -146,7 +131,7 @@ TEST_F(SlmChatBatch, EachFileGetsTheAnswerItWouldGetAlone) {
   for (const auto& [input, output] : {std::pair(a, "a.md"), std::pair(b, "b.txt.md")}) {
     EXPECT_EQ(Answer(output), Chat({"-m", ChatMl(), "--prompt", "p", "--seed", "5", "-f", input}).out);
   }
-  const std::vector<Json> lines = JsonLines(each.out);
+  const std::vector<Json> lines = ParseJsonLines(each.out);
   ASSERT_EQ(lines.size(), 2u);
   EXPECT_EQ(lines[0]["file"], a);
   EXPECT_EQ(lines[0]["cached_tokens"], 0);
@@ -185,7 +170,7 @@ TEST_F(SlmChatBatch, FailingFilesAreSaidAndTheRestIsDone) {
   const ProgramResult result = Chat(arguments);
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_TRUE(Contains(result.err, "1 answered, 0 skipped because they were answered before, 4 failed")) << result.err;
-  const std::vector<Json> lines = JsonLines(result.out);
+  const std::vector<Json> lines = ParseJsonLines(result.out);
   ASSERT_EQ(lines.size(), 5u);
   const char* const reasons[] = {"byte 1 is zero", "empty", "No such file", "256"};
   for (std::size_t i = 0; i < 4; ++i) {
@@ -215,7 +200,7 @@ TEST_F(SlmChatBatch, JsonOfOneAnswerAndOfTurns) {
   const ProgramResult one = Chat({"-m", ChatMl(), "--seed", "3", "-n", "4", "--json", "Hi"});
   EXPECT_EQ(one.exit_code, 0);
   EXPECT_EQ(one.err, "");
-  const std::vector<Json> lines = JsonLines(one.out);
+  const std::vector<Json> lines = ParseJsonLines(one.out);
   ASSERT_EQ(lines.size(), 1u);
   EXPECT_EQ(lines[0]["text"].get<std::string>() + "\n", Chat({"-m", ChatMl(), "--seed", "3", "-n", "4", "Hi"}).out);
   EXPECT_TRUE(lines[0]["file"].is_null());
@@ -223,7 +208,7 @@ TEST_F(SlmChatBatch, JsonOfOneAnswerAndOfTurns) {
                           "prompt_seconds", "generate_seconds", "joules", "seed"}) {
     EXPECT_TRUE(lines[0].contains(key)) << key;
   }
-  const std::vector<Json> turns = JsonLines(Chat({"-m", ChatMl(), "-n", "4", "--json", "-i"}, "One\nTwo\n").out);
+  const std::vector<Json> turns = ParseJsonLines(Chat({"-m", ChatMl(), "-n", "4", "--json", "-i"}, "One\nTwo\n").out);
   ASSERT_EQ(turns.size(), 2u);
   EXPECT_GT(turns[1]["cached_tokens"], 0);
 }
@@ -260,7 +245,7 @@ TEST_F(SlmChatBatch, ALongTextIsRefusedOrSplit) {
   arguments.insert(arguments.end(), {"--long", "split"});
   const ProgramResult split = Chat(arguments);
   EXPECT_EQ(split.exit_code, 0) << split.err;
-  const std::vector<Json> lines = JsonLines(split.out);
+  const std::vector<Json> lines = ParseJsonLines(split.out);
   ASSERT_EQ(lines.size(), 1u);
   const Json& parts = lines[0]["parts"];
   ASSERT_GT(parts.size(), 2u);
@@ -417,7 +402,7 @@ TEST_F(SlmChatBatch, ParallelAnswersAreTheSame) {
     const ProgramResult result = Chat(all);
     ASSERT_EQ(result.exit_code, 0) << result.err;
     std::vector<std::string> texts;
-    for (const Json& line : JsonLines(result.out)) {
+    for (const Json& line : ParseJsonLines(result.out)) {
       texts.push_back(line["text"]);
       EXPECT_TRUE(Contains(ReadFile(line["output"].get<std::string>()), texts.back()));
     }

@@ -11,14 +11,13 @@
 #include "support/run_program.h"
 #include "support/test_data.h"
 #include "support/tiny_model.h"
+#include "tools/tool_test.h"
 
 namespace slm::test {
 
 namespace {
 
 namespace fs = std::filesystem;
-
-bool Contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
 
 class SlmChatFiles : public testing::Test {
  protected:

@@ -14,16 +14,13 @@
 #include "support/run_program.h"
 #include "support/test_data.h"
 #include "support/tiny_model.h"
+#include "tools/tool_test.h"
 
 namespace slm::test {
 
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string ChatMl() { return DataPath("models/llama_f16/model.gguf").string(); }
-
-bool Contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
 
 ProgramResult Chat(std::vector<std::string> arguments, std::string_view input = {}) {
   arguments.insert(arguments.begin(), {SLM_CHAT, "--threads", "1"});

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,6 +14,7 @@
 #include "support/run_program.h"
 #include "support/run_terminal.h"
 #include "support/test_data.h"
+#include "tools/tool_test.h"
 
 namespace slm::test {
 
@@ -24,25 +24,10 @@ namespace {
 
 using Json = nlohmann::json;
 
-// Random models; they answer noise. The second never ends its turn, and has a sliding window.
-std::string Model(const std::string& name) { return DataPath("models/" + name + "/model.gguf").string(); }
-std::string ChatMl() { return Model("llama_f16"); }
-std::string Endless() { return Model("gemma3_linear"); }
-
-bool IsEmulated() { return std::string_view(SLM_TEST_EMULATOR) != ""; }
-bool Contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-
 std::size_t Count(const std::string& text, std::string_view part) {
   std::size_t count = 0;
   for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + part.size())) ++count;
   return count;
-}
-
-std::vector<Json> JsonLines(const std::string& text) {
-  std::vector<Json> lines;
-  std::istringstream in(text);
-  for (std::string line; std::getline(in, line);) lines.push_back(ParseJson(line));
-  return lines;
 }
 
 using Arguments = std::vector<std::string>;
@@ -67,14 +52,14 @@ TEST_P(SlmChatAnswers, AreThoseOfRetries) {
   const Arguments common = Arguments{"-m", Model(GetParam()), "-n", "40", "--json"} + kWarm;
   const ProgramResult turns = Chat(common + Arguments{"-i"}, "Hello there\n/retry\n/retry\n/retry\n/retry\n");
   ASSERT_EQ(turns.exit_code, 0) << turns.err;
-  const std::vector<Json> expected = JsonLines(turns.out);
+  const std::vector<Json> expected = ParseJsonLines(turns.out);
   ASSERT_EQ(expected.size(), 5u);
   for (const char* const parallel : {"0", "1", "2", "64"}) {
     const ProgramResult result =
         Chat(common + Arguments{"--answers", "5", "--parallel", parallel, "--no-stdin", "Hello there"});
     ASSERT_EQ(result.exit_code, 0) << result.err;
     EXPECT_EQ(result.err, "");
-    const std::vector<Json> lines = JsonLines(result.out);
+    const std::vector<Json> lines = ParseJsonLines(result.out);
     ASSERT_EQ(lines.size(), 5u);
     for (std::size_t k = 0; k < 5; ++k) {
       EXPECT_EQ(lines[k]["text"], expected[k]["text"]) << k << " of " << parallel;
@@ -88,7 +73,7 @@ TEST_P(SlmChatAnswers, AreThoseOfRetries) {
 
 TEST_P(SlmChatAnswers, OfATextThatIsContinued) {
   const Arguments common = Arguments{"-m", Model(GetParam()), "-n", "20", "--raw"} + kWarm;
-  const std::vector<Json> lines = JsonLines(Chat(common + Arguments{"--answers", "2", "--json", "Once"}).out);
+  const std::vector<Json> lines = ParseJsonLines(Chat(common + Arguments{"--answers", "2", "--json", "Once"}).out);
   ASSERT_EQ(lines.size(), 2u);
   EXPECT_EQ(lines[1]["text"].get<std::string>() + "\n", Chat(common + Arguments{"--seed", "8", "Once"}).out);
 }
@@ -191,11 +176,11 @@ TEST_F(SlmChatEach, WhatPromptsBeginWithIsReadOnce) {
   const Arguments common = {"-m", ChatMl(), "-n", "8", "--seed", "5", "--system", "Be brief.", "-f", rules, "Check."};
   std::vector<Json> alone;
   for (const std::string& file : files)
-    alone.push_back(JsonLines(Chat(common + Arguments{"-f", file, "--json"}).out).at(0));
+    alone.push_back(ParseJsonLines(Chat(common + Arguments{"-f", file, "--json"}).out).at(0));
   for (const char* const parallel : {"1", "2", "5", "0"}) {
     const ProgramResult result = Chat(common + Arguments{"--json", "--overwrite"} + Each(files, parallel));
     ASSERT_EQ(result.exit_code, 0) << result.err;
-    const std::vector<Json> lines = JsonLines(result.out);
+    const std::vector<Json> lines = ParseJsonLines(result.out);
     ASSERT_EQ(lines.size(), files.size());
     for (std::size_t i = 0; i < lines.size(); ++i) {
       EXPECT_EQ(lines[i]["text"], alone[i]["text"]) << i << " of " << parallel;
@@ -213,8 +198,8 @@ TEST_F(SlmChatEach, SlidingWindowsReadOnceToo) {
     files.push_back(Write("f" + std::to_string(i), std::string(100 + 40 * i, static_cast<char>('a' + i))));
   const Arguments common = {"-m",     Endless(),     "--ctx", "2000",   "-n", "60",
                             "--json", "--overwrite", "Tell.", "--seed", "4"};
-  const std::vector<Json> one = JsonLines(Chat(common + Each(files, "1")).out);
-  const std::vector<Json> all = JsonLines(Chat(common + Each(files, "4")).out);
+  const std::vector<Json> one = ParseJsonLines(Chat(common + Each(files, "1")).out);
+  const std::vector<Json> all = ParseJsonLines(Chat(common + Each(files, "4")).out);
   ASSERT_EQ(one.size(), 4u);
   ASSERT_EQ(all.size(), 4u);
   for (std::size_t i = 0; i < 4; ++i) {
@@ -237,7 +222,7 @@ TEST_F(SlmChatEach, FailingFilesAmongOthers) {
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_TRUE(Contains(result.err, "3 answered, 0 skipped because they were answered before, 4 failed")) << result.err;
   std::string told;
-  for (const Json& line : JsonLines(result.out)) told += line.contains("error") ? '-' : '+';
+  for (const Json& line : ParseJsonLines(result.out)) told += line.contains("error") ? '-' : '+';
   EXPECT_EQ(told, "+-+---+") << "in the order of the files, each once";
   for (const std::size_t i : {2, 7}) {
     const std::string name = i == 2 ? "other/a.md" : "b.md";
@@ -255,10 +240,10 @@ TEST_F(SlmChatEach, LongTextsSeveralAtATime) {
   files.push_back(Write("short", "A text."));
   const Arguments common = {"-m",     ChatMl(), "-n", "8",           "--long", "split",
                             "--json", "--seed", "1",  "--overwrite", "Sum."};
-  const std::vector<Json> one = JsonLines(Chat(common + Each(files, "1")).out);
+  const std::vector<Json> one = ParseJsonLines(Chat(common + Each(files, "1")).out);
   const ProgramResult result = Chat(common + Each(files, "4"));
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  const std::vector<Json> all = JsonLines(result.out);
+  const std::vector<Json> all = ParseJsonLines(result.out);
   ASSERT_EQ(one.size(), 4u);
   ASSERT_EQ(all.size(), 4u);
   for (std::size_t i = 0; i < 4; ++i) {

@@ -16,14 +16,11 @@
 #include "support/run_terminal.h"
 #include "support/run_tmux.h"
 #include "support/test_data.h"
+#include "tools/tool_test.h"
 
 namespace slm::test {
 
 namespace {
-
-std::string Model(const std::string& name) { return DataPath("models/" + name + "/model.gguf").string(); }
-
-bool Contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
 
 std::size_t Count(const std::string& text, std::string_view part) {
   std::size_t count = 0;

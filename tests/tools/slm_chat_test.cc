@@ -11,14 +11,11 @@
 #include "support/run_program.h"
 #include "support/run_terminal.h"
 #include "support/test_data.h"
+#include "tools/tool_test.h"
 
 namespace slm::test {
 
 namespace {
-
-// Random models of the two formats; they answer noise.
-std::string Model(const std::string& name) { return DataPath("models/" + name + "/model.gguf").string(); }
-std::string ChatMl() { return Model("llama_f16"); }
 
 ProgramResult Chat(std::vector<std::string> arguments, std::string_view input = {},
                    const std::vector<std::string>& environment = {}) {
@@ -31,8 +28,6 @@ ProgramResult Shell(const std::string& line) {
   return RunProgram({"/bin/sh", "-c", line}, {}, {std::string("CHAT=") + SLM_CHAT, "SLM_MODEL=" + ChatMl()});
 }
 
-bool IsEmulated() { return std::string_view(SLM_TEST_EMULATOR) != ""; }
-
 void ExpectFailure(const ProgramResult& result, int exit_code, const std::vector<std::string>& parts) {
   EXPECT_EQ(result.exit_code, exit_code) << result.err;
   EXPECT_EQ(result.out, "");
@@ -40,8 +35,6 @@ void ExpectFailure(const ProgramResult& result, int exit_code, const std::vector
   for (const std::string& part : parts)
     EXPECT_NE(result.err.find(part), std::string::npos) << part << "\n" << result.err;
 }
-
-bool Contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
 
 TEST(SlmChatUsage, HelpAndVersion) {
   const ProgramResult help = Chat({"--help"});

@@ -13,6 +13,7 @@
 #include "support/json.h"
 #include "support/run_program.h"
 #include "support/test_data.h"
+#include "tools/tool_test.h"
 
 namespace slm::test {
 
@@ -20,7 +21,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-std::string Model(const std::string& name) { return DataPath("models/" + name + "/model.gguf").string(); }
 std::string Quantized(const std::string& name) { return DataPath("quantized/" + name + "/model.gguf").string(); }
 
 ProgramResult Inspect(std::vector<std::string> arguments, std::string_view input = {},

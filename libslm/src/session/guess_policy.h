@@ -55,7 +55,7 @@ class GuessPolicy {
   void DraftTook(double seconds);
 
  private:
-  static constexpr std::size_t kKinds = 8;
+  static constexpr std::size_t kKinds = static_cast<std::size_t>(GuessKind::kSure) + 1;
   static constexpr std::size_t kSteps = 5;  // of 1, 2, 3 to 4, 5 to 8, 9 to 16 tokens
   static constexpr std::size_t kMostGuesses = 15;
   static constexpr std::size_t kFirstRest = 32, kLongestRest = 256;  // tokens without a draft
@@ -73,6 +73,7 @@ class GuessPolicy {
   // Of guesses that come true so often, if the ones before did, and cost `each`.
   Choice Best(std::span<const double> right, double spent, double each) const;
 
+  // As is usual, until it is known better: what counts as four tokens is soon outweighed.
   std::array<Share, kKinds> shares_ = {
       {{1.2, 4}, {2.2, 4}, {2.8, 4}, {3.4, 4}, {0.8, 4}, {1.6, 4}, {2.6, 4}, {3.6, 4}}};
   Share of_draft_ = {2.6, 4};                // all its kinds
