@@ -35,7 +35,7 @@ AtomicFile::~AtomicFile() {
   if (!temporary_.empty()) ::unlink(temporary_.c_str());
 }
 
-Result<AtomicFile> AtomicFile::Create(const std::filesystem::path& path) {
+Result<AtomicFile> AtomicFile::Create(const std::filesystem::path& path, Readers readers) {
   struct stat info {};
   // Renaming over a device or a pipe would take its place.
   if (::stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
@@ -45,6 +45,10 @@ Result<AtomicFile> AtomicFile::Create(const std::filesystem::path& path) {
   AtomicFile made(path);
   std::string temporary = path.string() + ".XXXXXX";
   made.file_ = Descriptor(::mkostemp(temporary.data(), O_CLOEXEC));  // readable for its owner only
+  if (made.file_.get() >= 0 && readers == Readers::kAsUsual) {
+    ::unlink(temporary.c_str());  // only what is made by open() gets the modes that the umask allows
+    made.file_ = Descriptor(::open(temporary.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+  }
   if (made.file_.get() < 0) return SystemError("write", path.string());
   made.temporary_ = std::move(temporary);
   return made;

@@ -4,6 +4,7 @@
 #define SLM_FILE_ATOMIC_FILE_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <span>
 #include <string>
@@ -15,12 +16,14 @@
 namespace slm {
 
 // Bytes go to a temporary file in the same folder, which Commit flushes to the disk and renames: until then, and after
-// any failure, a file that was there before is untouched. Only the owner can read the new one. A process that is killed
-// on the way leaves the temporary file, PATH and six more characters after a dot.
+// any failure, a file that was there before is untouched. A process that is killed on the way leaves the temporary
+// file, PATH and six more characters after a dot.
 class AtomicFile {
  public:
+  enum class Readers : std::uint8_t { kOwner, kAsUsual };  // who can read it: as the umask says
+
   // Fails with kNotFound (no such folder) or kIoError (the system's reason; or `path` is something else than a file).
-  static Result<AtomicFile> Create(const std::filesystem::path& path);
+  static Result<AtomicFile> Create(const std::filesystem::path& path, Readers readers = Readers::kOwner);
   AtomicFile(AtomicFile&& other) noexcept;
   AtomicFile& operator=(AtomicFile&&) = delete;
   ~AtomicFile();  // without a Commit nothing stays
