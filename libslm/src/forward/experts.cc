@@ -144,7 +144,8 @@ ActivationRows MixtureOfExperts::Gather(Worker& worker, std::size_t index, const
   ForEachRow(worker, Visits(), [&](std::int64_t i) {
     const Visit& visit = visits_[static_cast<std::size_t>(i)];
     const Expert& expert = ExpertOf(index, visit.expert);
-    gathered_.CopyRow(i, input.From(visit.row), expert.gate.multiplies_floats() || expert.up.multiplies_floats());
+    const bool values = expert.gate.multiplies_floats() || expert.up.multiplies_floats() || context_->needs_values();
+    gathered_.CopyRow(i, input.From(visit.row), values);
   });
   return gathered_.rows();
 }

@@ -18,7 +18,7 @@ Forward::Forward(const ModelImpl& model, Team& team, const ForwardOptions& optio
                  ThreadGovernor(options.threads > 0 ? options.threads : team.threads())),
       prompt_threads_(options.prompt_threads > 0 ? options.prompt_threads : team.threads()),
       context_(std::make_unique<ForwardContext>(model.config, model.weights, model.kernels, team.threads(),
-                                                options.max_rows, options.profiler)),
+                                                options.max_rows, options.profiler, options.statistics)),
       parts_{Attention(*context_), FeedForward(*context_), LayerInputs(*context_)},
       altup_layers_(*context_) {}
 

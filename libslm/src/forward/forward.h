@@ -44,7 +44,8 @@ struct ForwardOptions {
   // Of the team's, to evaluate up to kFewTokens rows and to evaluate more. 0: all.
   int threads = 0;
   int prompt_threads = 0;
-  Profiler* profiler = nullptr;  // where times are added up; must outlive the Forward
+  Profiler* profiler = nullptr;                // where times are added up; must outlive the Forward
+  ActivationStatistics* statistics = nullptr;  // likewise what products read
 };
 
 // Owns the working memory for up to `max_rows` rows. The result for a row depends, bit for bit, only on the tokens of

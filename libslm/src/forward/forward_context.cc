@@ -6,13 +6,15 @@
 namespace slm {
 
 ForwardContext::ForwardContext(const ModelConfig& model_config, const Weights& model_weights,
-                               const KernelSet& kernel_set, int team_threads, std::int64_t most_rows, Profiler* times)
+                               const KernelSet& kernel_set, int team_threads, std::int64_t most_rows, Profiler* times,
+                               ActivationStatistics* activation_statistics)
     : config(model_config),
       weights(model_weights),
       kernels(kernel_set),
       max_rows(most_rows),
       max_threads(team_threads),
       profiler(times),
+      statistics(activation_statistics),
       activate(config.architecture->activation == FfnActivation::kSilu ? kernels.silu_mul : kernels.gelu_mul),
       tile_floats_(std::max(max_rows * kRowGranule, kMaxChunkRows)) {}
 
@@ -49,6 +51,8 @@ Range ForwardContext::ChunkRange(std::int64_t weight_rows, std::int64_t chunk) c
 
 void ForwardContext::MatMul(const Worker& worker, const Matrix& matrix, const Vector& bias, const ActivationRows& input,
                             Range range, std::int64_t tokens, const ProductOutput& output) {
+  // The first rows of a matrix meet each row of activations once.
+  if (statistics != nullptr && range.begin == 0) statistics->Add(matrix, input, tokens);
   Multiply(kernels, matrix, input, range, tokens, output, Scratch(worker, MatMulScratchBytes(matrix.columns)));
   if (bias.empty()) return;
   for (std::int64_t token = 0; token < tokens; ++token)

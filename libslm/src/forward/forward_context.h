@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/aligned_buffer.h"
+#include "forward/activation_statistics.h"
 #include "forward/activations.h"
 #include "forward/kv_cache.h"
 #include "forward/parallel.h"
@@ -45,7 +46,8 @@ class ForwardContext {
  public:
   // `model_config`, `model_weights` and `kernel_set` must outlive it.
   ForwardContext(const ModelConfig& model_config, const Weights& model_weights, const KernelSet& kernel_set,
-                 int team_threads, std::int64_t most_rows, Profiler* times);
+                 int team_threads, std::int64_t most_rows, Profiler* times,
+                 ActivationStatistics* activation_statistics);
 
   // False if there is no memory.
   [[nodiscard]] bool Allocate(WorkingMemory& memory);
@@ -81,6 +83,7 @@ class ForwardContext {
   const std::int64_t max_rows;
   const int max_threads;  // of the team
   Profiler* const profiler;
+  ActivationStatistics* const statistics;  // or nullptr
   const GatedFn activate;
 
   // Of the last run.
@@ -94,6 +97,8 @@ class ForwardContext {
   Activations normed;            // [max_rows][embedding_length], what the next sub-layer reads
   AlignedBuffer<float> product;  // [max_rows][embedding_length], what the last sub-layer computed
 
+  // Whether somebody reads the floats of activations whose products need their blocks alone.
+  bool needs_values() const { return statistics != nullptr; }
   float* StreamRow(std::int64_t row) { return stream.data() + row * config.embedding_length; }
   float* ProductRow(std::int64_t row) { return product.data() + row * config.embedding_length; }
 
