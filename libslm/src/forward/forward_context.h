@@ -47,7 +47,7 @@ class ForwardContext {
   // `model_config`, `model_weights` and `kernel_set` must outlive it.
   ForwardContext(const ModelConfig& model_config, const Weights& model_weights, const KernelSet& kernel_set,
                  int team_threads, std::int64_t most_rows, Profiler* times,
-                 ActivationStatistics* activation_statistics);
+                 ActivationStatistics* activation_statistics = nullptr);
 
   // False if there is no memory.
   [[nodiscard]] bool Allocate(WorkingMemory& memory);
