@@ -69,7 +69,7 @@ TEST(ActivationStatisticsTest, SquaresOfTheFirstLayersInput) {
 }
 
 TEST(ActivationStatisticsTest, EveryRowOfEveryMatrixForAnyThreadsAndSteps) {
-  for (const char* name : {"gemma3", "mixtral", "phi3", "gemma4_moe", "gemma3n"}) {
+  for (const char* name : {"gemma3", "mixtral", "phi3_longrope", "gemma4_e", "gemma3n"}) {
     SCOPED_TRACE(name);
     const Fixture fixture = FindFixture(name);
     const Model model = OpenOrThrow(fixture.model());
