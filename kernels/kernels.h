@@ -163,6 +163,9 @@ struct KernelSet {
   void (*rms_norm)(const float* x, const float* weight, std::int64_t n, float eps, float* out);
   // x[i] += y[i]
   void (*add)(float* x, const float* y, std::int64_t n);
+  // x[i] += sum of factors[k] * y[k * stride + i] over k = 0 .. count - 1, in this order
+  void (*add_scaled)(float* x, const float* y, std::int64_t stride, const float* factors, std::int64_t count,
+                     std::int64_t n);
   // x[i] *= factor
   void (*scale)(float* x, float factor, std::int64_t n);
   // out[i] = act(gate[i]) * up[i]; out may be gate or up. gelu is the tanh form.

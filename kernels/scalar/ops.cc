@@ -17,6 +17,13 @@ void Add(float* x, const float* y, std::int64_t n) {
   for (std::int64_t i = 0; i < n; ++i) x[i] += y[i];
 }
 
+void AddScaled(float* x, const float* y, std::int64_t stride, const float* factors, std::int64_t count,
+               std::int64_t n) {
+  for (std::int64_t k = 0; k < count; ++k) {
+    for (std::int64_t i = 0; i < n; ++i) x[i] += factors[k] * y[k * stride + i];
+  }
+}
+
 void Scale(float* x, float factor, std::int64_t n) {
   for (std::int64_t i = 0; i < n; ++i) x[i] *= factor;
 }

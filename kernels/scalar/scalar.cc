@@ -17,6 +17,7 @@ constexpr KernelSet MakeScalarKernels() {
   set.attention_merge = scalar::AttentionMerge;
   set.rms_norm = scalar::RmsNorm;
   set.add = scalar::Add;
+  set.add_scaled = scalar::AddScaled;
   set.scale = scalar::Scale;
   set.silu_mul = scalar::SiluMul;
   set.gelu_mul = scalar::GeluMul;

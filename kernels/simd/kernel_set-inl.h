@@ -42,6 +42,7 @@ constexpr void SetOtherKernels(KernelSet& set) {
   set.attention_merge = AttentionMerge<Widen>;
   set.rms_norm = Ops<Widen>::RmsNorm;
   set.add = Ops<Widen>::Add;
+  set.add_scaled = Ops<Widen>::AddScaled;
   set.scale = Ops<Widen>::Scale;
   set.silu_mul = Ops<Widen>::SiluMul;
   set.gelu_mul = Ops<Widen>::GeluMul;

@@ -63,6 +63,18 @@ struct Ops {
         n, x, [](Batch a, Batch b) { return a + b; }, x, y);
   }
 
+  static void AddScaled(float* x, const float* y, std::int64_t stride, const float* factors, std::int64_t count,
+                        std::int64_t n) {
+    constexpr int kBatches = 4;  // sums that don't wait for each other
+    std::int64_t i = 0;
+    for (; i + kBatches * kWidth <= n; i += kBatches * kWidth)
+      AddScaledTo<kBatches>(x + i, y + i, stride, factors, count);
+    for (; i + kWidth <= n; i += kWidth) AddScaledTo<1>(x + i, y + i, stride, factors, count);
+    for (; i < n; ++i) {
+      for (std::int64_t k = 0; k < count; ++k) x[i] = std::fma(factors[k], y[k * stride + i], x[i]);
+    }
+  }
+
   static void Scale(float* x, float factor, std::int64_t n) {
     MapRows<Batch>(
         n, x, [&](Batch a) { return a * Batch(factor); }, x);
@@ -118,6 +130,18 @@ struct Ops {
   }
 
  private:
+  template <int kBatches>
+  static void AddScaledTo(float* x, const float* y, std::int64_t stride, const float* factors, std::int64_t count) {
+    Batch sums[kBatches];
+    for (int b = 0; b < kBatches; ++b) sums[b] = Batch::load_unaligned(x + b * kWidth);
+    for (std::int64_t k = 0; k < count; ++k, y += stride) {
+      const Batch factor(factors[k]);
+      for (int b = 0; b < kBatches; ++b)
+        sums[b] = Widen::MulAdd(factor, Batch::load_unaligned(y + b * kWidth), sums[b]);
+    }
+    for (int b = 0; b < kBatches; ++b) sums[b].store_unaligned(x + b * kWidth);
+  }
+
   // For values whose squares overflow.
   static float InverseRms(const float* x, std::int64_t n, float eps) {
     double sum = 0;

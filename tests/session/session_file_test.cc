@@ -290,7 +290,7 @@ TEST_F(SessionFileDamageTest, EveryFieldIsChecked) {
   fails(With(offsetof(SessionFileHeader, note_bytes), std::uint64_t{5}), "values of layer 1 are missing");
   WriteWithChecksum(With(offsetof(SessionFileHeader, cache_format), 99u));
   ExpectFails(Error(model_), StatusCode::kInvalidArgument, HasSubstr("an unknown format"));
-  WriteWithChecksum(With(offsetof(SessionFileHeader, version), 2u));
+  WriteWithChecksum(With(offsetof(SessionFileHeader, version), 1u));
   ExpectFails(Error(model_), StatusCode::kUnsupported, AllOf(HasSubstr("version 2"), HasSubstr("has 1")));
 }
 

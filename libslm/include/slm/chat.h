@@ -23,6 +23,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -97,6 +98,9 @@ class Chat {
   // A new session of another context length, and with it an empty cache: the next answer reads everything anew. A
   // failed call leaves the old session.
   Status Resize(std::int32_t context_length);
+
+  // From the next answer on, which reads everything anew if they are others. Fails as Session::SetAdapters does.
+  Status SetAdapters(std::span<const WeightedAdapter> adapters);
 
   // Writes conversation and session to a file, and goes on from one. Where the model, the context length or the type of
   // the cache is another than the file's, or the file is damaged, Restore fails with a message that says so; a

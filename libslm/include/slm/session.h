@@ -14,7 +14,6 @@
 #ifndef SLM_SESSION_H_
 #define SLM_SESSION_H_
 
-#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -24,7 +23,9 @@
 #include <string_view>
 #include <vector>
 
+#include "slm/adapter.h"
 #include "slm/batch.h"
+#include "slm/cancel_token.h"  // IWYU pragma: export
 #include "slm/model.h"
 #include "slm/profile.h"
 #include "slm/status.h"
@@ -32,17 +33,6 @@
 #include "slm/workers.h"
 
 namespace slm {
-
-// Set from any thread (or a signal handler) to make a running call return kCancelled soon. Reset it before reuse.
-class CancelToken {
- public:
-  void Cancel() { cancelled_.store(true, std::memory_order_relaxed); }
-  void Reset() { cancelled_.store(false, std::memory_order_relaxed); }
-  bool cancelled() const { return cancelled_.load(std::memory_order_relaxed); }
-
- private:
-  std::atomic<bool> cancelled_{false};
-};
 
 enum class KvType { kF16, kF32, kQ8_0 };
 
@@ -67,6 +57,8 @@ struct SessionOptions {
   const Workers* workers = nullptr;
   // With whom it computes; likewise. All but context_length and kv_type is the batch's own then. nullptr: alone.
   const Batch* batch = nullptr;
+  // Of the model; Session::SetAdapters changes them. Sessions of a batch whose adapters differ share no steps.
+  std::vector<WeightedAdapter> adapters = {};
 };
 
 // What a model and one session take, known before the session takes it. Not counted: the tokenizer's tables and norms
@@ -133,6 +125,12 @@ class Session {
   // Another session of the same batch that has read the same tokens, whose cells are copied. Fails as Create does.
   Result<Session> Fork() const;
 
+  // Computes with these adapters from now on. What was read with others is forgotten, so that position() is 0; nothing
+  // is, if they are those it has. Fails with kInvalidArgument (of another model; a weight that is not finite) or
+  // kOutOfMemory; then nothing is changed.
+  Status SetAdapters(std::span<const WeightedAdapter> adapters);
+  std::span<const WeightedAdapter> adapters() const;  // but for those with a weight of 0
+
   // Forgets everything from `position` on. Layers with a sliding window keep only their last window of keys and values;
   // going back further than that is kInvalidArgument, with the first position that is possible. Position 0 always is.
   Status Rewind(std::int32_t position);
@@ -156,14 +154,15 @@ class Session {
   Status Save(const std::filesystem::path& path, std::string_view note = {}) const;
 
   // A session as it was when it was saved: the same tokens give the logits they would have given there, bit for bit on
-  // the same kernels. A file belongs to the model's very file, to the context length and kv_type it was saved with, and
-  // to this version of its format; other options are free. A context_length of 0 is the saved one, unless that is more
-  // than 4096 and than the model was trained for: a file must not choose what memory is taken. Sliding windows are
-  // restored as far back as they were kept and `batch_size` leaves room for, which Rewind and Shift may notice.
+  // the same kernels. A file belongs to the model's very file, to the adapters, context length and kv_type it was saved
+  // with, and to this version of its format; other options are free. A context_length of 0 is the saved one, unless
+  // that is more than 4096 and than the model was trained for: a file must not choose what memory is taken. Sliding
+  // windows are restored as far back as they were kept and `batch_size` leaves room for, which Rewind and Shift may
+  // notice.
   //
   // Any file can be given. Fails with kNotFound or kIoError, kUnsupported (no session file, or of another version),
-  // kCorruptFile (truncated or changed), kInvalidArgument (another model, context length or kv_type: says both) or as
-  // Create does.
+  // kCorruptFile (truncated or changed), kInvalidArgument (another model, context length or kv_type: says both; other
+  // adapters) or as Create does.
   static Result<RestoredSession> Restore(const Model& model, const std::filesystem::path& path,
                                          const SessionOptions& options = {});
 

@@ -20,7 +20,9 @@
 #ifndef SLM_SLM_H_
 #define SLM_SLM_H_
 
+#include "slm/adapter.h"          // IWYU pragma: export
 #include "slm/batch.h"            // IWYU pragma: export
+#include "slm/cancel_token.h"     // IWYU pragma: export
 #include "slm/chat.h"             // IWYU pragma: export
 #include "slm/chat_template.h"    // IWYU pragma: export
 #include "slm/draft.h"            // IWYU pragma: export

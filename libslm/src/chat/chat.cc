@@ -310,6 +310,14 @@ Status Chat::Resize(std::int32_t context_length) try {
 }
 SLM_CATCH_OUT_OF_MEMORY
 
+Status Chat::SetAdapters(std::span<const WeightedAdapter> adapters) try {
+  std::vector<WeightedAdapter> kept(adapters.begin(), adapters.end());
+  SLM_RETURN_IF_ERROR(state_->session.SetAdapters(kept));
+  state_->options.session.adapters = std::move(kept);
+  return {};
+}
+SLM_CATCH_OUT_OF_MEMORY
+
 Status Chat::Save(const std::filesystem::path& path) const try {
   SLM_ASSIGN_OR_RETURN(const std::string note, WriteChatNote(state_->Note()));
   return state_->session.Save(path, note);

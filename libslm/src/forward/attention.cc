@@ -63,12 +63,14 @@ void Attention::QueriesKeysValues(Worker& worker, std::size_t index, const Activ
   ProfileScope scope = context_->Measure(worker, Operation::kQkv, index);
   for (const Matrix* matrix : {&layer.attn_q, &layer.attn_k, &layer.attn_v})
     scope.AddCost(CostOf(*matrix, context_->rows));
+  const ActivationRows adapted =
+      context_->Adapt(worker, input, context_->rows, {&layer.attn_q, &layer.attn_k, &layer.attn_v});
   const std::int64_t q = context_->Chunks(layer.attn_q.rows), k = context_->Chunks(layer.attn_k.rows),
                      v = context_->Chunks(layer.attn_v.rows);
   worker.ForEach(q + k + v, [&](std::int64_t chunk) {
     const auto part = [&](const Matrix& matrix, const Vector& bias, std::int64_t of_matrix, float* out) {
       const Range range = context_->ChunkRange(matrix.rows, of_matrix);
-      context_->MatMul(worker, matrix, bias, input, range, context_->rows, {out + range.begin, matrix.rows});
+      context_->MatMul(worker, matrix, bias, adapted, range, context_->rows, {out + range.begin, matrix.rows});
     };
     if (chunk < q) return part(layer.attn_q, layer.attn_q_bias, chunk, queries_.data());
     if (chunk < q + k) return part(layer.attn_k, layer.attn_k_bias, chunk - q, keys_.data());

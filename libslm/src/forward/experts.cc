@@ -1,6 +1,7 @@
 #include "forward/experts.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <iterator>
 #include <utility>
@@ -98,10 +99,11 @@ void MixtureOfExperts::Route(Worker& worker, std::size_t index, const Activation
   const std::int64_t rows = context_->rows, experts = router.rows, used = context_->config.expert_used_count;
   ProfileScope scope = context_->Measure(worker, Operation::kRouter, index);
   scope.AddCost(CostOf(router, rows));
+  const ActivationRows adapted = context_->Adapt(worker, input, rows, {&router});
   const std::int64_t parts = DivideUp(experts, kRowGranule);
   worker.ForEach(DivideUp(rows, kActivationRows) * parts, [&](std::int64_t chunk) {
     const std::int64_t first = chunk / parts * kActivationRows, begin = chunk % parts * kRowGranule;
-    context_->MatMul(worker, router, {}, input.From(first), {begin, std::min(begin + kRowGranule, experts)},
+    context_->MatMul(worker, router, {}, adapted.From(first), {begin, std::min(begin + kRowGranule, experts)},
                      std::min(kActivationRows, rows - first), {scores_.data() + first * experts + begin, experts});
   });
   ForEachRow(worker, rows, [&](std::int64_t row) {
@@ -159,6 +161,10 @@ void MixtureOfExperts::GateAndUp(Worker& worker, std::size_t index, const Activa
   const std::int64_t visits = Visits();
   ProfileScope scope = context_->Measure(worker, Operation::kExpertsGateUp, index);
   scope.AddCost({2.0 * static_cast<double>(visits * width * config.embedding_length), bytes_read_[index].gate_up});
+  const ActivationRows adapted = context_->Adapt(worker, input, visits, [&](std::int64_t i) {
+    const Expert& expert = ExpertOf(index, visits_[static_cast<std::size_t>(i)].expert);
+    return std::array{&expert.gate, &expert.up};
+  });
   const std::int64_t chunks = context_->Chunks(std::min<std::int64_t>(visits, config.expert_count) * width);
   const std::int64_t granules = DivideUp(width, kRowGranule);
   worker.ForEach(chunks, [&](std::int64_t chunk) {
@@ -173,7 +179,7 @@ void MixtureOfExperts::GateAndUp(Worker& worker, std::size_t index, const Activa
       };
       const Range range = {row(share.begin), row(share.end)};
       const Expert& expert = ExpertOf(index, group.expert);
-      context_->GatedMatMul(worker, expert.gate, expert.up, input.From(group.first), range, group.count,
+      context_->GatedMatMul(worker, expert.gate, expert.up, adapted.From(group.first), range, group.count,
                             {activated_.Row(group.first) + range.begin, activated_.stride()});
       before += cost * granules;
     }
@@ -188,18 +194,21 @@ void MixtureOfExperts::Down(Worker& worker, std::size_t index, float* out) {
   const std::int64_t width = context_->config.layers[index].expert_feed_forward_length;
   ProfileScope scope = context_->Measure(worker, Operation::kExpertsDown, index);
   scope.AddCost({static_cast<double>(Visits() * d * width), bytes_read_[index].down});
+  const ActivationRows adapted = context_->Adapt(worker, activated_.rows(), Visits(), [&](std::int64_t i) {
+    return std::array{&ExpertOf(index, visits_[static_cast<std::size_t>(i)].expert).down};
+  });
   worker.ForEach(context_->Chunks(d), [&](std::int64_t chunk) {
     const Range range = context_->ChunkRange(d, chunk);
     for (std::int64_t row = 0; row < context_->rows; ++row)
       std::fill(out + row * d + range.begin, out + row * d + range.end, 0.0f);
-    for (const Group& group : groups_) DownOfGroup(worker, index, group, range, out);
+    for (const Group& group : groups_) DownOfGroup(worker, index, group, adapted, range, out);
   });
 }
 
-void MixtureOfExperts::DownOfGroup(const Worker& worker, std::size_t index, const Group& group, Range range,
-                                   float* out) {
+void MixtureOfExperts::DownOfGroup(const Worker& worker, std::size_t index, const Group& group,
+                                   const ActivationRows& input, Range range, float* out) {
   const Matrix& down = ExpertOf(index, group.expert).down;
-  const ActivationRows activated = activated_.rows().From(group.first);
+  const ActivationRows activated = input.From(group.first);
   context_->ForEachPiece(worker, range, group.count, [&](Range piece, float* tile) {
     const std::int64_t rows = piece.end - piece.begin;
     context_->MatMul(worker, down, {}, activated, piece, group.count, {tile, rows});

@@ -72,7 +72,8 @@ class MixtureOfExperts {
 
   // Parts of steps.
   void GroupRows(std::size_t index);
-  void DownOfGroup(const Worker& worker, std::size_t index, const Group& group, Range range, float* out);
+  void DownOfGroup(const Worker& worker, std::size_t index, const Group& group, const ActivationRows& input,
+                   Range range, float* out);
 
   std::int64_t Visits() const { return context_->rows * context_->config.expert_used_count; }
   const Expert& ExpertOf(std::size_t index, std::int32_t expert) const {

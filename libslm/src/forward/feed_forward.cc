@@ -37,9 +37,10 @@ void FeedForward::GateAndUp(Worker& worker, std::size_t index, const ActivationR
   scope.AddCost(CostOf(gate, context_->rows));
   scope.AddCost(CostOf(layer.ffn_up, context_->rows));
   const std::int64_t width = layer.ffn_up.rows;
+  const ActivationRows adapted = context_->Adapt(worker, input, context_->rows, {&gate, &layer.ffn_up});
   worker.ForEach(context_->Chunks(width), [&](std::int64_t chunk) {
     const Range range = context_->ChunkRange(width, chunk);
-    context_->GatedMatMul(worker, gate, layer.ffn_up, input, range, context_->rows,
+    context_->GatedMatMul(worker, gate, layer.ffn_up, adapted, range, context_->rows,
                           {activated_.Row(0) + range.begin, activated_.stride()});
   });
   ForEachRow(worker, context_->rows, [&](std::int64_t row) { activated_.Quantize(context_->kernels, row, width); });

@@ -25,7 +25,7 @@ Forward::Forward(const ModelImpl& model, Team& team, const ForwardOptions& optio
 Result<Forward> Forward::Create(const ModelImpl& model, Team& team, const ForwardOptions& options) {
   Forward forward(model, team, options);
   WorkingMemory memory(WorkingMemory::Purpose::kAllocate);
-  if (!forward.Allocate(memory)) {
+  if (!forward.Allocate(memory, options.narrow_width)) {
     return Status(StatusCode::kOutOfMemory, Cat("no memory to evaluate ", options.max_rows, " tokens at once"));
   }
   forward.scratch_bytes_ = memory.bytes();
@@ -35,12 +35,13 @@ Result<Forward> Forward::Create(const ModelImpl& model, Team& team, const Forwar
 std::uint64_t Forward::ScratchBytesNeeded(const ModelImpl& model, Team& team, const ForwardOptions& options) {
   Forward forward(model, team, options);
   WorkingMemory memory(WorkingMemory::Purpose::kCount);
-  return forward.Allocate(memory) ? memory.bytes() : 0;
+  return forward.Allocate(memory, options.narrow_width) ? memory.bytes() : 0;
 }
 
-bool Forward::Allocate(WorkingMemory& memory) {
+bool Forward::Allocate(WorkingMemory& memory, std::int64_t narrow_width) {
   const std::int64_t logits_rows = std::min(context_->max_rows, kLogitsRows);
-  return context_->Allocate(memory) && parts_.attention.Allocate(memory) && parts_.feed_forward.Allocate(memory) &&
+  return context_->Allocate(memory) && context_->AllocateNarrow(memory, narrow_width) &&
+         parts_.attention.Allocate(memory) && parts_.feed_forward.Allocate(memory) &&
          parts_.layer_inputs.Allocate(memory) && altup_layers_.Allocate(memory) &&
          head_input_.Allocate(memory, logits_rows, context_->config.embedding_length);
 }
@@ -56,8 +57,21 @@ void Forward::FindSegments(std::span<const Row> rows) {
   }
 }
 
-bool Forward::Run(std::span<const Row> rows, const LayerHooks& hooks) {
+Status Forward::Reserve(const AdapterSet& adapters) {
+  const std::int64_t width = adapters.narrow_width();
+  if (width <= context_->narrow_width()) return {};
+  const std::uint64_t before = context_->narrow_bytes();
+  WorkingMemory memory(WorkingMemory::Purpose::kAllocate);
+  if (!context_->AllocateNarrow(memory, width)) {
+    return Status(StatusCode::kOutOfMemory, Cat("no memory for adapters of a rank of together ", width));
+  }
+  scratch_bytes_ += memory.bytes() - before;
+  return {};
+}
+
+bool Forward::Run(std::span<const Row> rows, const AdapterSet* adapters, const LayerHooks& hooks) {
   context_->rows = static_cast<std::int64_t>(rows.size());
+  context_->adapters = adapters != nullptr && !adapters->adapters().empty() ? adapters : nullptr;
   ThreadGovernor* const governor =
       context_->rows <= kFewTokens ? &governors_[static_cast<std::size_t>(std::bit_width(rows.size() - 1))] : nullptr;
   context_->threads = governor != nullptr ? governor->threads() : prompt_threads_;
@@ -127,6 +141,7 @@ void Forward::Embed(Token token, std::int64_t row) {
   const std::int64_t d = context_->config.embedding_length;
   float* x = context_->StreamRow(row);
   embedding.format->to_float(embedding.data + static_cast<std::size_t>(token) * embedding.row_bytes, d, x);
+  context_->AdaptEmbedding(token, row);
   if (context_->config.embedding_scale != 1) context_->kernels.scale(x, context_->config.embedding_scale, d);
 }
 
@@ -188,10 +203,11 @@ void Forward::Logits(std::span<const LogitsRow> rows) {
       const std::int64_t row = rows[static_cast<std::size_t>(i)].row;
       context_->NormRow(context_->StreamRow(row), context_->weights.output_norm, head_input_, i);
     });
+    const ActivationRows input = context_->Adapt(worker, head_input_.rows(), count, {&head});
     worker.ForEach(context_->Chunks(head.rows), [&](std::int64_t chunk) {
       context_->ForEachPiece(worker, context_->ChunkRange(head.rows, chunk), count, [&](Range piece, float* tile) {
         const std::int64_t length = piece.end - piece.begin;
-        context_->MatMul(worker, head, {}, head_input_.rows(), piece, count, {tile, length});
+        context_->MatMul(worker, head, {}, input, piece, count, {tile, length});
         for (std::int64_t i = 0; i < count; ++i) {
           float* const logits = tile + i * length;
           if (softcap != 0) context_->kernels.softcap(logits, softcap, length);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "forward/activations.h"
+#include "forward/adapter_set.h"
 #include "forward/forward_context.h"
 #include "forward/forward_gemma3n.h"
 #include "forward/kv_cache.h"
@@ -46,6 +47,7 @@ struct ForwardOptions {
   int prompt_threads = 0;
   Profiler* profiler = nullptr;                // where times are added up; must outlive the Forward
   ActivationStatistics* statistics = nullptr;  // likewise what products read
+  std::int64_t narrow_width = 0;               // AdapterSet::narrow_width of what is reserved from the beginning
 };
 
 // Owns the working memory for up to `max_rows` rows. The result for a row depends, bit for bit, only on the tokens of
@@ -56,8 +58,11 @@ class Forward {
   static Result<Forward> Create(const ModelImpl& model, Team& team, const ForwardOptions& options);
 
   // Evaluates rows (1..max_rows), adding their keys and values to the caches. False if that was cancelled: the rows may
-  // then be evaluated again, and have no logits. Takes no memory.
-  bool Run(std::span<const Row> rows, const LayerHooks& hooks = {});
+  // then be evaluated again, and have no logits. Takes no memory, but that `adapters`, with which the rows and their
+  // logits are computed, must have been reserved.
+  bool Run(std::span<const Row> rows, const AdapterSet* adapters = nullptr, const LayerHooks& hooks = {});
+  // Fails with kOutOfMemory.
+  Status Reserve(const AdapterSet& adapters);
 
   // Logits after some rows of the last Run, at most kLogitsRows at once.
   static constexpr std::int64_t kLogitsRows = 16;
@@ -82,7 +87,7 @@ class Forward {
   };
 
   Forward(const ModelImpl& model, Team& team, const ForwardOptions& options);
-  bool Allocate(WorkingMemory& memory);
+  bool Allocate(WorkingMemory& memory, std::int64_t narrow_width);
   void FindSegments(std::span<const Row> rows);
 
   // Steps of the team's work.

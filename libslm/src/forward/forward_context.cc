@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <utility>
 
 namespace slm {
 
@@ -30,6 +31,22 @@ bool ForwardContext::Allocate(WorkingMemory& memory) {
          memory.Allocate(tiles_, static_cast<std::size_t>(2 * tile_floats_ * max_threads));
 }
 
+void ForwardContext::AdaptEmbedding(Token token, std::int64_t row) {
+  if (adapters != nullptr) {
+    adapters->AddEmbedding(kernels, token, config.embedding_length, narrow_.data() + row * narrow_width_,
+                           StreamRow(row));
+  }
+}
+
+bool ForwardContext::AllocateNarrow(WorkingMemory& memory, std::int64_t width) {
+  AlignedBuffer<float> wider;
+  if (!memory.Allocate(wider, static_cast<std::size_t>(max_rows * std::max(1, config.expert_used_count) * width)))
+    return false;
+  narrow_ = std::move(wider);
+  narrow_width_ = width;
+  return true;
+}
+
 void ForwardContext::NormRow(const float* x, const Vector& weight, Activations& out, std::int64_t row) const {
   const std::int64_t d = config.embedding_length;
   if (weight.empty()) {
@@ -54,9 +71,12 @@ void ForwardContext::MatMul(const Worker& worker, const Matrix& matrix, const Ve
   // The first rows of a matrix meet each row of activations once.
   if (statistics != nullptr && range.begin == 0) statistics->Add(matrix, input, tokens);
   Multiply(kernels, matrix, input, range, tokens, output, Scratch(worker, MatMulScratchBytes(matrix.columns)));
-  if (bias.empty()) return;
-  for (std::int64_t token = 0; token < tokens; ++token)
-    kernels.add(output.out + token * output.stride, bias.data() + range.begin, range.end - range.begin);
+  const std::int64_t count = range.end - range.begin;
+  for (std::int64_t token = 0; token < tokens; ++token) {
+    float* const out = output.out + token * output.stride;
+    if (!bias.empty()) kernels.add(out, bias.data() + range.begin, count);
+    if (input.narrow != nullptr) adapters->Add(kernels, matrix, input.From(token).narrow, range.begin, count, out);
+  }
 }
 
 void ForwardContext::GatedMatMul(const Worker& worker, const Matrix& gate, const Matrix& up,
@@ -76,9 +96,10 @@ void ForwardContext::GatedMatMul(const Worker& worker, const Matrix& gate, const
 
 void ForwardContext::Product(Worker& worker, const Matrix& matrix, const Vector& bias, const ActivationRows& input,
                              std::int64_t tokens, const ProductOutput& output) {
+  const ActivationRows adapted = Adapt(worker, input, tokens, {&matrix});
   worker.ForEach(Chunks(matrix.rows), [&](std::int64_t chunk) {
     const Range range = ChunkRange(matrix.rows, chunk);
-    MatMul(worker, matrix, bias, input, range, tokens, {output.out + range.begin, output.stride});
+    MatMul(worker, matrix, bias, adapted, range, tokens, {output.out + range.begin, output.stride});
   });
 }
 

@@ -7,11 +7,13 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <vector>
 
 #include "base/aligned_buffer.h"
 #include "forward/activation_statistics.h"
 #include "forward/activations.h"
+#include "forward/adapter_set.h"
 #include "forward/kv_cache.h"
 #include "forward/parallel.h"
 #include "forward/product.h"
@@ -20,6 +22,7 @@
 #include "kernels.h"
 #include "model/model_config.h"
 #include "model/weights.h"
+#include "slm/tokenizer.h"
 
 namespace slm {
 
@@ -56,10 +59,25 @@ class ForwardContext {
   void SetInput(const float* x, const Vector& weight, std::int64_t row) { NormRow(x, weight, normed, row); }
   void NormRow(const float* x, const Vector& weight, Activations& out, std::int64_t row) const;
 
+  // The input of products with some matrices, and what adapters make of each of its rows: a step, where there are any.
+  // matrices(row): those that the row meets, a range of pointers. Holds until the next call.
+  template <class F>
+  ActivationRows Adapt(Worker& worker, const ActivationRows& input, std::int64_t tokens, const F& matrices);
+  ActivationRows Adapt(Worker& worker, const ActivationRows& input, std::int64_t tokens,
+                       std::initializer_list<const Matrix*> matrices) {
+    return Adapt(worker, input, tokens, [&](std::int64_t) { return matrices; });
+  }
+  // Row `row` of the stream, which is a token's embedding, with what adapters add to it.
+  void AdaptEmbedding(Token token, std::int64_t row);
+  // Room for what adapters make of a row: AdapterSet::narrow_width. False if there is no memory.
+  [[nodiscard]] bool AllocateNarrow(WorkingMemory& memory, std::int64_t width);
+  std::int64_t narrow_width() const { return narrow_width_; }
+  std::uint64_t narrow_bytes() const { return narrow_.bytes(); }
+
   // A product of all of a matrix's rows with the first `tokens` rows of the input.
   void Product(Worker& worker, const Matrix& matrix, const Vector& bias, const ActivationRows& input,
                std::int64_t tokens, const ProductOutput& output);
-  // Weight rows `range` of one, on this worker.
+  // Weight rows `range` of one, on this worker. The input is that of Adapt.
   void MatMul(const Worker& worker, const Matrix& matrix, const Vector& bias, const ActivationRows& input, Range range,
               std::int64_t tokens, const ProductOutput& output);
   // The same rows of gate and up, and what joins them: out = activation(gate x) * (up x). An absent gate is what the
@@ -90,6 +108,7 @@ class ForwardContext {
   std::int64_t rows = 0;
   int threads = 1;
   std::vector<Segment> segments;
+  const AdapterSet* adapters = nullptr;  // or nullptr
   // The layer before which it was cancelled; as many as there are: it was not.
   std::atomic<std::size_t> cancelled_at{0};
 
@@ -98,7 +117,7 @@ class ForwardContext {
   AlignedBuffer<float> product;  // [max_rows][embedding_length], what the last sub-layer computed
 
   // Whether somebody reads the floats of activations whose products need their blocks alone.
-  bool needs_values() const { return statistics != nullptr; }
+  bool needs_values() const { return statistics != nullptr || adapters != nullptr; }
   float* StreamRow(std::int64_t row) { return stream.data() + row * config.embedding_length; }
   float* ProductRow(std::int64_t row) { return product.data() + row * config.embedding_length; }
 
@@ -107,7 +126,25 @@ class ForwardContext {
   std::size_t scratch_bytes_ = 0;
   AlignedBuffer<float> tiles_;  // [max_threads][2][tile_floats_]
   std::int64_t tile_floats_;
+  AlignedBuffer<float> narrow_;  // [max_rows times experts used by a row, at least 1][narrow_width_]
+  std::int64_t narrow_width_ = 0;
 };
+
+template <class F>
+ActivationRows ForwardContext::Adapt(Worker& worker, const ActivationRows& input, std::int64_t tokens,
+                                     const F& matrices) {
+  if (adapters == nullptr) return input;
+  ForEachRow(worker, tokens, [&](std::int64_t row) {
+    for (const Matrix* const matrix : matrices(row)) {
+      adapters->Narrow(kernels, *matrix, input.From(row).values, narrow_.data() + row * narrow_width_,
+                       Scratch(worker, MatMulScratchBytes(matrix->columns)));
+    }
+  });
+  ActivationRows adapted = input;
+  adapted.narrow = narrow_.data();
+  adapted.narrow_stride = narrow_width_;
+  return adapted;
+}
 
 template <class F>
 void ForwardContext::ForEachPiece(const Worker& worker, Range range, std::int64_t tokens, const F& f) {

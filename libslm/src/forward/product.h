@@ -61,9 +61,15 @@ struct ActivationRows {
   std::int64_t stride = 0;  // floats from row to row
   const ActivationBlock* blocks = nullptr;
   std::int64_t block_stride = 0;  // blocks from row to row
+  const float* narrow = nullptr;  // what adapters make of each row; nullptr: there are none
+  std::int64_t narrow_stride = 0;
 
   ActivationRows From(std::int64_t row) const {
-    return {values + row * stride, stride, blocks + row * block_stride, block_stride};
+    ActivationRows from = *this;
+    from.values += row * stride;
+    from.blocks += row * block_stride;
+    if (narrow != nullptr) from.narrow += row * narrow_stride;
+    return from;
   }
 };
 

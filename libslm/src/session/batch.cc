@@ -48,6 +48,10 @@ void ReserveThreads(const Model& model, Workers& workers, BatchSettings& setting
 // A step of generation: evaluated whole, or in a later step.
 bool IsFew(const BatchRequest& request) { return std::ssize(request.tokens) <= kFewTokens; }
 
+bool SameAdapters(const BatchRequest& a, const BatchRequest& b) {
+  return a.adapters == b.adapters || (a.adapters != nullptr && b.adapters != nullptr && *a.adapters == *b.adapters);
+}
+
 bool IsCancelled(const BatchRequest& request) { return request.hooks.cancelled && request.hooks.cancelled(); }
 
 }  // namespace
@@ -93,6 +97,12 @@ Result<Batch> Batch::Impl::Create(const Model& model, const BatchSettings& setti
   impl->taken_.reserve(rows);
   impl->waiting_.reserve(1);  // so that a session alone needs no memory later
   return Batch(std::move(impl));
+}
+
+Status Batch::Impl::Reserve(const AdapterSet& adapters) {
+  if (adapters.narrow_width() == 0) return {};
+  SLM_RETURN_IF_ERROR(CheckThread());
+  return Turn(*this).forward().Reserve(adapters);
 }
 
 Status Batch::Impl::CheckThread() const {
@@ -169,10 +179,11 @@ void Batch::Impl::ChooseRequests() {
   }
 }
 
-// A cancelled request is taken without being evaluated.
+// A step has one set of adapters. A cancelled request is taken without being evaluated.
 void Batch::Impl::Take(BatchRequest& request, std::int64_t room) {
   room = std::min({room, settings.batch_size - std::ssize(rows_), std::ssize(request.tokens)});
   if (taken_.size() == taken_.capacity()) return;  // cancelled ones, too, are no reason to take memory
+  if (!taken_.empty() && !SameAdapters(request, *taken_.front())) return;
   if (IsFew(request) && room < std::ssize(request.tokens)) return;
   const bool cancelled = IsCancelled(request);
   if (cancelled) room = 0;
@@ -198,7 +209,7 @@ bool Batch::Impl::RunStep(const BatchRequest& own) {
     };
   }
   steps_.fetch_add(1, std::memory_order_relaxed);
-  if (!forward_->Run(rows_, hooks)) return false;
+  if (!forward_->Run(rows_, taken_.front()->adapters, hooks)) return false;
   ComputeLogits();
   return true;
 }

@@ -44,6 +44,7 @@ ForwardOptions ToForwardOptions(const BatchSettings& settings);
 // Tokens to evaluate, and what came of it.
 struct BatchRequest {
   KvCache* cache = nullptr;
+  const AdapterSet* adapters = nullptr;  // nullptr: none
   std::span<const Token> tokens;
   std::int32_t position = 0;     // of the first
   std::int64_t logits_rows = 0;  // the last tokens whose logits are wanted, at most Forward::kLogitsRows
@@ -70,6 +71,9 @@ struct Batch::Impl {
   // does not wait long.
   void ChangePresent(int by);
   void ChangeAway(int by);
+
+  // Makes room for requests with these adapters.
+  Status Reserve(const AdapterSet& adapters);
 
   // While one session has the forward pass for itself. Turns and steps alternate where both are wanted.
   class Turn {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <bit>
+#include <cmath>
 #include <exception>
 #include <limits>
 #include <memory>
@@ -13,6 +14,7 @@
 #include "base/aligned_buffer.h"
 #include "base/format.h"
 #include "base/status_macros.h"
+#include "forward/adapter_set.h"
 #include "forward/forward.h"
 #include "forward/kv_cache.h"
 #include "forward/parallel.h"
@@ -153,8 +155,27 @@ class BatchCallbacks {
 
 }  // namespace
 
-Status Session::Impl::Init() {
+Status Session::Impl::SetAdapters(std::span<const WeightedAdapter> wanted) {
+  for (const WeightedAdapter& weighted : wanted) {
+    if (!std::isfinite(weighted.weight))
+      return {StatusCode::kInvalidArgument, Cat("the weight of adapter ", weighted.adapter.name(), " is not finite")};
+    if (&Internal::Impl(Internal::Impl(weighted.adapter).model) != &Internal::Impl(model)) {
+      return {StatusCode::kInvalidArgument,
+              Cat("adapter ", weighted.adapter.name(), " was opened for another model than the session's")};
+    }
+  }
+  auto set = std::make_unique<const AdapterSet>(wanted, Internal::Impl(model).weights);
+  if (adapters != nullptr && *set == *adapters) return {};
+  SLM_RETURN_IF_ERROR(engine().Reserve(*set));
+  if (cache) cache->Clear();
+  tokens.clear();
+  adapters = std::move(set);
+  return {};
+}
+
+Status Session::Impl::Init(std::span<const WeightedAdapter> wanted) {
   const ModelConfig& config = Internal::Impl(model).config;
+  SLM_RETURN_IF_ERROR(SetAdapters(wanted));
   SLM_ASSIGN_OR_RETURN(cache,
                        KvCache::Create(config, settings.context_length, settings.batch_size, settings.cache_format));
   if (!logits.Allocate(LogitsFloats(settings, config))) {
@@ -219,6 +240,7 @@ Status Session::Impl::Evaluate(std::span<const Token> added, const AppendOptions
     const std::span<const Token> left = added.subspan(done);
     const bool last = std::cmp_less_equal(left.size(), settings.batch_size);
     BatchRequest request = {.cache = &*cache,
+                            .adapters = adapters.get(),
                             .tokens = last ? left : left.first(static_cast<std::size_t>(settings.batch_size)),
                             .position = static_cast<std::int32_t>(tokens.size()),
                             .logits_rows = last ? logits_rows : 0,
@@ -268,7 +290,7 @@ Result<Session> Session::Create(const Model& model, const SessionOptions& option
   SLM_ASSIGN_OR_RETURN(const SessionSettings settings,
                        ToSettings(model, options, Internal::Impl(*batch).settings.batch_size));
   auto impl = std::make_unique<Impl>(*batch, options.batch == nullptr, settings);
-  SLM_RETURN_IF_ERROR(impl->Init());
+  SLM_RETURN_IF_ERROR(impl->Init(options.adapters));
   return Session(std::move(impl));
 }
 SLM_CATCH_OUT_OF_MEMORY
@@ -276,7 +298,7 @@ SLM_CATCH_OUT_OF_MEMORY
 Result<Session> Session::Fork() const try {
   SLM_RETURN_IF_ERROR(CheckIdle(*this));
   auto impl = std::make_unique<Impl>(impl_->batch, false, impl_->settings);
-  SLM_RETURN_IF_ERROR(impl->Init());
+  SLM_RETURN_IF_ERROR(impl->Init(impl_->adapters->adapters()));
   impl->cache->CopyCells(*impl_->cache, position());
   impl->tokens.assign(impl_->tokens.begin(), impl_->tokens.end());
   return Session(std::move(impl));
@@ -301,7 +323,9 @@ Result<MemoryEstimate> EstimateMemory(const Model& model, const SessionOptions& 
   estimate.scratch_bytes = LogitsFloats(settings, impl.config) * sizeof(float);
   if (options.batch != nullptr) return estimate;
   Team team(std::max(batch.threads, batch.prompt_threads));
-  estimate.scratch_bytes += Forward::ScratchBytesNeeded(impl, team, ToForwardOptions(batch));
+  ForwardOptions forward = ToForwardOptions(batch);
+  forward.narrow_width = AdapterSet(options.adapters, impl.weights).narrow_width();
+  estimate.scratch_bytes += Forward::ScratchBytesNeeded(impl, team, forward);
   return estimate;
 }
 SLM_CATCH_OUT_OF_MEMORY
@@ -344,7 +368,7 @@ Status Session::AppendVisiting(std::span<const Token> tokens, const LogitsVisito
     for (std::size_t i = 0; i < count; ++i)
       rows.push_back({tokens[done + i], first + static_cast<std::int32_t>(i), &*impl_->cache});
     BatchCallbacks callbacks(*impl_, options, {.done = done, .batch = count, .total = tokens.size()});
-    if (callbacks.cancelled() || !turn.forward().Run(rows, callbacks.Hooks())) {
+    if (callbacks.cancelled() || !turn.forward().Run(rows, impl_->adapters.get(), callbacks.Hooks())) {
       callbacks.Rethrow();
       return Status(StatusCode::kCancelled, Cat("cancelled after ", done, " of ", tokens.size(), " tokens"));
     }
@@ -370,6 +394,14 @@ Result<std::span<const float>> Session::Follow(std::span<const Token> tokens, co
   return Append(std::span(text).subspan(impl_->tokens.size()), options);
 }
 SLM_CATCH_OUT_OF_MEMORY
+
+Status Session::SetAdapters(std::span<const WeightedAdapter> adapters) try {
+  SLM_RETURN_IF_ERROR(CheckIdle(*this));
+  return impl_->SetAdapters(adapters);
+}
+SLM_CATCH_OUT_OF_MEMORY
+
+std::span<const WeightedAdapter> Session::adapters() const { return impl_->adapters->adapters(); }
 
 Status Session::Rewind(std::int32_t position) try {
   SLM_RETURN_IF_ERROR(CheckIdle(*this));
@@ -412,7 +444,8 @@ SLM_CATCH_OUT_OF_MEMORY
 
 Status Session::Save(const std::filesystem::path& path, std::string_view note) const try {
   SLM_RETURN_IF_ERROR(CheckIdle(*this));
-  return WriteSessionFile(path, Internal::Impl(impl_->model), *impl_->cache, impl_->tokens, note);
+  return WriteSessionFile(path, Internal::Impl(impl_->model), impl_->adapters->Fingerprint(), *impl_->cache,
+                          impl_->tokens, note);
 }
 SLM_CATCH_OUT_OF_MEMORY
 
@@ -424,7 +457,8 @@ Result<RestoredSession> Session::Restore(const Model& model, const std::filesyst
     SLM_RETURN_IF_ERROR(CheckSavedContext(file.context_length(), model));
     saved.context_length = file.context_length();
   }
-  SLM_RETURN_IF_ERROR(file.CheckSession(saved.context_length, ToCacheFormat(options.kv_type)));
+  const AdapterSet adapters(options.adapters, Internal::Impl(model).weights);
+  SLM_RETURN_IF_ERROR(file.CheckSession(saved.context_length, ToCacheFormat(options.kv_type), adapters.Fingerprint()));
   SLM_ASSIGN_OR_RETURN(Session session, Create(model, saved));
   SLM_RETURN_IF_ERROR(file.ReadCells(Internal::Impl(model).config, *session.impl_->cache));
   session.impl_->tokens.assign(file.tokens().begin(), file.tokens().end());

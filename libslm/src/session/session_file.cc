@@ -86,14 +86,15 @@ class Writer {
 };
 
 // All that is known before anything is written.
-SessionFileHeader MakeHeader(const ModelImpl& model, const KvCache& cache, std::span<const Token> tokens,
-                             std::string_view note) {
+SessionFileHeader MakeHeader(const ModelImpl& model, std::uint64_t adapters, const KvCache& cache,
+                             std::span<const Token> tokens, std::string_view note) {
   const auto end = static_cast<std::int64_t>(tokens.size());
   SessionFileHeader header{};
   std::copy(std::begin(kSessionFileMagic), std::end(kSessionFileMagic), header.magic);
   header.version = kSessionFileVersion;
   header.cache_format = static_cast<std::uint32_t>(FormatOf(cache.format()).format);
   header.fingerprint = Fingerprint(model.file);
+  header.adapters = adapters;
   header.name_bytes = model.source.name().size();
   header.note_bytes = note.size();
   header.context_length = static_cast<std::uint32_t>(cache.context_length());
@@ -123,11 +124,11 @@ void FillCells(const KvCache::Layer& layer, std::span<const std::byte> from, std
 
 }  // namespace
 
-Status WriteSessionFile(const std::filesystem::path& path, const ModelImpl& model, const KvCache& cache,
-                        std::span<const Token> tokens, std::string_view note) {
+Status WriteSessionFile(const std::filesystem::path& path, const ModelImpl& model, std::uint64_t adapters,
+                        const KvCache& cache, std::span<const Token> tokens, std::string_view note) {
   SLM_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path));
   Writer out(std::move(file));
-  SLM_RETURN_IF_ERROR(out.Write(BytesOf(MakeHeader(model, cache, tokens, note))));
+  SLM_RETURN_IF_ERROR(out.Write(BytesOf(MakeHeader(model, adapters, cache, tokens, note))));
   SLM_RETURN_IF_ERROR(out.Write(std::as_bytes(std::span(model.source.name()))));
   SLM_RETURN_IF_ERROR(out.Write(std::as_bytes(tokens)));
   for (std::size_t i = 0; i < model.config.layers.size(); ++i) {
@@ -224,7 +225,11 @@ Status SessionFile::ReadTokens(ByteReader& in, std::int32_t vocab_size) {
   return {};
 }
 
-Status SessionFile::CheckSession(std::int32_t wanted_context, CacheFormat format) const {
+Status SessionFile::CheckSession(std::int32_t wanted_context, CacheFormat format, std::uint64_t adapters) const {
+  if (header_.adapters != adapters) {
+    return Fail(StatusCode::kInvalidArgument, "the session was saved with ", header_.adapters == 0 ? "no" : "other",
+                " adapters; use those it was saved with, and their weights");
+  }
   if (wanted_context != context_length()) {
     return Fail(StatusCode::kInvalidArgument, "the session was saved with a context of ", context_length(),
                 " tokens, and SessionOptions::context_length is ", wanted_context, "; leave it 0, or use ",

@@ -34,7 +34,7 @@
 namespace slm {
 
 inline constexpr char kSessionFileMagic[8] = {'S', 'L', 'M', '-', 'S', 'E', 'S', 'S'};
-inline constexpr std::uint32_t kSessionFileVersion = 1;
+inline constexpr std::uint32_t kSessionFileVersion = 2;
 
 struct SessionFileHeader {
   char magic[8];
@@ -42,6 +42,7 @@ struct SessionFileHeader {
   std::uint32_t cache_format;  // as GGUF numbers them
   std::uint64_t file_bytes;    // of the whole file
   std::uint64_t fingerprint;   // of the model
+  std::uint64_t adapters;      // AdapterSet::Fingerprint
   std::uint64_t name_bytes;
   std::uint64_t note_bytes;
   std::uint32_t context_length;
@@ -49,7 +50,7 @@ struct SessionFileHeader {
   std::uint32_t first_kept;  // oldest position of sliding layers
   std::uint32_t layers;      // that follow
 };
-static_assert(sizeof(SessionFileHeader) == 64);
+static_assert(sizeof(SessionFileHeader) == 72);
 
 struct SessionFileLayer {
   std::uint32_t heads;
@@ -60,8 +61,9 @@ struct SessionFileLayer {
 };
 static_assert(sizeof(SessionFileLayer) == 12);
 
-Status WriteSessionFile(const std::filesystem::path& path, const ModelImpl& model, const KvCache& cache,
-                        std::span<const Token> tokens, std::string_view note);
+// `adapters`: AdapterSet::Fingerprint of those that the cache was computed with.
+Status WriteSessionFile(const std::filesystem::path& path, const ModelImpl& model, std::uint64_t adapters,
+                        const KvCache& cache, std::span<const Token> tokens, std::string_view note);
 
 // A file that has been checked as a whole, for a model.
 class SessionFile {
@@ -71,7 +73,7 @@ class SessionFile {
   static Result<SessionFile> Open(const std::filesystem::path& path, const ModelImpl& model);
 
   // kInvalidArgument if a session of this kind can't hold what was saved.
-  Status CheckSession(std::int32_t context_length, CacheFormat format) const;
+  Status CheckSession(std::int32_t context_length, CacheFormat format, std::uint64_t adapters) const;
   // Fills an empty cache that fits.
   Status ReadCells(const ModelConfig& config, KvCache& cache) const;
 

@@ -5,12 +5,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
 
 #include "base/aligned_buffer.h"
 #include "base/internal.h"
+#include "forward/adapter_set.h"
 #include "forward/kv_cache.h"
 #include "session/batch_impl.h"
 #include "session/callback_scope.h"
@@ -32,7 +34,9 @@ struct SessionSettings {
 struct Session::Impl {
   Impl(const Batch& session_batch, bool owns, const SessionSettings& session_settings)
       : model(session_batch.model()), batch(session_batch), owns_batch(owns), settings(session_settings) {}
-  Status Init();
+  Status Init(std::span<const WeightedAdapter> wanted);
+  // What it computes with from now on. What was read with others must be forgotten.
+  Status SetAdapters(std::span<const WeightedAdapter> adapters);
 
   ImplOf<Batch>& engine() { return Internal::Impl(batch); }
   // Whether `added` may follow the first `held` tokens.
@@ -52,8 +56,9 @@ struct Session::Impl {
   const bool owns_batch;  // was made for it
   const SessionSettings settings;
   std::optional<KvCache> cache;
-  AlignedBuffer<float> logits;  // [min(batch_size, Forward::kLogitsRows)][vocab_size]
-  std::vector<Token> tokens;    // has room for context_length, and so stays where it is
+  std::unique_ptr<const AdapterSet> adapters;  // never nullptr after SetAdapters
+  AlignedBuffer<float> logits;                 // [min(batch_size, Forward::kLogitsRows)][vocab_size]
+  std::vector<Token> tokens;                   // has room for context_length, and so stays where it is
   GuessPolicy guess_policy;
   bool in_callback = false;
   bool present = false;  // steps of the batch wait for it

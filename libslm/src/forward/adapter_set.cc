@@ -1,0 +1,93 @@
+#include "forward/adapter_set.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "base/checksum.h"
+#include "forward/product.h"
+
+namespace slm {
+
+AdapterSet::AdapterSet(std::span<const WeightedAdapter> adapters, const Weights& weights) {
+  for (const WeightedAdapter& weighted : adapters) {
+    if (weighted.weight == 0) continue;
+    adapters_.push_back(weighted);
+    const AdapterImpl& adapter = Internal::Impl(weighted.adapter);
+    for (const auto& [data, low] : adapter.matrices) {
+      std::vector<Part>& parts = parts_[data];
+      parts.push_back({&low, weighted.weight, parts.empty() ? 0 : parts.back().offset + parts.back().low->rank});
+    }
+    if (adapter.embedding) narrow_width_ = std::max(narrow_width_, adapter.embedding->rank);
+  }
+  for (const auto& [data, parts] : parts_)
+    narrow_width_ = std::max(narrow_width_, parts.back().offset + parts.back().low->rank);
+  for (const LayerWeights& layer : weights.layers) {
+    Place(std::array{&layer.attn_q, &layer.attn_k, &layer.attn_v});
+    Place(std::array{&layer.ffn_gate, &layer.ffn_up});
+    for (const Expert& expert : layer.ffn_experts.experts) Place(std::array{&expert.gate, &expert.up});
+  }
+}
+
+std::int64_t AdapterSet::Width(const Matrix& matrix) const {
+  const auto found = parts_.find(matrix.data);
+  return found == parts_.end() ? 0 : found->second.back().offset + found->second.back().low->rank;
+}
+
+void AdapterSet::Place(std::span<const Matrix* const> matrices) {
+  std::int64_t offset = 0;
+  for (const Matrix* const matrix : matrices) {
+    const std::int64_t width = Width(*matrix);
+    if (width == 0) continue;
+    for (Part& part : parts_[matrix->data]) part.offset += offset;
+    offset += width;
+  }
+  narrow_width_ = std::max(narrow_width_, offset);
+}
+
+bool AdapterSet::operator==(const AdapterSet& other) const {
+  return std::ranges::equal(adapters_, other.adapters_, [](const WeightedAdapter& a, const WeightedAdapter& b) {
+    return &Internal::Impl(a.adapter) == &Internal::Impl(b.adapter) && a.weight == b.weight;
+  });
+}
+
+std::uint64_t AdapterSet::Fingerprint() const {
+  if (adapters_.empty()) return 0;
+  std::vector<std::uint64_t> numbers;
+  for (const WeightedAdapter& weighted : adapters_) {
+    numbers.push_back(Internal::Impl(weighted.adapter).fingerprint);
+    numbers.push_back(std::bit_cast<std::uint32_t>(weighted.weight));
+  }
+  return ChecksumOf(std::as_bytes(std::span(numbers)));
+}
+
+void AdapterSet::Narrow(const KernelSet& kernels, const Matrix& matrix, const float* x, float* narrow,
+                        std::byte* scratch) const {
+  const auto found = parts_.find(matrix.data);
+  if (found == parts_.end()) return;
+  for (const Part& part : found->second) {
+    float* const out = narrow + part.offset;
+    Multiply(kernels, part.low->a, {.values = x}, {0, part.low->rank}, 1, {out, part.low->rank}, scratch);
+    kernels.scale(out, part.weight, part.low->rank);
+  }
+}
+
+void AdapterSet::Add(const KernelSet& kernels, const Matrix& matrix, const float* narrow, std::int64_t first,
+                     std::int64_t count, float* product) const {
+  const auto found = parts_.find(matrix.data);
+  if (found == parts_.end()) return;
+  for (const Part& part : found->second)
+    kernels.add_scaled(product, part.low->b.data() + first, matrix.rows, narrow + part.offset, part.low->rank, count);
+}
+
+void AdapterSet::AddEmbedding(const KernelSet& kernels, std::int64_t token, std::int64_t width, float* factors,
+                              float* embedding) const {
+  for (const WeightedAdapter& weighted : adapters_) {
+    const std::optional<LowRank>& low = Internal::Impl(weighted.adapter).embedding;
+    if (!low) continue;
+    low->a.format->to_float(low->a.data + static_cast<std::size_t>(token) * low->a.row_bytes, low->rank, factors);
+    kernels.scale(factors, weighted.weight, low->rank);
+    kernels.add_scaled(embedding, low->b.data(), width, factors, low->rank, width);
+  }
+}
+
+}  // namespace slm
