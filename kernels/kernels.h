@@ -137,6 +137,9 @@ enum CpuFeature : std::uint32_t {
   kCpuNeonI8mm = 1u << 4,
 };
 
+// Values of a panel of KernelSet::add_low_rank.
+inline constexpr std::int64_t kLowRankPanel = 32;
+
 struct KernelSet {
   const char* name;
   std::uint32_t needs;  // CpuFeature bits
@@ -163,9 +166,10 @@ struct KernelSet {
   void (*rms_norm)(const float* x, const float* weight, std::int64_t n, float eps, float* out);
   // x[i] += y[i]
   void (*add)(float* x, const float* y, std::int64_t n);
-  // x[i] += sum of factors[k] * y[k * stride + i] over k = 0 .. count - 1, in this order
-  void (*add_scaled)(float* x, const float* y, std::int64_t stride, const float* factors, std::int64_t count,
-                     std::int64_t n);
+  // x[i] += sum of factors[k] * b(k, i) over k = 0 .. rank - 1, in this order. b lies in whole panels of kLowRankPanel:
+  // b(k, i) is panels[(i / kLowRankPanel * rank + k) * kLowRankPanel + i % kLowRankPanel].
+  void (*add_low_rank)(float* x, const float* panels, const float* factors, std::int64_t rank, std::int64_t n);
+  void (*add_low_rank_f16)(float* x, const Half* panels, const float* factors, std::int64_t rank, std::int64_t n);
   // x[i] *= factor
   void (*scale)(float* x, float factor, std::int64_t n);
   // out[i] = act(gate[i]) * up[i]; out may be gate or up. gelu is the tanh form.

@@ -15,8 +15,11 @@
 #include <string_view>
 #include <system_error>
 #include <utility>
+#include <vector>
 
+#include "adapter_options.h"
 #include "lost_file.h"
+#include "slm/adapter.h"
 #include "slm/model.h"
 #include "slm/model_file.h"
 #include "slm/session.h"
@@ -124,6 +127,26 @@ inline Result<Model> OpenModel(std::string_view program, const std::string& path
   return OpenModel(program, *file, kernels);
 }
 
+// How to compute, in the words of the command line.
+struct ComputeOptions {
+  std::string kernels;
+  std::string kv = "f16";
+  std::int32_t threads = 0;
+  std::int32_t prompt_threads = 0;
+  std::vector<std::string> lora;  // as given
+  std::vector<WeightedAdapter> adapters;
+};
+
+// The same, with its adapters, which go to `compute`.
+inline Result<Model> OpenModel(std::string_view program, const std::string& path, ComputeOptions& compute) {
+  Result<Model> model = OpenModel(program, path, compute.kernels);
+  if (!model.ok()) return model;
+  Result<std::vector<WeightedAdapter>> adapters = OpenAdapters(*model, compute.lora);
+  if (!adapters.ok()) return adapters.status();
+  compute.adapters = *std::move(adapters);
+  return model;
+}
+
 // Of a text that is encoded after BOS, and in which nothing is a control token.
 inline void WarnOfBosInText(std::string_view program, const Tokenizer& tokenizer, std::string_view text) {
   if (!tokenizer.adds_bos() || !tokenizer.bos()) return;
@@ -140,14 +163,6 @@ inline void AddKvOption(CLI::App& app, std::string* type) {
       ->option_text("f16|f32|q8_0 (" + *type + ")");
 }
 
-// How to compute, in the words of the command line.
-struct ComputeOptions {
-  std::string kernels;
-  std::string kv = "f16";
-  std::int32_t threads = 0;
-  std::int32_t prompt_threads = 0;
-};
-
 inline void AddComputeOptions(CLI::App& app, ComputeOptions* options) {
   AddKernelsOption(app, &options->kernels);
   AddKvOption(app, &options->kv);
@@ -156,6 +171,9 @@ inline void AddComputeOptions(CLI::App& app, ComputeOptions* options) {
   };
   add_threads("-t,--threads", &options->threads, "Threads (default: one per fast core this process may use)");
   add_threads("--prompt-threads", &options->prompt_threads, "Threads to read prompts with (default: as --threads)");
+  app.add_option("--lora", options->lora, "LoRA adapter to compute with, by a weight (1); again for more of them")
+      ->allow_extra_args(false)
+      ->option_text("FILE[=WEIGHT]");
 }
 
 inline KvType KvTypeNamed(std::string_view name) {
@@ -169,6 +187,7 @@ inline SessionOptions ToSessionOptions(const ComputeOptions& compute, std::int32
   options.kv_type = KvTypeNamed(compute.kv);
   options.threads = compute.threads;
   options.prompt_threads = compute.prompt_threads;
+  options.adapters = compute.adapters;
   return options;
 }
 

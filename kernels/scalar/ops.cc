@@ -17,11 +17,25 @@ void Add(float* x, const float* y, std::int64_t n) {
   for (std::int64_t i = 0; i < n; ++i) x[i] += y[i];
 }
 
-void AddScaled(float* x, const float* y, std::int64_t stride, const float* factors, std::int64_t count,
-               std::int64_t n) {
-  for (std::int64_t k = 0; k < count; ++k) {
-    for (std::int64_t i = 0; i < n; ++i) x[i] += factors[k] * y[k * stride + i];
+namespace {
+
+template <typename Number, typename ToFloat>
+void AddPanels(float* x, const Number* panels, const float* factors, std::int64_t rank, std::int64_t n,
+               const ToFloat& to_float) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    const Number* const b = panels + i / kLowRankPanel * rank * kLowRankPanel + i % kLowRankPanel;
+    for (std::int64_t k = 0; k < rank; ++k) x[i] += factors[k] * to_float(b[k * kLowRankPanel]);
   }
+}
+
+}  // namespace
+
+void AddLowRank(float* x, const float* panels, const float* factors, std::int64_t rank, std::int64_t n) {
+  AddPanels(x, panels, factors, rank, n, [](float number) { return number; });
+}
+
+void AddLowRankF16(float* x, const Half* panels, const float* factors, std::int64_t rank, std::int64_t n) {
+  AddPanels(x, panels, factors, rank, n, HalfToFloat);
 }
 
 void Scale(float* x, float factor, std::int64_t n) {

@@ -17,7 +17,8 @@ constexpr KernelSet MakeScalarKernels() {
   set.attention_merge = scalar::AttentionMerge;
   set.rms_norm = scalar::RmsNorm;
   set.add = scalar::Add;
-  set.add_scaled = scalar::AddScaled;
+  set.add_low_rank = scalar::AddLowRank;
+  set.add_low_rank_f16 = scalar::AddLowRankF16;
   set.scale = scalar::Scale;
   set.silu_mul = scalar::SiluMul;
   set.gelu_mul = scalar::GeluMul;

@@ -16,7 +16,8 @@ void AttentionMerge(const AttentionTask& task, float* sums, std::int64_t stride,
 
 void RmsNorm(const float* x, const float* weight, std::int64_t n, float eps, float* out);
 void Add(float* x, const float* y, std::int64_t n);
-void AddScaled(float* x, const float* y, std::int64_t stride, const float* factors, std::int64_t count, std::int64_t n);
+void AddLowRank(float* x, const float* panels, const float* factors, std::int64_t rank, std::int64_t n);
+void AddLowRankF16(float* x, const Half* panels, const float* factors, std::int64_t rank, std::int64_t n);
 void Scale(float* x, float factor, std::int64_t n);
 void SiluMul(const float* gate, const float* up, std::int64_t n, float* out);
 void GeluMul(const float* gate, const float* up, std::int64_t n, float* out);

@@ -42,7 +42,8 @@ constexpr void SetOtherKernels(KernelSet& set) {
   set.attention_merge = AttentionMerge<Widen>;
   set.rms_norm = Ops<Widen>::RmsNorm;
   set.add = Ops<Widen>::Add;
-  set.add_scaled = Ops<Widen>::AddScaled;
+  set.add_low_rank = Ops<Widen>::template AddLowRank<float>;
+  set.add_low_rank_f16 = Ops<Widen>::template AddLowRank<Half>;
   set.scale = Ops<Widen>::Scale;
   set.silu_mul = Ops<Widen>::SiluMul;
   set.gelu_mul = Ops<Widen>::GeluMul;

@@ -3,6 +3,7 @@
 #ifndef SLM_KERNELS_SIMD_OPS_INL_H_
 #define SLM_KERNELS_SIMD_OPS_INL_H_
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <xsimd/xsimd.hpp>
@@ -63,15 +64,17 @@ struct Ops {
         n, x, [](Batch a, Batch b) { return a + b; }, x, y);
   }
 
-  static void AddScaled(float* x, const float* y, std::int64_t stride, const float* factors, std::int64_t count,
-                        std::int64_t n) {
-    constexpr int kBatches = 4;  // sums that don't wait for each other
-    std::int64_t i = 0;
-    for (; i + kBatches * kWidth <= n; i += kBatches * kWidth)
-      AddScaledTo<kBatches>(x + i, y + i, stride, factors, count);
-    for (; i + kWidth <= n; i += kWidth) AddScaledTo<1>(x + i, y + i, stride, factors, count);
-    for (; i < n; ++i) {
-      for (std::int64_t k = 0; k < count; ++k) x[i] = std::fma(factors[k], y[k * stride + i], x[i]);
+  template <typename Number>
+  static void AddLowRank(float* x, const Number* panels, const float* factors, std::int64_t rank, std::int64_t n) {
+    for (std::int64_t i = 0; i < n; i += kLowRankPanel, panels += rank * kLowRankPanel) {
+      if (n - i >= kLowRankPanel) {
+        AddLowRankPanel(x + i, panels, factors, rank);
+        continue;
+      }
+      float last[kLowRankPanel] = {};
+      std::copy_n(x + i, n - i, last);
+      AddLowRankPanel(last, panels, factors, rank);
+      std::copy_n(last, n - i, x + i);
     }
   }
 
@@ -130,14 +133,17 @@ struct Ops {
   }
 
  private:
-  template <int kBatches>
-  static void AddScaledTo(float* x, const float* y, std::int64_t stride, const float* factors, std::int64_t count) {
+  static Batch Load(const float* from) { return Batch::load_unaligned(from); }
+  static Batch Load(const Half* from) { return Widen::LoadHalf(from); }
+
+  template <typename Number>
+  static void AddLowRankPanel(float* x, const Number* panel, const float* factors, std::int64_t rank) {
+    constexpr int kBatches = kLowRankPanel / kWidth;
     Batch sums[kBatches];
     for (int b = 0; b < kBatches; ++b) sums[b] = Batch::load_unaligned(x + b * kWidth);
-    for (std::int64_t k = 0; k < count; ++k, y += stride) {
+    for (std::int64_t k = 0; k < rank; ++k, panel += kLowRankPanel) {
       const Batch factor(factors[k]);
-      for (int b = 0; b < kBatches; ++b)
-        sums[b] = Widen::MulAdd(factor, Batch::load_unaligned(y + b * kWidth), sums[b]);
+      for (int b = 0; b < kBatches; ++b) sums[b] = Widen::MulAdd(factor, Load(panel + b * kWidth), sums[b]);
     }
     for (int b = 0; b < kBatches; ++b) sums[b].store_unaligned(x + b * kWidth);
   }

@@ -149,6 +149,41 @@ TEST_P(OpsTest, AddAndScaleAreExact) {
   }
 }
 
+TEST_P(OpsTest, AddLowRank) {
+  Random random(4);
+  for (std::int64_t n = 0; n <= kLongest; ++n) {
+    for (const std::int64_t rank : {0, 1, 2, 17}) {
+      const std::int64_t panels = (n + kLowRankPanel - 1) / kLowRankPanel;
+      const std::vector<float> x = RandomFloats(static_cast<std::size_t>(n), random);
+      const std::vector<float> b = RandomFloats(static_cast<std::size_t>(panels * kLowRankPanel * rank), random);
+      const std::vector<float> factors = RandomFloats(static_cast<std::size_t>(rank), random);
+      std::vector<Half> halves(b.size());
+      std::ranges::transform(b, halves.begin(), FloatToHalf);
+      std::vector<float> sum = WithCanaries(x);
+      kernels().add_low_rank_f16(sum.data(), halves.data(), factors.data(), rank, n);
+      ExpectCanaries(sum);
+      std::vector<float> floats(b.size());
+      std::ranges::transform(halves, floats.begin(), HalfToFloat);
+      std::vector<float> of_floats = WithCanaries(x);
+      kernels().add_low_rank(of_floats.data(), floats.data(), factors.data(), rank, n);
+      ExpectCanaries(of_floats);
+      EXPECT_TRUE(std::equal(sum.begin(), sum.begin() + n, of_floats.begin()));
+      for (std::int64_t i = 0; i < n; ++i) {
+        const auto at = static_cast<std::size_t>(i);
+        double expected = x[at], magnitude = std::abs(x[at]);
+        for (std::int64_t k = 0; k < rank; ++k) {
+          const std::int64_t place = (i / kLowRankPanel * rank + k) * kLowRankPanel + i % kLowRankPanel;
+          const double term = static_cast<double>(factors[static_cast<std::size_t>(k)]) *
+                              static_cast<double>(HalfToFloat(halves[static_cast<std::size_t>(place)]));
+          expected += term;
+          magnitude += std::abs(term);
+        }
+        ASSERT_NEAR(sum[at], expected, static_cast<double>(2 * rank) * kRounding * magnitude) << n << " " << rank;
+      }
+    }
+  }
+}
+
 TEST_P(OpsTest, Softcap) {
   for (const float cap : {1.0f, 30.0f, 50.0f}) {
     std::vector<float> inputs = {0.0f, 1e-30f, 1e-6f, 1e-3f, 0.1f, 1e4f, 1e30f, FLT_MAX, INFINITY};

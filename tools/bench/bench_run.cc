@@ -212,12 +212,12 @@ void ReportProgress(const BenchOptions& options, const std::string& what, std::i
   options.progress(what + ": run " + std::to_string(count) + " of " + std::to_string(options.repetitions));
 }
 
-Result<BenchReport> RunBench(const BenchOptions& options) {
+Result<BenchReport> RunBench(BenchOptions options) {
   if (options.prompt == 0 && options.generate == 0) {
     return Status(StatusCode::kInvalidArgument, "there is nothing to measure: both -p and -n are 0");
   }
   const Timer model_timer;
-  const Result<Model> model = OpenModel(kBench, options.model, options.compute.kernels);
+  const Result<Model> model = OpenModel(kBench, options.model, options.compute);
   if (!model.ok()) return model.status();
   BenchReport report;
   report.load_seconds = model_timer.Seconds();
@@ -252,9 +252,9 @@ Result<BenchReport> RunBench(const BenchOptions& options) {
   return report;
 }
 
-Result<FirstToken> MeasureFirstToken(const BenchOptions& options) {
+Result<FirstToken> MeasureFirstToken(BenchOptions options) {
   const Timer timer;
-  const Result<Model> model = OpenModel(kBench, options.model, options.compute.kernels);
+  const Result<Model> model = OpenModel(kBench, options.model, options.compute);
   if (!model.ok()) return model.status();
   Result<Session> session = CreateSession(kBench, *model, options.compute, std::int64_t{options.prompt} + 1);
   if (!session.ok()) return session.status();

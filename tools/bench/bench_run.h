@@ -69,7 +69,7 @@ BenchConditions DescribeConditions(const Session& session, const BenchOptions& o
 void ReportProgress(const BenchOptions& options, const std::string& what, std::int32_t count);
 
 // Times prompt and generation at every depth.
-Result<BenchReport> RunBench(const BenchOptions& options);
+Result<BenchReport> RunBench(BenchOptions options);
 
 // One prompt and one token, with nothing warmed up: what a user waits for after starting a program.
 struct FirstToken {
@@ -82,7 +82,7 @@ struct FirstToken {
   std::int32_t prompt_threads = 0;
   std::uint64_t peak_resident_bytes = 0;
 };
-Result<FirstToken> MeasureFirstToken(const BenchOptions& options);
+Result<FirstToken> MeasureFirstToken(BenchOptions options);
 
 }  // namespace slm::tools
 

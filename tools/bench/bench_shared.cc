@@ -114,8 +114,9 @@ Result<std::vector<Speculation>> Speculate(Session& session, const BenchOptions&
   if (draft_path.empty()) return MeasureSpeculation(session, nullptr, options, prompt);
   const Result<Model> small = OpenModel(kBench, draft_path, options.compute.kernels);
   if (!small.ok()) return small.status();
-  Result<Draft> draft =
-      Draft::Create(session.model(), *small, ToSessionOptions(options.compute, session.context_length()));
+  SessionOptions of_draft = ToSessionOptions(options.compute, session.context_length());
+  of_draft.adapters.clear();
+  Result<Draft> draft = Draft::Create(session.model(), *small, of_draft);
   if (!draft.ok()) return Status(draft.status().code(), "--draft " + draft_path + ": " + draft.status().message());
   return MeasureSpeculation(session, &*draft, options, prompt);
 }
@@ -132,8 +133,8 @@ Status MeasureEach(const std::vector<std::int32_t>& counts, std::vector<SharedRa
 
 }  // namespace
 
-Result<SharedReport> MeasureShared(const BenchOptions& options, const SharedOptions& shared) {
-  const Result<Model> model = OpenModel(kBench, options.model, options.compute.kernels);
+Result<SharedReport> MeasureShared(BenchOptions options, const SharedOptions& shared) {
+  const Result<Model> model = OpenModel(kBench, options.model, options.compute);
   if (!model.ok()) return model.status();
   std::vector<Token> prompt;
   if (!shared.speculate.empty()) {

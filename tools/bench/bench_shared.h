@@ -24,7 +24,7 @@ struct SharedOptions {
 };
 
 // BenchOptions::generate tokens in all for each number of rows, and as many for each conversation and text.
-Result<SharedReport> MeasureShared(const BenchOptions& options, const SharedOptions& shared);
+Result<SharedReport> MeasureShared(BenchOptions options, const SharedOptions& shared);
 
 // Goes on with `prompt`, which `session` has room for and BenchOptions::generate more: greedily, and by chance with a
 // fixed seed. Each run has a session of its own that has read the prompt, as new to guessing as a user's is. `draft`

@@ -8,6 +8,7 @@
 #include <system_error>
 #include <utility>
 
+#include "adapter_options.h"
 #include "chat_context.h"
 #include "chat_long.h"
 #include "chat_variables.h"
@@ -84,6 +85,7 @@ Status Conversation::MakeDraft() {
   }
   SessionOptions session_options = ToChatOptions(options_).session;
   session_options.context_length = context_length();
+  session_options.adapters.clear();  // they are the model's
   Result<Draft> draft = Draft::Create(model_, *draft_model_, session_options);
   if (!draft.ok()) return {draft.status().code(), "--draft " + options_.draft + ": " + draft.status().message()};
   draft_ = *std::move(draft);
@@ -185,6 +187,17 @@ Status Conversation::SetVariable(std::string_view assignment) {
   if (Status status = chat_->SetVariables(*variables); !status.ok()) return status;
   options_.variables = *std::move(variables);
   style_.Note("The next answer reads anew what the template now writes in another way.");
+  return SaveSession();
+}
+
+Status Conversation::SetAdapters(std::vector<std::string> texts) {
+  Result<std::vector<WeightedAdapter>> adapters = OpenAdapters(model_, texts);
+  if (!adapters.ok()) return adapters.status();
+  Status status = chat_ ? chat_->SetAdapters(*adapters) : session_->SetAdapters(*adapters);
+  if (!status.ok()) return status;
+  options_.compute.lora = std::move(texts);
+  options_.compute.adapters = *std::move(adapters);
+  style_.Note("The next answer reads the conversation from its beginning.");
   return SaveSession();
 }
 

@@ -79,6 +79,8 @@ class Conversation : public Responder {
 
   // Gives the template a variable, "NAME=JSON", from the next answer on.
   Status SetVariable(std::string_view assignment);
+  // Files of LoRA adapters, each with =WEIGHT or not, instead of those so far.
+  Status SetAdapters(std::vector<std::string> texts);
 
   // Back to the beginning, with the system text of now.
   Status Reset();

@@ -263,6 +263,7 @@ std::string AnswerSettings(const ChatToolOptions& options) {
   add("template", options.template_source);
   if (!options.variables.empty()) add("variables", options.variables);
   add("kv", options.compute.kv);
+  for (const std::string& adapter : options.compute.lora) add("lora", adapter);
   if (options.long_text == "split") add("long", "split of " + std::to_string(options.context));
   return text;
 }

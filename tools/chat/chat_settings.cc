@@ -56,6 +56,7 @@ Status ChangeSetting(Conversation& conversation, std::string_view name, std::str
     return {};
   }
   if (name == "var") return conversation.SetVariable(value);
+  if (name == "lora") return conversation.SetAdapters(ParseTexts(value));
   if (name == "ctx") {
     std::int32_t context = 0;
     if (Status status = ParseNumber(name, value, 1, &context); !status.ok()) return status;
@@ -73,13 +74,14 @@ std::string SettingsText(Conversation& conversation) {
   std::string text = Line("ctx", "%d", conversation.session().context_length());
   text += Line("max-tokens", options.max_tokens < 0 ? "%d (no limit)" : "%d", options.max_tokens);
   text += Line("stop", FormatTexts(options.stop));
+  text += Line("lora", FormatTexts(options.compute.lora));
   text += Line("var", options.variables.empty() ? "none" : options.variables);
   for (const SamplerSetting& setting : ListSamplerOptions(options.sampler)) text += Line(setting.name, setting.value);
   return text;
 }
 
 std::vector<std::string> SettingNames() {
-  std::vector<std::string> names = {"ctx", "max-tokens", "stop", "var"};
+  std::vector<std::string> names = {"ctx", "lora", "max-tokens", "stop", "var"};
   for (const SamplerSetting& setting : ListSamplerOptions({})) names.push_back(setting.name);
   return names;
 }

@@ -204,7 +204,7 @@ Status AnswerEach(const Model& model, const ChatToolOptions& options, const Chat
 Status RunModel(ChatToolOptions options, const ChatPrompt& prompt, const std::optional<std::string>& text,
                 int* exit_code) {
   if (options.model.empty()) return WrongUsage("No model: give one with -m PATH or in $SLM_MODEL.", exit_code);
-  const Result<Model> model = OpenModel(kChat, options.model, options.compute.kernels);
+  const Result<Model> model = OpenModel(kChat, options.model, options.compute);
   if (!model.ok()) return model.status();
   if (Status status = ApplySampling(model->file(), &options); !status.ok()) return status;
   if (!options.session.empty()) {

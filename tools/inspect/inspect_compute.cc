@@ -50,8 +50,8 @@ struct Input {
 };
 
 // The model's session, with room for `more` tokens after those of the file.
-Result<Input> Prepare(const Options& options, std::int64_t more) {
-  const Result<Model> model = OpenModel(kInspect, options.model, options.compute.kernels);
+Result<Input> Prepare(Options options, std::int64_t more) {
+  const Result<Model> model = OpenModel(kInspect, options.model, options.compute);
   if (!model.ok()) return model.status();
   Result<std::vector<Token>> tokens = ReadTokens(options.tokens, model->vocab_size());
   if (!tokens.ok()) return tokens.status();

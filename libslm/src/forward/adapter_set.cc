@@ -8,6 +8,21 @@
 
 namespace slm {
 
+namespace {
+
+// Rows first..first + count - 1 of B times `factors`.
+void AddRows(const KernelSet& kernels, const LowRank& low, const float* factors, std::int64_t first, std::int64_t count,
+             float* out) {
+  const std::byte* const panels = low.Panel(first);
+  if (low.format == Format::kF16) {
+    kernels.add_low_rank_f16(out, reinterpret_cast<const Half*>(panels), factors, low.rank, count);
+  } else {
+    kernels.add_low_rank(out, reinterpret_cast<const float*>(panels), factors, low.rank, count);
+  }
+}
+
+}  // namespace
+
 AdapterSet::AdapterSet(std::span<const WeightedAdapter> adapters, const Weights& weights) {
   for (const WeightedAdapter& weighted : adapters) {
     if (weighted.weight == 0) continue;
@@ -60,14 +75,16 @@ std::uint64_t AdapterSet::Fingerprint() const {
   return ChecksumOf(std::as_bytes(std::span(numbers)));
 }
 
-void AdapterSet::Narrow(const KernelSet& kernels, const Matrix& matrix, const float* x, float* narrow,
+void AdapterSet::Narrow(const KernelSet& kernels, const Matrix& matrix, const float* x, Share share, float* narrow,
                         std::byte* scratch) const {
   const auto found = parts_.find(matrix.data);
   if (found == parts_.end()) return;
   for (const Part& part : found->second) {
-    float* const out = narrow + part.offset;
-    Multiply(kernels, part.low->a, {.values = x}, {0, part.low->rank}, 1, {out, part.low->rank}, scratch);
-    kernels.scale(out, part.weight, part.low->rank);
+    const std::int64_t rank = part.low->rank;
+    const Range rows = {rank * share.part / share.of, rank * (share.part + 1) / share.of};
+    float* const out = narrow + part.offset + rows.begin;
+    Multiply(kernels, part.low->a, {.values = x}, rows, 1, {out, rank}, scratch);
+    kernels.scale(out, part.weight * part.low->scale, rows.end - rows.begin);
   }
 }
 
@@ -75,8 +92,7 @@ void AdapterSet::Add(const KernelSet& kernels, const Matrix& matrix, const float
                      std::int64_t count, float* product) const {
   const auto found = parts_.find(matrix.data);
   if (found == parts_.end()) return;
-  for (const Part& part : found->second)
-    kernels.add_scaled(product, part.low->b.data() + first, matrix.rows, narrow + part.offset, part.low->rank, count);
+  for (const Part& part : found->second) AddRows(kernels, *part.low, narrow + part.offset, first, count, product);
 }
 
 void AdapterSet::AddEmbedding(const KernelSet& kernels, std::int64_t token, std::int64_t width, float* factors,
@@ -85,8 +101,8 @@ void AdapterSet::AddEmbedding(const KernelSet& kernels, std::int64_t token, std:
     const std::optional<LowRank>& low = Internal::Impl(weighted.adapter).embedding;
     if (!low) continue;
     low->a.format->to_float(low->a.data + static_cast<std::size_t>(token) * low->a.row_bytes, low->rank, factors);
-    kernels.scale(factors, weighted.weight, low->rank);
-    kernels.add_scaled(embedding, low->b.data(), width, factors, low->rank, width);
+    kernels.scale(factors, weighted.weight * low->scale, low->rank);
+    AddRows(kernels, *low, factors, 0, width, embedding);
   }
 }
 

@@ -29,9 +29,14 @@ class AdapterSet {
   std::int64_t narrow_width() const { return narrow_width_; }  // floats of a row
   std::span<const WeightedAdapter> adapters() const { return adapters_; }
 
-  // A x for one row x. `scratch` as in MatMulTask.
-  void Narrow(const KernelSet& kernels, const Matrix& matrix, const float* x, float* narrow, std::byte* scratch) const;
-  // Adds B times that to rows first..first + count - 1 of W x.
+  // A share of A x for one row x: part 0 of 1 is all of it. `scratch` as in MatMulTask.
+  struct Share {
+    std::int64_t part = 0;
+    std::int64_t of = 1;
+  };
+  void Narrow(const KernelSet& kernels, const Matrix& matrix, const float* x, Share share, float* narrow,
+              std::byte* scratch) const;
+  // Adds B times that to rows first..first + count - 1 of W x, the first a multiple of kRowGranule.
   void Add(const KernelSet& kernels, const Matrix& matrix, const float* narrow, std::int64_t first, std::int64_t count,
            float* product) const;
   // Adds what the embedding of a token has besides. `factors` has room for narrow_width().

@@ -134,10 +134,13 @@ template <class F>
 ActivationRows ForwardContext::Adapt(Worker& worker, const ActivationRows& input, std::int64_t tokens,
                                      const F& matrices) {
   if (adapters == nullptr) return input;
-  ForEachRow(worker, tokens, [&](std::int64_t row) {
+  // One row is work for all of them, too.
+  const std::int64_t shares = tokens < threads ? threads : 1;
+  worker.ForEach(tokens * shares, [&](std::int64_t chunk) {
+    const std::int64_t row = chunk / shares;
     for (const Matrix* const matrix : matrices(row)) {
-      adapters->Narrow(kernels, *matrix, input.From(row).values, narrow_.data() + row * narrow_width_,
-                       Scratch(worker, MatMulScratchBytes(matrix->columns)));
+      adapters->Narrow(kernels, *matrix, input.From(row).values, {chunk % shares, shares},
+                       narrow_.data() + row * narrow_width_, Scratch(worker, MatMulScratchBytes(matrix->columns)));
     }
   });
   ActivationRows adapted = input;

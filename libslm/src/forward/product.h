@@ -20,6 +20,7 @@ inline constexpr std::int64_t kActivationBlock = 32;
 // Weight rows are dealt out in multiples of the first, so that kernels see whole panels and activations whole blocks,
 // and not more than the second at once, so that workers finish at about the same time.
 inline constexpr std::int64_t kRowGranule = 32;
+static_assert(kRowGranule % kLowRankPanel == 0);
 inline constexpr std::int64_t kMaxChunkRows = 512;
 inline constexpr std::int64_t kChunksPerThread = 2;        // of few rows: a chunk begins with memory nobody asked for
 inline constexpr std::int64_t kPromptChunksPerThread = 8;  // of many rows: threads finish together

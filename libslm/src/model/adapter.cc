@@ -42,12 +42,29 @@ std::string Shape(const GgufTensor& tensor) {
   return text + "]";
 }
 
-// `data`, which holds whole rows, as floats.
-bool ToFloats(const GgufTensor& tensor, std::span<const std::byte> data, std::int64_t count,
-              AlignedBuffer<float>& floats) {
-  if (!floats.Allocate(static_cast<std::size_t>(count))) return false;
-  tensor.format->to_float(data.data(), count, floats.data());
-  return true;
+// Bytes of the widest number a format's blocks are made of.
+std::size_t Width(const GgufTensor& tensor) {
+  return tensor.format->block_elements == 1 ? tensor.format->block_bytes : sizeof(Half);
+}
+
+std::size_t NumberBytes(const LowRank& low) { return low.format == Format::kF16 ? sizeof(Half) : sizeof(float); }
+
+void Store(float number, std::size_t index, const LowRank& low, AlignedBuffer<std::byte>& out) {
+  if (low.format == Format::kF16) {
+    reinterpret_cast<Half*>(out.data())[index] = FloatToHalf(number);
+  } else {
+    reinterpret_cast<float*>(out.data())[index] = number;
+  }
+}
+
+// The largest of some numbers, without their sign; NaN if one of them is not finite.
+float Largest(const AlignedBuffer<float>& numbers) {
+  float largest = 0, check = 0;
+  for (const float number : std::span(numbers.data(), numbers.size())) {
+    largest = std::max(largest, std::abs(number));
+    check += number - number;
+  }
+  return largest + check;
 }
 
 std::span<const std::byte> RowsOf(const GgufTensor& tensor, std::uint64_t first, std::uint64_t count) {
@@ -162,17 +179,50 @@ class Binder {
                 wanted[1], ", ", wanted[2], "] for a tensor ", Escaped(base.name, kShown), " of ", Shape(base));
   }
 
-  // Rows first..first + rows - 1 of B, turned and scaled.
-  Status TurnB(const GgufTensor& b, std::uint64_t first, std::int64_t rows, LowRank& out) {
+  // Some rows of a tensor, and what is to be divided by: their largest number, or 1.
+  Status ReadFloats(const GgufTensor& tensor, std::uint64_t first, std::uint64_t rows, AlignedBuffer<float>& floats,
+                    float& divisor) {
+    const std::uint64_t count = rows * tensor.shape[0];
+    if (!floats.Allocate(static_cast<std::size_t>(count))) return OutOfMemory();
+    tensor.format->to_float(RowsOf(tensor, first, rows).data(), static_cast<std::int64_t>(count), floats.data());
+    const float largest = Largest(floats);
+    if (!std::isfinite(largest)) return Fail(StatusCode::kCorruptFile, tensor, "it holds NaN or infinity");
+    divisor = largest > 0 ? largest : 1;
+    return {};
+  }
+
+  // Rows of A and rows of B to what their products need; `low` has the rank.
+  Status Read(const Pair& pair, std::uint64_t a_first, std::uint64_t a_rows, std::uint64_t b_first, std::int64_t b_rows,
+              LowRank& low) {
+    const bool exact = Width(*pair.a) > sizeof(Half) || Width(*pair.b) > sizeof(Half);
+    low.format = exact ? Format::kF32 : Format::kF16;
     AlignedBuffer<float> floats;
-    if (!ToFloats(b, RowsOf(b, first, static_cast<std::uint64_t>(rows)), rows * out.rank, floats) ||
-        !out.b.Allocate(static_cast<std::size_t>(rows * out.rank)))
+    float a_divisor = 1, b_divisor = 1;
+    SLM_RETURN_IF_ERROR(ReadFloats(*pair.a, a_first, a_rows, floats, a_divisor));
+    if (!low.a_data.Allocate(floats.size() * NumberBytes(low))) return OutOfMemory();
+    for (std::size_t i = 0; i < floats.size(); ++i) Store(floats.data()[i] / a_divisor, i, low, low.a_data);
+    const FormatInfo* const format = FindFormat(static_cast<std::uint32_t>(low.format));
+    const auto columns = static_cast<std::int64_t>(pair.a->shape[0]);
+    low.a = {.format = format,
+             .data = low.a_data.data(),
+             .columns = columns,
+             .rows = static_cast<std::int64_t>(a_rows),
+             .row_bytes = RowBytes(*format, columns)};
+
+    SLM_RETURN_IF_ERROR(ReadFloats(*pair.b, b_first, static_cast<std::uint64_t>(b_rows), floats, b_divisor));
+    const std::int64_t panels = (b_rows + kLowRankPanel - 1) / kLowRankPanel;
+    if (!low.b.Allocate(static_cast<std::size_t>(panels * kLowRankPanel * low.rank) * NumberBytes(low)))
       return OutOfMemory();
-    const auto scale = static_cast<float>(alpha_ != 0 ? alpha_ / static_cast<double>(out.rank) : 1);
-    for (std::int64_t row = 0; row < rows; ++row) {
-      for (std::int64_t k = 0; k < out.rank; ++k)
-        out.b.data()[k * rows + row] = scale * floats.data()[row * out.rank + k];
+    std::fill_n(low.b.data(), low.b.size(), std::byte{0});
+    for (std::int64_t row = 0; row < b_rows; ++row) {
+      for (std::int64_t k = 0; k < low.rank; ++k) {
+        const std::int64_t at = (row / kLowRankPanel * low.rank + k) * kLowRankPanel + row % kLowRankPanel;
+        Store(floats.data()[row * low.rank + k] / b_divisor, static_cast<std::size_t>(at), low, low.b);
+      }
     }
+    const double scale = alpha_ != 0 ? alpha_ / static_cast<double>(low.rank) : 1;
+    low.scale = static_cast<float>(scale * static_cast<double>(a_divisor) * static_cast<double>(b_divisor));
+    adapter_.bytes += low.b.bytes();
     return {};
   }
 
@@ -182,24 +232,12 @@ class Binder {
     SLM_RETURN_IF_ERROR(CheckRank(pair, rank, base));
     SLM_RETURN_IF_ERROR(CheckShape(*pair.a, {base.shape[0], rank, base.shape[2], base.shape[3]}, base));
     SLM_RETURN_IF_ERROR(CheckShape(*pair.b, {rank, base.shape[1], base.shape[2], base.shape[3]}, base));
+    // A tensor may hold several matrices, and a matrix be some rows of one.
+    const auto first = static_cast<std::uint64_t>(placed.first_row);
     LowRank low;
     low.rank = static_cast<std::int64_t>(rank);
-    // A tensor may hold several matrices, and a matrix be some rows of one.
-    const auto first_row = static_cast<std::uint64_t>(placed.first_row);
-    const std::span<const std::byte> a = RowsOf(*pair.a, first_row / base.shape[1] * rank, rank);
-    low.a = {.format = pair.a->format,
-             .data = a.data(),
-             .columns = placed.matrix->columns,
-             .rows = low.rank,
-             .row_bytes = a.size() / static_cast<std::size_t>(rank)};
-    if (!low.a.multiplies_floats()) {
-      if (!ToFloats(*pair.a, a, low.rank * low.a.columns, low.a_floats)) return OutOfMemory();
-      low.a.format = FindFormat(static_cast<std::uint32_t>(Format::kF32));
-      low.a.data = reinterpret_cast<const std::byte*>(low.a_floats.data());
-      low.a.row_bytes = static_cast<std::size_t>(low.a.columns) * sizeof(float);
-    }
-    SLM_RETURN_IF_ERROR(TurnB(*pair.b, first_row, placed.matrix->rows, low));
-    adapter_.bytes += low.a.bytes() + low.b.bytes();
+    SLM_RETURN_IF_ERROR(Read(pair, first / base.shape[1] * rank, rank, first, placed.matrix->rows, low));
+    adapter_.bytes += low.a.bytes();
     adapter_.matrices.emplace(placed.matrix->data, std::move(low));
     return {};
   }
@@ -212,13 +250,8 @@ class Binder {
     SLM_RETURN_IF_ERROR(CheckShape(*pair.b, {rank, base.shape[0], 1, 1}, base));
     LowRank& low = adapter_.embedding.emplace();
     low.rank = static_cast<std::int64_t>(rank);
-    low.a = {.format = pair.a->format,
-             .data = pair.a->data.data(),
-             .columns = low.rank,
-             .rows = static_cast<std::int64_t>(base.shape[1]),
-             .row_bytes = RowBytes(*pair.a->format, low.rank)};
-    SLM_RETURN_IF_ERROR(TurnB(*pair.b, 0, static_cast<std::int64_t>(base.shape[0]), low));
-    adapter_.bytes += low.a.row_bytes + low.b.bytes();
+    SLM_RETURN_IF_ERROR(Read(pair, 0, base.shape[1], 0, static_cast<std::int64_t>(base.shape[0]), low));
+    adapter_.bytes += low.a.row_bytes;
     return {};
   }
 

@@ -12,6 +12,8 @@
 
 #include "base/aligned_buffer.h"
 #include "base/internal.h"  // IWYU pragma: export
+#include "formats.h"
+#include "kernels.h"
 #include "model/weights.h"
 #include "slm/adapter.h"
 #include "slm/model.h"
@@ -19,13 +21,22 @@
 
 namespace slm {
 
-// What is added to the product of a matrix W: B (A x), alpha / rank included.
+// What is added to the product of a matrix W: scale * B (A x). Both are kept in memory of their own, as halves where
+// the file has no more than those, divided by their largest number so that nothing is too large or small for a half.
 struct LowRank {
+  std::int64_t rank = 0;
+  float scale = 0;               // alpha / rank, and what A and B were divided by
+  Format format = Format::kF32;  // or kF16
   // [rank, columns of W]. Of an embedding: [vocab, rank], of which a token's row stands for A x.
   Matrix a;
-  AlignedBuffer<float> a_floats;  // a's data where the file has it in a format whose products round activations
-  AlignedBuffer<float> b;         // [rank, rows of W]: turned, so that rows of W lie side by side
-  std::int64_t rank = 0;
+  AlignedBuffer<std::byte> a_data;
+  AlignedBuffer<std::byte> b;  // [rows of W, rank] in panels, as KernelSet::add_low_rank reads them
+
+  // Where the panel of a row of W begins.
+  const std::byte* Panel(std::int64_t row) const {
+    const std::size_t number = format == Format::kF16 ? sizeof(Half) : sizeof(float);
+    return b.data() + static_cast<std::size_t>(row / kLowRankPanel * kLowRankPanel * rank) * number;
+  }
 };
 
 struct Adapter::Impl {
