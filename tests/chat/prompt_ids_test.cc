@@ -12,6 +12,7 @@
 
 #include "chat/family_templates.h"
 #include "slm/chat_template.h"
+#include "support/json.h"
 #include "support/test_data.h"
 #include "support/tokenizer_test_util.h"
 
@@ -91,6 +92,20 @@ TEST(MistralPromptTest, V7) {
   source = Replaced(source, "[/SYSTEM_PROMPT]", tokenizer->Text(17));
   EXPECT_EQ(PromptIds(*tokenizer, source, kConversation),
             (Tokens{1, 16, 2507, 7585, 29491, 17, 3, 16127, 4, 23325, 29576, 2, 3, 3231, 29474, 4}));
+}
+
+// HF's ids with the model's own template: the marks of turns are control tokens, and turns end.
+TEST(GranitePromptTest, ConversationsOfTheFixture) {
+  const Model model = Model::Open(DataPath("models/granite/model.gguf")).value();
+  const Tokenizer& tokenizer = model.tokenizer();
+  const ChatTemplate own = ChatTemplate::ForModel(model).value();
+  for (const auto& conversation : ParseJson(ReadFile(DataPath("models/granite/chat.json")))) {
+    Turns turns;
+    for (const auto& message : conversation.at("messages"))
+      turns.emplace_back(message.at("role"), message.at("content"));
+    EXPECT_EQ(PromptIds(tokenizer, own.source(), turns), conversation.at("ids").get<Tokens>());
+  }
+  EXPECT_EQ(Tokens(tokenizer.end_of_generation().begin(), tokenizer.end_of_generation().end()), Tokens{0});
 }
 
 // B22: what spells control tokens in a user's text stays text.

@@ -24,11 +24,11 @@ namespace {
 // moves its logits about as far as these models deviate (1e-6 to 1.2e-5).
 constexpr double kMaxDeviation = 2e-5;
 
-constexpr std::string_view kModels[] = {"gemma",     "gemma2",       "gemma3",    "gemma3_256",    "gemma3_linear",
-                                        "gemma3n",   "gemma4_dense", "gemma4_e",  "gemma4_moe",    "llama3",
-                                        "llama_256", "llama_linear", "llama_spm", "ministral3",    "mistral",
-                                        "mixtral",   "nemo",         "phi3",      "phi3_longrope", "mixtral_legacy",
-                                        "qwen2",     "qwen2_yarn",   "qwen3",     "qwen3moe",      "smollm3"};
+constexpr std::string_view kModels[] = {
+    "gemma",      "gemma2",     "gemma3",   "gemma3_256", "gemma3_linear", "gemma3n",        "gemma4_dense",
+    "gemma4_e",   "gemma4_moe", "llama3",   "llama_256",  "llama_linear",  "llama_spm",      "ministral3",
+    "mistral",    "mixtral",    "nemo",     "phi3",       "phi3_longrope", "mixtral_legacy", "qwen2",
+    "qwen2_yarn", "qwen3",      "qwen3moe", "smollm3",    "granite"};
 
 class OracleReferenceTest : public testing::TestWithParam<std::string_view> {};
 INSTANTIATE_TEST_SUITE_P(, OracleReferenceTest, testing::ValuesIn(kModels),

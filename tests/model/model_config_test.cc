@@ -95,6 +95,28 @@ TEST(ModelConfigTest, GemmaScalesItsEmbeddingAndSomeQueriesByWidth) {
   EXPECT_FLOAT_EQ(Config(Gemma().Set("gemma3.attention.scale", 0.5f)).value().layers[0].attention_scale, 0.5f);
 }
 
+TEST(ModelConfigTest, ScalesOfGranite) {
+  TinyModel tiny = TinyArchitecture("granite");
+  tiny.Set("granite.embedding_scale", 12.0f).Set("granite.residual_scale", 0.25f);
+  tiny.Set("granite.attention.scale", 0.0625f).Set("granite.logit_scale", 8.0f);
+  const ModelConfig config = Config(tiny).value();
+  EXPECT_EQ(config.embedding_scale, 12);
+  EXPECT_EQ(config.residual_scale, 0.25f);
+  EXPECT_EQ(config.layers[1].attention_scale, 0.0625f);
+  EXPECT_EQ(config.logit_scale, 0.125f);  // what the file has divides
+  for (const char* name : {"embedding_scale", "residual_scale", "attention.scale", "logit_scale"}) {
+    const std::string key = Cat("granite.", name);
+    for (const float number : {0.0f, -2.0f, NAN, INFINITY}) {
+      ExpectFails(TinyModel(tiny).Set(key, number), StatusCode::kCorruptFile,
+                  AllOf(HasSubstr(key), HasSubstr("a finite number above 0")));
+    }
+    // As floats they are 0 or infinite, or what is divided by them is.
+    for (const double number : {1e-60, 1e60})
+      ExpectFails(TinyModel(tiny).Set(key, number), StatusCode::kCorruptFile, HasSubstr("must be finite and above 0"));
+    ExpectFails(TinyModel(tiny).Erase(key), StatusCode::kCorruptFile, AllOf(HasSubstr(key), HasSubstr("missing")));
+  }
+}
+
 // Pairs of (2i, 2i + 1) in files of llama and its nearest, of (i, i + n / 2) in all others.
 TEST(ModelConfigTest, RopePairsFollowTheArchitecture) {
   const float cosine = std::cos(1.0f);
@@ -107,7 +129,8 @@ TEST(ModelConfigTest, RopePairsFollowTheArchitecture) {
       const float cosines[2] = {cosine, 0.9f};
       const float sines[2] = {sine, 0.1f};
       set->rope(head, cosines, sines, 4, row.rope_pairs);
-      const bool interleaved = row.name == "llama" || row.name == "mistral3" || row.name == "smollm3";
+      const bool interleaved =
+          row.name == "granite" || row.name == "llama" || row.name == "mistral3" || row.name == "smollm3";
       EXPECT_FLOAT_EQ(head[0], cosine);
       EXPECT_FLOAT_EQ(head[interleaved ? 1 : 2], sine);
       EXPECT_EQ(head[interleaved ? 2 : 1], 0);

@@ -66,6 +66,9 @@ double Shared(Config c) {
   for (std::size_t i = 0; i < c.layers.size(); ++i) shared += c.owns_kv(i) ? 0 : 1;
   return shared;
 }
+double EmbeddingScale(Config c) { return static_cast<double>(c.embedding_scale); }
+double ResidualScale(Config c) { return static_cast<double>(c.residual_scale); }
+double LogitScale(Config c) { return static_cast<double>(c.logit_scale); }
 double AttentionCap(Config c) { return static_cast<double>(c.attention_softcap); }
 double FinalCap(Config c) { return static_cast<double>(c.final_softcap); }
 double InputWidth(Config c) { return c.per_layer_width; }
@@ -120,6 +123,8 @@ constexpr Row kRows[] = {
      "one head_dim for all layers; Gemma4TextConfig has two, and attn_q.weight no other shape"},
     {"attention.value_length_swa", "*", Kind::kPlain, SlidingValueLength, ValueLength, "as key_length_swa"},
     {"attention.scale", "gemma3n gemma4", Kind::kPlain, Scale, Is<1>, "Gemma3nTextAttention, Gemma4TextAttention"},
+    {"attention.scale", "granite", Kind::kPlain, Scale, kRequired,
+     "GraniteConfig.attention_multiplier is 1, but 1 / head_dim in the models that were released; always written"},
     {"attention.scale", "*", Kind::kPlain, Scale, RootOfKeyLength,
      "head_dim^-0.5; query_pre_attn_scalar of Gemma 2 and 3 is head_dim but for the 27B models, which the table knows"},
 
@@ -146,6 +151,12 @@ constexpr Row kRows[] = {
      "Gemma2Config.final_logit_softcapping, Gemma3nTextConfig.final_logit_softcapping"},
     {"final_logit_softcapping", "*", Kind::kPlain, FinalCap, Is<0>,
      "Gemma3TextConfig, Gemma4TextConfig: None; others have none"},
+    {"embedding_scale", "granite", Kind::kPlain, EmbeddingScale, kRequired,
+     "GraniteConfig.embedding_multiplier is 1, but 12 in the models that were released; always written"},
+    {"residual_scale", "granite", Kind::kPlain, ResidualScale, kRequired,
+     "GraniteConfig.residual_multiplier is 1, but 0.22 in the models that were released; always written"},
+    {"logit_scale", "granite", Kind::kPlain, LogitScale, kRequired,
+     "GraniteConfig.logits_scaling is 1, but 8 or 16 in the models that were released; always written"},
     {"embedding_length_per_layer_input", "gemma3n gemma4", Kind::kPlain, InputWidth, kRequired, "256 or 0"},
     {"embedding_length_per_layer_input", "*", Kind::kPlain, InputWidth, Is<0>, "others have none"},
     {"altup.num_inputs", "gemma3n", Kind::kPlain, Streams, kRequired, "always written"},

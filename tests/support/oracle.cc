@@ -84,11 +84,13 @@ Matrix Tempered(const OracleFile& file, Matrix queries) {
 
 Matrix LlamaLogits(const OracleFile& file, std::span<const Token> tokens, Index context_length) {
   const std::string_view name = file.architecture();
-  const bool interleaved = IsOneOf(name, std::array<std::string_view, 3>{"llama", "mistral3", "smollm3"});
+  const bool interleaved = IsOneOf(name, std::array<std::string_view, 4>{"llama", "mistral3", "smollm3", "granite"});
   const bool head_norms = IsOneOf(name, std::array<std::string_view, 2>{"qwen3", "qwen3moe"});
   const double epsilon = Epsilon(file);
+  const bool scales = name == "granite";
+  const double residual_scale = scales ? file.Number("residual_scale") : 1;
 
-  Matrix x = file.Rows("token_embd.weight", tokens);
+  Matrix x = (scales ? file.Number("embedding_scale") : 1) * file.Rows("token_embd.weight", tokens);
   for (Index layer = 0; layer < file.layers(); ++layer) {
     const AttentionShape shape = ReadAttentionShape(file, layer);
     Projections heads =
@@ -102,13 +104,15 @@ Matrix LlamaLogits(const OracleFile& file, std::span<const Token> tokens, Index 
       heads.keys = Rotate(heads.keys, shape.key_length, rope);
     }
     if (name == "mistral3") heads.queries = Tempered(file, heads.queries);
-    const AttentionRule rule = {.scale = 1 / std::sqrt(static_cast<double>(shape.key_length)),
+    const double root = std::sqrt(static_cast<double>(shape.key_length));
+    const AttentionRule rule = {.scale = scales ? file.Number("attention.scale") : 1 / root,
                                 .window = Slides(file, layer, 0) ? file.Count("attention.sliding_window", 0) : 0};
     const Matrix attended = Attention(heads.queries, heads.keys, heads.values, shape, rule);
-    x += Linear(file, attended, LayerTensor(layer, "attn_output"));
-    x += LlamaFeedForward(file, RmsNorm(x, file.Values(LayerTensor(layer, "ffn_norm.weight")), epsilon), layer);
+    x += residual_scale * Linear(file, attended, LayerTensor(layer, "attn_output"));
+    const Matrix normed = RmsNorm(x, file.Values(LayerTensor(layer, "ffn_norm.weight")), epsilon);
+    x += residual_scale * LlamaFeedForward(file, normed, layer);
   }
-  return OutputLogits(file, x, epsilon, 0);
+  return OutputLogits(file, x, epsilon, 0) / (scales ? file.Number("logit_scale") : 1);
 }
 
 namespace {
@@ -183,8 +187,8 @@ Matrix GemmaLogits(const OracleFile& file, std::span<const Token> tokens, Index 
 Matrix Logits(const GgufFile& gguf, std::span<const Token> tokens, const Options& options) {
   const OracleFile file(gguf);
   const std::string_view name = file.architecture();
-  if (IsOneOf(name,
-              std::array<std::string_view, 7>{"llama", "mistral3", "smollm3", "qwen2", "qwen3", "qwen3moe", "phi3"}))
+  if (IsOneOf(name, std::array<std::string_view, 8>{"llama", "mistral3", "smollm3", "qwen2", "qwen3", "qwen3moe",
+                                                    "phi3", "granite"}))
     return LlamaLogits(file, tokens, options.context_length);
   if (IsOneOf(name, std::array<std::string_view, 3>{"gemma", "gemma2", "gemma3"}))
     return GemmaLogits(file, tokens, options.context_length);

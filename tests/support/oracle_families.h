@@ -10,7 +10,7 @@
 
 namespace slm::test::oracle {
 
-// llama (with experts: Mixtral), mistral3, smollm3, qwen2, qwen3, qwen3moe, phi3.
+// llama (with experts: Mixtral), mistral3, smollm3, qwen2, qwen3, qwen3moe, phi3, granite.
 Matrix LlamaLogits(const OracleFile& file, std::span<const Token> tokens, Index context_length);
 // gemma, gemma2, gemma3.
 Matrix GemmaLogits(const OracleFile& file, std::span<const Token> tokens, Index context_length);

@@ -186,6 +186,11 @@ RandomModel RandomLlamaFamily(RandomWriter& out) {
   out.WriteShape(shape);
   WriteRopeBase(out, is_phi || (name == "llama" && experts.count == 0));
   out.WriteTables(shape, 2, true);
+  if (name == "granite") {
+    out.Number("attention.scale", random.LogReal(0.1, 1));
+    for (const char* key : {"embedding_scale", "residual_scale", "logit_scale"})
+      out.Number(key, random.LogReal(0.1, 10));
+  }
 
   std::uint32_t rope_dimensions = shape.key_length;
   const bool may_be_partial = is_phi || name.starts_with("qwen");
@@ -294,6 +299,7 @@ std::optional<RandomModel> MakeRandomModel(std::string_view architecture, std::u
       std::pair<std::string_view, Family>{"gemma3", RandomGemma},
       std::pair<std::string_view, Family>{"gemma3n", RandomGemma3n},
       std::pair<std::string_view, Family>{"gemma4", RandomGemma4},
+      std::pair<std::string_view, Family>{"granite", RandomLlamaFamily},
       std::pair<std::string_view, Family>{"llama", RandomLlamaFamily},
       std::pair<std::string_view, Family>{"mistral3", RandomLlamaFamily},
       std::pair<std::string_view, Family>{"phi3", RandomLlamaFamily},

@@ -98,7 +98,7 @@ constexpr std::uint32_t kRandomTextLength = 32;
 constexpr std::uint32_t kRandomContextLength = 96;
 
 // The families; each writes a whole model.
-RandomModel RandomLlamaFamily(RandomWriter& out);  // llama, mistral3, smollm3, qwen2, qwen3, qwen3moe, phi3
+RandomModel RandomLlamaFamily(RandomWriter& out);  // and mistral3, smollm3, qwen*, phi3, granite
 RandomModel RandomGemma(RandomWriter& out);        // gemma, gemma2, gemma3
 RandomModel RandomGemma3n(RandomWriter& out);
 RandomModel RandomGemma4(RandomWriter& out);

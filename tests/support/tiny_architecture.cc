@@ -25,6 +25,10 @@ void AddKeys(const Architecture& row, const TinyShape& shape, TinyModel& tiny) {
   } else if (row.window_pattern != 0) {
     tiny.Set(arch + "attention.sliding_window_pattern", 3u);
   }
+  if (row.scales_in_file) {
+    for (const char* key : {"embedding_scale", "residual_scale", "attention.scale", "logit_scale"})
+      tiny.Set(arch + key, 2.5f);
+  }
   if (row.shared_kv_layers == kInFile)
     tiny.Set(arch + "attention.shared_kv_layers", layers == kTinyLayers ? kTinySharedLayers : 0);
   if (row.per_layer_width == kInFile) tiny.Set(arch + "embedding_length_per_layer_input", shape.input_width);

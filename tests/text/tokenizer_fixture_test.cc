@@ -77,6 +77,14 @@ INSTANTIATE_TEST_SUITE_P(
                     SharedVocabulary{"tekken_240911", nullptr}),
     [](const auto& param_info) { return std::string(param_info.param.name); });
 
+// With Granite's vocabulary digits stand alone, and nothing begins a text.
+TEST(GraniteTokenizerTest, GivesTheReferenceIds) {
+  const fs::path folder = DataPath("models/granite");
+  const LoadedTokenizer tokenizer(folder / "model.gguf");
+  EXPECT_FALSE(tokenizer->adds_bos());
+  CheckCases(tokenizer, folder / "tokenize.jsonl");
+}
+
 TEST(SharedModelTest, EveryModelGivesTheReferenceIds) {
   const std::optional<fs::path> folder = SharedFixture(".");
   if (!folder) GTEST_SKIP() << "The shared fixtures are not beside this checkout.";

@@ -177,6 +177,7 @@ void Forward::AddToStream(Worker& worker, Operation operation, std::size_t index
     float* y = context_->ProductRow(row);
     float* x = context_->StreamRow(row);
     if (!join.post_norm.empty()) kernels.rms_norm(y, join.post_norm.data(), d, context_->config.norm_epsilon, y);
+    if (context_->config.residual_scale != 1) kernels.scale(y, context_->config.residual_scale, d);
     kernels.add(x, y, d);
     if (join.stream_scale != 1) kernels.scale(x, join.stream_scale, d);
     if (join.next_norm != nullptr) context_->SetInput(x, *join.next_norm, row);
@@ -193,6 +194,7 @@ void Forward::Logits(std::int64_t first, std::int64_t count, float* out) {
 void Forward::Logits(std::span<const LogitsRow> rows) {
   const Matrix& head = context_->weights.output;
   const auto count = std::ssize(rows);
+  const float scale = context_->config.logit_scale;
   const float softcap = context_->config.final_softcap;
   team_->Run(context_->threads, [&](Worker& worker) {
     ProfileScope scope = context_->Measure(worker, Operation::kOutputHead, Profiler::kNoLayer);
@@ -210,6 +212,7 @@ void Forward::Logits(std::span<const LogitsRow> rows) {
         context_->MatMul(worker, head, {}, input, piece, count, {tile, length});
         for (std::int64_t i = 0; i < count; ++i) {
           float* const logits = tile + i * length;
+          if (scale != 1) context_->kernels.scale(logits, scale, length);
           if (softcap != 0) context_->kernels.softcap(logits, softcap, length);
           std::copy_n(logits, length, rows[static_cast<std::size_t>(i)].out + piece.begin);
         }

@@ -89,6 +89,12 @@ constexpr std::array kArchitectures = {
         .tokenizer = {.special = kGemmaTokens},
     },
     Architecture{
+        .name = "granite",
+        .rope_pairs = RopePairs::kInterleaved,
+        .activation = FfnActivation::kSilu,
+        .scales_in_file = true,
+    },
+    Architecture{
         .name = "llama",
         .rope_pairs = RopePairs::kInterleaved,
         .activation = FfnActivation::kSilu,

@@ -112,7 +112,9 @@ Status ReadHeads(const ConfigReader& reader, ModelConfig& config) {
     layer.value_length = layer.sliding ? value_sliding : value;
     const double by_length = 1 / std::sqrt(static_cast<double>(by_width ? share : layer.key_length));
     const double of_row = architecture.attention_scale != 0 ? architecture.attention_scale : by_length;
-    SLM_ASSIGN_OR_RETURN(const double scale, reader.Number("attention.scale", of_row));
+    SLM_ASSIGN_OR_RETURN(
+        const double scale,
+        reader.Number("attention.scale", architecture.scales_in_file ? std::nullopt : std::optional(of_row)));
     layer.attention_scale = static_cast<float>(scale);
   }
   return {};
@@ -143,6 +145,14 @@ Status ReadSharing(const ConfigReader& reader, ModelConfig& config) {
 Status ReadStream(const ConfigReader& reader, ModelConfig& config) {
   const Architecture& architecture = *config.architecture;
   if (architecture.scales_embedding) config.embedding_scale = std::sqrt(static_cast<float>(config.embedding_length));
+  if (architecture.scales_in_file) {
+    SLM_ASSIGN_OR_RETURN(const double embedding, reader.Number("embedding_scale", std::nullopt));
+    SLM_ASSIGN_OR_RETURN(const double residual, reader.Number("residual_scale", std::nullopt));
+    SLM_ASSIGN_OR_RETURN(const double divisor, reader.Number("logit_scale", std::nullopt));
+    config.embedding_scale = static_cast<float>(embedding);
+    config.residual_scale = static_cast<float>(residual);
+    config.logit_scale = static_cast<float>(1 / divisor);
+  }
   SLM_ASSIGN_OR_RETURN(const double attention, reader.Number("attn_logit_softcapping", architecture.attention_softcap,
                                                              /*zero_allowed=*/true));
   SLM_ASSIGN_OR_RETURN(const double logits, reader.Number("final_logit_softcapping", architecture.final_softcap,
@@ -240,11 +250,13 @@ Status CheckConfig(const ConfigReader& reader, const ModelConfig& config) {
     if (layer.sliding && config.window == 0) return wrong("attention.sliding_window", "slides without a window");
     // As floats, or after a division, numbers of a file may be 0 or infinite.
     for (const double number :
-         {rope.base, rope.position_scale, rope.magnitude, double{layer.attention_scale}, double{config.norm_epsilon}}) {
+         {rope.base, rope.position_scale, rope.magnitude, double{layer.attention_scale}, double{config.norm_epsilon},
+          double{config.embedding_scale}, double{config.residual_scale}, double{config.logit_scale}}) {
       if (number > 0 && std::isfinite(number)) continue;
       return wrong("*", "RoPE's base ", rope.base, ", scale ", rope.position_scale, " and magnitude ", rope.magnitude,
-                   ", the scale of scores ", layer.attention_scale, " and the norms' epsilon ", config.norm_epsilon,
-                   " must be finite and above 0");
+                   ", the scales of scores ", layer.attention_scale, ", embeddings ", config.embedding_scale,
+                   ", what joins the stream ", config.residual_scale, " and logits ", config.logit_scale,
+                   " and the norms' epsilon ", config.norm_epsilon, " must be finite and above 0");
     }
   }
   return {};

@@ -52,6 +52,7 @@ struct Architecture {
 
   // The stream.
   bool scales_embedding = false;    // the embedding is multiplied by sqrt(embedding_length)
+  bool scales_in_file = false;      // of embedding, scores, what joins the stream, and logits: none may be left out
   bool post_norms = false;          // RMS norm of each sub-layer's output before it joins the residual stream
   bool layer_output_scale = false;  // the stream is multiplied by a number of the layer at its end
   double final_softcap = 0;         // of the logits, if the file has none; 0: none
@@ -146,6 +147,8 @@ struct ModelConfig {
   std::int32_t window = 0;  // positions a sliding layer sees, the current one included; 0: no layer slides
 
   float embedding_scale = 1;
+  float residual_scale = 1;  // of what a sub-layer adds to the stream
+  float logit_scale = 1;
   float attention_softcap = 0;       // 0: none
   double temperature_scale = 0;      // queries times 1 + this * ln(1 + position / original_context_length); 0: none
   float final_softcap = 0;           // 0: none
