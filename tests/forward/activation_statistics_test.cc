@@ -11,6 +11,7 @@
 #include "forward/forward.h"
 #include "forward/kv_cache.h"
 #include "model/model_impl.h"
+#include "model/placed_matrix.h"
 #include "support/fixture.h"
 
 namespace slm::test {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "forward/product.h"
+#include "model/placed_matrix.h"
 #include "model/weights.h"
 
 namespace slm {

@@ -16,6 +16,7 @@
 #include "file/model_file_impl.h"
 #include "model/adapter_impl.h"
 #include "model/model_impl.h"
+#include "model/placed_matrix.h"
 
 namespace slm {
 

@@ -115,15 +115,6 @@ struct Weights {
 // use for. What belongs to vision or audio, by its prefix, is left aside with one warning.
 Result<Weights> BindWeights(const GgufFile& file, const ModelConfig& config, const LogCallback& log = {});
 
-// A matrix that rows of activations are multiplied with, and where it lies.
-struct PlacedMatrix {
-  const Matrix* matrix = nullptr;
-  const GgufTensor* tensor = nullptr;
-  std::int64_t first_row = 0;  // of the tensor, its further dimensions counted through
-};
-// Each of them once. `weights` must be bound to the file, and both must outlive the result.
-std::vector<PlacedMatrix> PlaceMatrices(const GgufFile& file, const Weights& weights);
-
 }  // namespace slm
 
 #endif  // SLM_MODEL_WEIGHTS_H_
