@@ -288,10 +288,12 @@ TEST_F(SessionFileDamageTest, EveryFieldIsChecked) {
     fails(With(layer + 4 * field, kMost), "layer 0 does not have 2 heads");
   fails(With(offsetof(SessionFileHeader, note_bytes), std::uint64_t{3}), "1 bytes follow the last layer");
   fails(With(offsetof(SessionFileHeader, note_bytes), std::uint64_t{5}), "values of layer 1 are missing");
+  WriteWithChecksum(With(offsetof(SessionFileHeader, adapters), std::uint64_t{1}));
+  ExpectFails(Error(model_), StatusCode::kInvalidArgument, HasSubstr("saved with other adapters"));
   WriteWithChecksum(With(offsetof(SessionFileHeader, cache_format), 99u));
   ExpectFails(Error(model_), StatusCode::kInvalidArgument, HasSubstr("an unknown format"));
   WriteWithChecksum(With(offsetof(SessionFileHeader, version), 1u));
-  ExpectFails(Error(model_), StatusCode::kUnsupported, AllOf(HasSubstr("version 2"), HasSubstr("has 1")));
+  ExpectFails(Error(model_), StatusCode::kUnsupported, AllOf(HasSubstr("version 1"), HasSubstr("has 2")));
 }
 
 // Any number anywhere in front of keys and values: an error or, where it does not matter, a session.
