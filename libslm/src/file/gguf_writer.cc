@@ -203,7 +203,7 @@ Result<GgufWriter> GgufWriter::Create(const std::filesystem::path& path, GgufMet
   }
   std::size_t first = 0;
   for (std::size_t part = 0; part < counts.size(); ++part) {
-    GgufMetadata of_part = part == 0 ? std::move(metadata) : GgufMetadata();
+    GgufMetadata of_part = std::exchange(metadata, {});  // all of it is the first one's
     if (counts.size() > 1) {
       of_part.Set("split.no", static_cast<std::uint16_t>(part));
       of_part.Set("split.count", static_cast<std::uint16_t>(counts.size()));
