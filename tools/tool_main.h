@@ -204,7 +204,7 @@ inline Result<Session> CreateSession(std::string_view program, const Model& mode
     return Status(StatusCode::kInvalidArgument, std::to_string(tokens) + " tokens are more than a session can hold");
   }
   WarnBeyondTraining(program, model, tokens);
-  return Session::Create(model, ToSessionOptions(compute, static_cast<std::int32_t>(tokens), options));
+  return Session::Create(model, ToSessionOptions(compute, static_cast<std::int32_t>(tokens), std::move(options)));
 }
 
 }  // namespace slm::tools
