@@ -5,7 +5,7 @@ include(CMakePackageConfigHelpers)
 
 # The archives need the OpenMP runtime when a program is linked, and nothing else. The package file describes just
 # that: an export of the build's own targets would ask every user for xsimd too.
-install(TARGETS slm slm_convert slm_jinja slm_core slm_kernels ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(TARGETS slm slm_jinja slm_core slm_kernels ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY libslm/include/slm DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/slm)

@@ -109,10 +109,6 @@ slm_find_header(TARGET xxhash HEADER xxhash.h MACRO XXH_VERSION MINIMUM 0.8.0
   URL https://github.com/Cyan4973/xxHash/archive/refs/tags/v0.8.2.tar.gz
   SHA256 baee0c6afd4f03165de7a4e67988d16f0f2b257b51d0e3cb91909302a26a79c4)
 
-slm_find_headers(PACKAGE Eigen3 TARGET Eigen3::Eigen MINIMUM 3.4 HEADERS Eigen INCLUDE .
-  URL https://gitlab.com/libeigen/eigen/-/archive/3.4.0/eigen-3.4.0.tar.bz2
-  SHA256 b4c198460eba6f28d34894e3a5710998818515104d6e74e5cc331ce31e46e626)
-
 if(SLM_BUILD_TOOLS)
   slm_find_headers(PACKAGE CLI11 TARGET CLI11::CLI11 MINIMUM 2.1 HEADERS CLI INCLUDE include
     URL https://github.com/CLIUtils/CLI11/archive/refs/tags/v2.4.2.tar.gz
@@ -133,6 +129,12 @@ if(SLM_BUILD_TOOLS AND NOT CMAKE_CROSSCOMPILING AND NOT TARGET libedit)
   else()
     message(STATUS "libedit: not installed, slm-chat will be without line editing and history")
   endif()
+endif()
+
+if(SLM_BUILD_TESTS)
+  slm_find_headers(PACKAGE Eigen3 TARGET Eigen3::Eigen MINIMUM 3.4 HEADERS Eigen INCLUDE .
+    URL https://gitlab.com/libeigen/eigen/-/archive/3.4.0/eigen-3.4.0.tar.bz2
+    SHA256 b4c198460eba6f28d34894e3a5710998818515104d6e74e5cc331ce31e46e626)
 endif()
 
 # Built for this machine, GoogleTest comes from the system's package. For another processor, Debian's sources of it do.
