@@ -4,8 +4,8 @@
 //   slm::Result<slm::Adapter> adapter = slm::Adapter::Open(model, "letters.gguf");
 //   slm::Result<slm::Session> session = slm::Session::Create(model, {.adapters = {{*adapter, 0.8f}}});
 //
-// Hu et al. 2021, https://arxiv.org/abs/2106.09685. Files are GGUF, as slm-convert and llama.cpp's converter write
-// them.
+// Hu et al. 2021, https://arxiv.org/abs/2106.09685. Files are GGUF, as llama.cpp's convert_lora_to_gguf.py
+// writes them.
 //
 // Thread-safety: immutable after opening. An Adapter is a cheap handle, which shares the file's mapping and keeps the
 // model's.
