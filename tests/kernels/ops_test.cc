@@ -152,7 +152,7 @@ TEST_P(OpsTest, AddAndScaleAreExact) {
 TEST_P(OpsTest, AddLowRank) {
   Random random(4);
   for (std::int64_t n = 0; n <= kLongest; ++n) {
-    for (const std::int64_t rank : {0, 1, 2, 17}) {
+    for (const std::int64_t rank : {1, 2, 17}) {
       const std::int64_t panels = (n + kLowRankPanel - 1) / kLowRankPanel;
       const std::vector<float> x = RandomFloats(static_cast<std::size_t>(n), random);
       const std::vector<float> b = RandomFloats(static_cast<std::size_t>(panels * kLowRankPanel * rank), random);
