@@ -112,14 +112,14 @@ void AddSentencePieces(std::size_t end, std::uint64_t seed, Vocabulary& vocabula
   for (const std::string& character : characters) vocabulary.Add(character, kNormal, score--);
 }
 
-void AddSentencePieceKeys(const Vocabulary& vocabulary, TinyGguf& file) {
+void AddSentencePieceKeys(const Vocabulary& vocabulary, GgufMetadata& file) {
   file.Set("tokenizer.ggml.model", "llama");
   file.Set("tokenizer.ggml.tokens", vocabulary.texts);
   file.Set("tokenizer.ggml.scores", vocabulary.scores);
   file.Set("tokenizer.ggml.token_type", vocabulary.types);
 }
 
-void AddGemma3(std::size_t size, std::uint64_t seed, TinyGguf& file) {
+void AddGemma3(std::size_t size, std::uint64_t seed, GgufMetadata& file) {
   constexpr int kUnusedBefore = 99;
   constexpr int kUnusedAfter = 6143;
   Vocabulary vocabulary;
@@ -144,7 +144,7 @@ void AddGemma3(std::size_t size, std::uint64_t seed, TinyGguf& file) {
   file.Set("tokenizer.ggml.add_space_prefix", false);
 }
 
-void AddLlama2(std::size_t size, std::uint64_t seed, TinyGguf& file) {
+void AddLlama2(std::size_t size, std::uint64_t seed, GgufMetadata& file) {
   Vocabulary vocabulary;
   vocabulary.Add("<unk>", kUnknown);
   vocabulary.Add("<s>", kControl);
@@ -171,7 +171,7 @@ std::vector<std::string> ByteCharacters() {
   return visible;
 }
 
-void AddLlama3(std::size_t size, std::uint64_t seed, TinyGguf& file) {
+void AddLlama3(std::size_t size, std::uint64_t seed, GgufMetadata& file) {
   constexpr std::size_t kSpecial = 256;
   Vocabulary vocabulary;
   for (const std::string& character : ByteCharacters()) vocabulary.Add(character, kNormal);
@@ -200,7 +200,7 @@ void AddLlama3(std::size_t size, std::uint64_t seed, TinyGguf& file) {
 
 }  // namespace
 
-void AddVocabulary(VocabularyKind kind, std::int32_t size, std::uint64_t seed, TinyGguf& file) {
+void AddVocabulary(VocabularyKind kind, std::int32_t size, std::uint64_t seed, GgufMetadata& file) {
   const auto count = static_cast<std::size_t>(size);
   switch (kind) {
     case VocabularyKind::kGemma3:

@@ -5,14 +5,14 @@
 
 #include <cstdint>
 
+#include "file/gguf_writer.h"
 #include "model_shapes.h"
-#include "tiny_gguf.h"
 
 namespace slm::bench {
 
 // Adds tokenizer.ggml.* for a vocabulary of `size` tokens. Special tokens, bytes and their ids are the real models';
 // the other pieces are random letters, joined as byte-pair encoding joins them: each from two earlier ones.
-void AddVocabulary(VocabularyKind kind, std::int32_t size, std::uint64_t seed, TinyGguf& file);
+void AddVocabulary(VocabularyKind kind, std::int32_t size, std::uint64_t seed, GgufMetadata& file);
 
 }  // namespace slm::bench
 

@@ -1,38 +1,25 @@
 #include "model_writer.h"
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
 #include <cmath>
-#include <cstdio>
-#include <cstring>
-#include <filesystem>
-#include <memory>
 #include <numbers>
 #include <span>
 #include <string_view>
-#include <system_error>
 #include <utility>
 #include <vector>
 
+#include "file/gguf_writer.h"
 #include "made_vocabulary.h"
 #include "random.h"
 #include "random_weights.h"
-#include "tiny_gguf.h"
 
 namespace slm::bench {
 
 namespace {
 
-constexpr std::uint64_t kAlignment = 32;
-constexpr std::array<std::byte, kAlignment> kZeros = {};
 constexpr std::size_t kPieceBytes = 1 << 20;
 
-std::uint64_t PaddedBytes(const MadeTensor& tensor) {
-  return (tensor.bytes() + kAlignment - 1) / kAlignment * kAlignment;
-}
-
-void AddModelKeys(const ModelRecipe& recipe, TinyGguf& file) {
+void AddModelKeys(const ModelRecipe& recipe, GgufMetadata& file) {
   const ModelShape& shape = *recipe.shape;
   const bool gemma = shape.family == Family::kGemma3;
   const std::string prefix = gemma ? "gemma3." : "llama.";
@@ -64,61 +51,6 @@ void AddModelKeys(const ModelRecipe& recipe, TinyGguf& file) {
   }
 }
 
-// Everything before the data of the first tensor.
-std::string Header(const ModelRecipe& recipe, const std::vector<MadeTensor>& tensors) {
-  TinyGguf file;
-  file.set_alignment(kAlignment);
-  AddModelKeys(recipe, file);
-  AddVocabulary(recipe.shape->vocabulary, recipe.shape->vocab_size, recipe.seed, file);
-  std::uint64_t offset = 0;
-  for (const MadeTensor& tensor : tensors) {
-    file.AddTensor(tensor.name, tensor.format, tensor.shape, "").set_offset(offset);
-    offset += PaddedBytes(tensor);
-  }
-  return file.Build();
-}
-
-// A file that is removed again unless Finish() succeeds.
-class OutputFile {
- public:
-  explicit OutputFile(const std::string& path) : path_(path), file_(std::fopen(path.c_str(), "wb"), &std::fclose) {
-    unfinished_ = file_ != nullptr;
-    if (!unfinished_) Fail();
-  }
-  ~OutputFile() {
-    if (!unfinished_) return;
-    file_.reset();
-    std::error_code ignored;  // what matters has been reported
-    if (std::filesystem::is_regular_file(path_, ignored)) std::filesystem::remove(path_, ignored);
-  }
-  OutputFile(const OutputFile&) = delete;
-  OutputFile& operator=(const OutputFile&) = delete;
-
-  const Status& status() const { return status_; }
-  std::uint64_t written() const { return written_; }
-
-  void Write(std::span<const std::byte> bytes) {
-    if (!status_.ok()) return;
-    if (std::fwrite(bytes.data(), 1, bytes.size(), file_.get()) != bytes.size()) return Fail();
-    written_ += bytes.size();
-  }
-  void Write(const std::vector<float>& values) { Write(std::as_bytes(std::span(values))); }
-  Status Finish() {
-    if (status_.ok() && std::fclose(file_.release()) != 0) Fail();
-    unfinished_ = !status_.ok();
-    return status_;
-  }
-
- private:
-  void Fail() { status_ = Status(StatusCode::kIoError, "cannot write " + path_ + ": " + std::strerror(errno)); }
-
-  std::string path_;
-  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file_;
-  Status status_;
-  std::uint64_t written_ = 0;
-  bool unfinished_;  // and therefore to be removed
-};
-
 // Llama 3.1's way to longer contexts: slow angles are divided, fast ones not, those between by something between.
 std::vector<float> Llama3RopeFactors(const ModelShape& shape) {
   constexpr double kLowFrequency = 1;
@@ -140,50 +72,62 @@ std::vector<float> NormWeights(std::uint64_t count, Random& random) {
   return weights;
 }
 
-void WriteWeights(const MadeTensor& tensor, Random& random, OutputFile& file, const std::function<void()>& report) {
+Status WriteFloats(const std::vector<float>& values, GgufWriter& file) {
+  return file.Write(std::as_bytes(std::span(values)));
+}
+
+// `report` is told how many bytes more there are.
+Status WriteWeights(const MadeTensor& tensor, Random& random, GgufWriter& file,
+                    const std::function<void(std::uint64_t bytes)>& report) {
   const RandomWeights weights(tensor.format, 1 / std::sqrt(static_cast<float>(tensor.shape[0])));
   const std::size_t block_bytes = FindFormat(static_cast<std::uint32_t>(tensor.format))->block_bytes;
   std::vector<std::byte> piece(kPieceBytes / block_bytes * block_bytes);
-  for (std::uint64_t left = tensor.bytes(); left > 0 && file.status().ok(); left -= piece.size()) {
+  for (std::uint64_t left = tensor.bytes(); left > 0; left -= piece.size()) {
     piece.resize(static_cast<std::size_t>(std::min<std::uint64_t>(left, piece.size())));
     weights.Fill(random, piece);
-    file.Write(piece);
-    report();
+    if (Status status = file.Write(piece); !status.ok()) return status;
+    report(piece.size());
   }
+  return {};
 }
 
 }  // namespace
 
 std::uint64_t TensorBytes(const ModelRecipe& recipe) {
   std::uint64_t total = 0;
-  for (const MadeTensor& tensor : TensorsOf(*recipe.shape, recipe.layers, recipe.mixture)) total += PaddedBytes(tensor);
+  for (const MadeTensor& tensor : TensorsOf(*recipe.shape, recipe.layers, recipe.mixture)) total += tensor.bytes();
   return total;
 }
 
 Result<WrittenModel> WriteModel(const ModelRecipe& recipe, const std::string& path, const WriteProgress& progress) {
   const std::vector<MadeTensor> tensors = TensorsOf(*recipe.shape, recipe.layers, recipe.mixture);
-  OutputFile file(path);
-  if (!file.status().ok()) return file.status();
-  const std::string header = Header(recipe, tensors);
-  const std::uint64_t total = header.size() + TensorBytes(recipe);
-  file.Write(std::as_bytes(std::span(header)));
+  GgufMetadata metadata;
+  AddModelKeys(recipe, metadata);
+  AddVocabulary(recipe.shape->vocabulary, recipe.shape->vocab_size, recipe.seed, metadata);
+  std::vector<TensorHeader> headers;
+  for (const MadeTensor& tensor : tensors) headers.push_back({tensor.name, tensor.format, tensor.shape});
+  Result<GgufWriter> file = GgufWriter::Create(path, std::move(metadata), std::move(headers));
+  if (!file.ok()) return file.status();
+  std::uint64_t written = 0;
   for (const MadeTensor& tensor : tensors) {
     Random random(recipe.seed, tensor.name);
+    Status status;
     switch (tensor.content) {
       case Content::kNorm:
-        file.Write(NormWeights(tensor.elements(), random));
+        status = WriteFloats(NormWeights(tensor.elements(), random), *file);
         break;
       case Content::kRopeFactors:
-        file.Write(Llama3RopeFactors(*recipe.shape));
+        status = WriteFloats(Llama3RopeFactors(*recipe.shape), *file);
         break;
       case Content::kWeights:
-        WriteWeights(tensor, random, file, [&] { progress(file.written(), total); });
+        status = WriteWeights(tensor, random, *file,
+                              [&](std::uint64_t bytes) { progress(written += bytes, file->total_bytes()); });
         break;
     }
-    file.Write(std::span(kZeros).first(static_cast<std::size_t>(PaddedBytes(tensor) - tensor.bytes())));
+    if (!status.ok()) return status;
   }
-  if (const Status status = file.Finish(); !status.ok()) return status;
-  return WrittenModel{file.written(), tensors.size()};
+  if (Status status = file->Commit(); !status.ok()) return status;
+  return WrittenModel{file->total_bytes(), tensors.size()};
 }
 
 }  // namespace slm::bench

@@ -14,6 +14,12 @@ std::pair<std::string, float> ParseAdapter(std::string_view text) {
   return {std::string(text.substr(0, equals)), weight};
 }
 
+std::vector<std::string> AdapterFiles(std::span<const std::string> texts) {
+  std::vector<std::string> files;
+  for (const std::string& text : texts) files.push_back(ParseAdapter(text).first);
+  return files;
+}
+
 Result<std::vector<WeightedAdapter>> OpenAdapters(const Model& model, std::span<const std::string> texts) {
   std::vector<WeightedAdapter> adapters;
   for (const std::string& text : texts) {

@@ -18,6 +18,9 @@ namespace slm::tools {
 // File and weight. A name that ends in = and a number is given as NAME=1.
 std::pair<std::string, float> ParseAdapter(std::string_view text);
 
+// The files alone.
+std::vector<std::string> AdapterFiles(std::span<const std::string> texts);
+
 // Opens each of them for a model.
 Result<std::vector<WeightedAdapter>> OpenAdapters(const Model& model, std::span<const std::string> texts);
 

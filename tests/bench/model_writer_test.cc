@@ -231,7 +231,7 @@ class ModelWriterFailure : public ModelWriter {
 TEST_F(ModelWriterFailure, SaysWhichFileAndWhy) {
   const fs::path path = folder_ / "missing" / "a.gguf";
   const Status status = WriteTo(path);
-  EXPECT_EQ(status.code(), StatusCode::kIoError);
+  EXPECT_EQ(status.code(), StatusCode::kNotFound);
   EXPECT_EQ(status.message(), "cannot write " + path.string() + ": No such file or directory");
 }
 
@@ -253,7 +253,7 @@ TEST_F(ModelWriterFailure, LeavesDevicesWhereTheyAre) {
   const fs::path full = folder_ / "full.gguf";
   fs::create_symlink("/dev/full", full);
   const Status status = WriteTo(full);
-  EXPECT_NE(status.message().find("No space left on device"), std::string::npos) << status.message();
+  EXPECT_NE(status.message().find("it is a folder or device"), std::string::npos) << status.message();
   EXPECT_TRUE(fs::is_symlink(full));
 }
 

@@ -13,6 +13,7 @@
 #include "model/model_impl.h"
 #include "model/placed_matrix.h"
 #include "support/fixture.h"
+#include "support/tiny_model.h"
 
 namespace slm::test {
 namespace {
@@ -96,6 +97,17 @@ TEST(ActivationStatisticsTest, EveryRowOfEveryMatrixForAnyThreadsAndSteps) {
     for (const LayerConfig& layer : impl.config.layers) layers += layer.expert_feed_forward_length > 0 ? 1 : 0;
     EXPECT_EQ(expert_rows, 3 * layers * std::ssize(prompt) * impl.config.expert_used_count);
   }
+}
+
+// Where products read int8 blocks alone.
+TEST(ActivationStatisticsTest, RowsThatWereGathered) {
+  const Result<Model> model = TinyModel({.architecture = "qwen3moe", .experts = 4}).Quantize().Open();
+  ASSERT_TRUE(model.ok()) << model.status().message();
+  const ModelImpl& impl = Internal::Impl(*model);
+  const std::vector<Token> tokens = {1, 2, 3, 5, 8, 13, 21, 34};
+  const ActivationStatistics one = Collect(*model, tokens, 1, 1), many = Collect(*model, tokens, 2, 8);
+  for (const Expert& expert : impl.weights.layers[1].ffn_experts.experts)
+    EXPECT_EQ(one.Find(expert.gate)->squares, many.Find(expert.gate)->squares);
 }
 
 }  // namespace

@@ -19,6 +19,7 @@
 #include "slm/session.h"
 #include "support/fixture.h"
 #include "support/test_data.h"
+#include "support/tiny_model.h"
 #include "tiny_gguf.h"
 
 namespace slm::test {
@@ -191,6 +192,21 @@ TEST_F(AdapterTest, AppliedIsMerged) {
   EXPECT_GT(tensors, 150u);
 }
 
+// Where products read int8 blocks alone, adapters read floats all the same: also of rows that were gathered.
+TEST_F(AdapterTest, QuantizedExperts) {
+  TinyModel tiny({.architecture = "qwen3moe", .experts = 4});
+  const Result<Model> model = tiny.Quantize().Open();
+  ASSERT_TRUE(model.ok()) << model.status().message();
+  Merger merger(*model);
+  for (const GgufTensor& tensor : Internal::Impl(model->file()).gguf.tensors())
+    if (tensor.name.find("_exps") != tensor.name.npos) merger.Add(tensor);
+  const Adapter adapter = AdapterOrThrow(*model, Write(merger.adapter()));
+  const std::vector<Token> tokens = {1, 2, 3, 5, 8, 13, 21, 34};
+  const std::vector<float> one = Logits(*model, {{adapter, 1}}, tokens, {.context_length = 16, .batch_size = 1});
+  EXPECT_TRUE(SameBits(Logits(*model, {{adapter, 1}}, tokens, {.context_length = 16}), one));
+  EXPECT_GT(Compare(one, Logits(*model, {}, tokens, {.context_length = 16})).max_abs, 0.1);
+}
+
 TEST_F(AdapterTest, AWeightOfZeroIsTheBaseToTheBit) {
   const Adapter adapter = AdapterOrThrow(model_, DataPath("lora/llama3/adapter.gguf"));
   EXPECT_TRUE(SameBits(Logits(model_, {{adapter, 0}}, prompt_), Logits(model_, {}, prompt_)));
@@ -340,6 +356,12 @@ TEST_F(AdapterTest, RefusesFilesThatDontFit) {
                           .AddF32("blk.0.attn_norm.weight.lora_b", {1, 1}, floats(1))),
               HasSubstr("nothing is multiplied with what it changes"));
   EXPECT_THAT(refusal(AdapterFile("gemma3", 2)), HasSubstr("for architecture \"gemma3\""));
+  std::vector<float> infinite(64, 0.5f);
+  infinite[7] = INFINITY;
+  EXPECT_THAT(
+      refusal(
+          AdapterFile("llama", 2).AddF32(q + ".lora_a", {64, 1}, infinite).AddF32(q + ".lora_b", {1, 64}, floats(64))),
+      HasSubstr("it holds NaN or infinity"));
   EXPECT_THAT(refusal(AdapterFile("llama", NAN)), HasSubstr("no finite number"));
   EXPECT_THAT(refusal(AdapterFile("llama", 2).Set("adapter.alora.invocation_tokens", std::vector<std::uint32_t>{1})),
               HasSubstr("activated LoRA"));

@@ -41,6 +41,20 @@ TEST(AdapterOptionsTest, LogitsOfAnAdaptedModel) {
   EXPECT_LT(Compare(std::span(logits.values).last(expected.values.size()), expected.values).max_abs, 1e-3);
 }
 
+TEST(AdapterOptionsTest, NothingIsWrittenOverAnAdapter) {
+  const TemporaryFolder folder;
+  const std::string adapter = folder.Write("adapter.gguf", ReadFile(kAdapter)), before = ReadFile(adapter);
+  const ProgramResult logits =
+      RunProgram({SLM_INSPECT, "logits", Model("llama3"), "--tokens", DataPath("models/llama3/prompt.json").string(),
+                  "--out", adapter, "--lora", adapter + "=0.5"});
+  EXPECT_EQ(logits.exit_code, 1) << logits.err;
+  EXPECT_TRUE(Contains(logits.err, "adapter.gguf")) << logits.err;
+  const ProgramResult plot =
+      RunProgram({SLM_BENCH, Model("llama3"), "-d", "0,1", "--plot", adapter, "--lora", adapter});
+  EXPECT_EQ(plot.exit_code, 1) << plot.err;
+  EXPECT_EQ(ReadFile(adapter), before);
+}
+
 TEST(AdapterOptionsTest, RefusesAnotherModels) {
   const ProgramResult result =
       RunProgram({SLM_CHAT, "-m", Model("gemma3"), "--raw", "-n", "1", "--lora", kAdapter, "a"});

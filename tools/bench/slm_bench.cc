@@ -4,7 +4,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <array>
 #include <cstdint>
 #include <cstdio>
 #include <optional>
@@ -73,7 +72,9 @@ void SortOut(std::vector<std::int32_t>* counts) {
 Status CheckPlot(const Options& options, std::size_t counts, const char* needs) {
   if (options.plot.empty()) return {};
   if (counts < 2) return Status(StatusCode::kInvalidArgument, std::string("a plot needs at least two ") + needs);
-  return CheckOutput(options.plot, std::array{options.bench.model, options.shared.speculate});
+  std::vector<std::string> inputs = AdapterFiles(options.bench.compute.lora);
+  inputs.insert(inputs.end(), {options.bench.model, options.shared.speculate});
+  return CheckOutput(options.plot, inputs);
 }
 
 Status PrintShared(Options options) {

@@ -155,6 +155,8 @@ Status AnswerEach(const Model& model, const ChatToolOptions& options, const Chat
   if (!wrap.ok()) return wrap.status();
   std::vector<std::string> inputs = options.files;
   inputs.insert(inputs.end(), {options.model, options.template_file, prompt.path.string()});
+  const std::vector<std::string> adapters = AdapterFiles(options.compute.lora);
+  inputs.insert(inputs.end(), adapters.begin(), adapters.end());
   if (options.system.starts_with('@')) inputs.push_back(options.system.substr(1));
   const EachOptions each{.folder = options.out_dir,
                          .inputs = std::move(inputs),

@@ -1,7 +1,6 @@
 // slm-inspect logits and greedy: the numbers the library computes.
 
 #include <algorithm>
-#include <array>
 #include <cstdio>
 #include <memory>
 #include <span>
@@ -80,7 +79,9 @@ Status ForEachChunk(std::span<const Token> tokens, std::int32_t chunk, Read&& re
 }
 
 Status WriteLogits(const Options& options) {
-  if (Status status = CheckOutput(options.out, std::array{options.model, options.tokens}); !status.ok()) return status;
+  std::vector<std::string> inputs = AdapterFiles(options.compute.lora);
+  inputs.insert(inputs.end(), {options.model, options.tokens});
+  if (Status status = CheckOutput(options.out, inputs); !status.ok()) return status;
   Result<Input> input = Prepare(options, 0);
   if (!input.ok()) return input.status();
   const std::span<const Token> tokens = input->tokens;

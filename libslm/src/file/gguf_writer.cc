@@ -139,32 +139,33 @@ GgufMetadata::GgufMetadata(const GgufFile& file) {
   }
 }
 
-void GgufMetadata::Set(std::string_view key, std::string_view text) {
+GgufMetadata& GgufMetadata::Set(std::string_view key, std::string_view text) {
   std::string bytes;
   AppendText(bytes, text);
-  SetBytes(key, GgufType::kString, bytes);
+  return SetBytes(key, GgufType::kString, bytes);
 }
 
-void GgufMetadata::Set(std::string_view key, const std::vector<std::string>& texts) {
+GgufMetadata& GgufMetadata::Set(std::string_view key, const std::vector<std::string>& texts) {
   std::string bytes;
   for (const std::string& text : texts) AppendText(bytes, text);
-  SetArray(key, GgufType::kString, texts.size(), bytes);
+  return SetArray(key, GgufType::kString, texts.size(), bytes);
 }
 
-void GgufMetadata::Set(std::string_view key, const std::vector<bool>& values) {
+GgufMetadata& GgufMetadata::Set(std::string_view key, const std::vector<bool>& values) {
   std::string bytes;
   for (const bool value : values) bytes += value ? '\1' : '\0';
-  SetArray(key, GgufType::kBool, values.size(), bytes);
+  return SetArray(key, GgufType::kBool, values.size(), bytes);
 }
 
-void GgufMetadata::SetArray(std::string_view key, GgufType element, std::size_t count, std::string_view bytes) {
+GgufMetadata& GgufMetadata::SetArray(std::string_view key, GgufType element, std::size_t count,
+                                     std::string_view bytes) {
   std::string array;
   Append(array, element);
   Append(array, std::uint64_t{count});
-  SetBytes(key, GgufType::kArray, array.append(bytes));
+  return SetBytes(key, GgufType::kArray, array.append(bytes));
 }
 
-void GgufMetadata::SetBytes(std::string_view key, GgufType type, std::string_view bytes) {
+GgufMetadata& GgufMetadata::SetBytes(std::string_view key, GgufType type, std::string_view bytes) {
   std::string value = Typed(type).append(bytes);
   const auto found = std::ranges::find(entries_, key, &Entry::key);
   if (found != entries_.end()) {
@@ -172,6 +173,7 @@ void GgufMetadata::SetBytes(std::string_view key, GgufType type, std::string_vie
   } else {
     entries_.push_back({std::string(key), std::move(value)});
   }
+  return *this;
 }
 
 void GgufMetadata::Remove(std::string_view key) {

@@ -48,17 +48,17 @@ class GgufMetadata {
   // Adds an entry, or replaces the one of that key where it stands. The C++ type chooses the GGUF type; arrays are
   // vectors.
   template <GgufNumber T>
-  void Set(std::string_view key, T value) {
-    SetBytes(key, kGgufTypeOf<T>, {reinterpret_cast<const char*>(&value), sizeof(value)});
+  GgufMetadata& Set(std::string_view key, T value) {
+    return SetBytes(key, kGgufTypeOf<T>, {reinterpret_cast<const char*>(&value), sizeof(value)});
   }
-  void Set(std::string_view key, std::string_view text);
-  void Set(std::string_view key, const char* text) { Set(key, std::string_view(text)); }
-  void Set(std::string_view key, const std::vector<std::string>& texts);
-  void Set(std::string_view key, const std::vector<bool>& values);
+  GgufMetadata& Set(std::string_view key, std::string_view text);
+  GgufMetadata& Set(std::string_view key, const char* text) { return Set(key, std::string_view(text)); }
+  GgufMetadata& Set(std::string_view key, const std::vector<std::string>& texts);
+  GgufMetadata& Set(std::string_view key, const std::vector<bool>& values);
   template <GgufNumber T>
-  void Set(std::string_view key, const std::vector<T>& values) {
-    SetArray(key, kGgufTypeOf<T>, values.size(),
-             {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)});
+  GgufMetadata& Set(std::string_view key, const std::vector<T>& values) {
+    return SetArray(key, kGgufTypeOf<T>, values.size(),
+                    {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)});
   }
   void Remove(std::string_view key);
   bool Has(std::string_view key) const;
@@ -72,8 +72,8 @@ class GgufMetadata {
     std::string key;
     std::string value;  // its type included
   };
-  void SetBytes(std::string_view key, GgufType type, std::string_view bytes);
-  void SetArray(std::string_view key, GgufType element, std::size_t count, std::string_view bytes);
+  GgufMetadata& SetBytes(std::string_view key, GgufType type, std::string_view bytes);
+  GgufMetadata& SetArray(std::string_view key, GgufType element, std::size_t count, std::string_view bytes);
 
   std::vector<Entry> entries_;
 };

@@ -14,7 +14,7 @@ namespace {
 void AddRows(const KernelSet& kernels, const LowRank& low, const float* factors, std::int64_t first, std::int64_t count,
              float* out) {
   const std::byte* const panels = low.Panel(first);
-  if (low.format == Format::kF16) {
+  if (low.a.format->format == Format::kF16) {
     kernels.add_low_rank_f16(out, reinterpret_cast<const Half*>(panels), factors, low.rank, count);
   } else {
     kernels.add_low_rank(out, reinterpret_cast<const float*>(panels), factors, low.rank, count);

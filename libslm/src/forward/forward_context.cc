@@ -71,6 +71,7 @@ void ForwardContext::MatMul(const Worker& worker, const Matrix& matrix, const Ve
   // The first rows of a matrix meet each row of activations once.
   if (statistics != nullptr && range.begin == 0) statistics->Add(matrix, input, tokens);
   Multiply(kernels, matrix, input, range, tokens, output, Scratch(worker, MatMulScratchBytes(matrix.columns)));
+  if (bias.empty() && input.narrow == nullptr) return;
   const std::int64_t count = range.end - range.begin;
   for (std::int64_t token = 0; token < tokens; ++token) {
     float* const out = output.out + token * output.stride;

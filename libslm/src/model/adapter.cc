@@ -43,29 +43,18 @@ std::string Shape(const GgufTensor& tensor) {
   return text + "]";
 }
 
-// Bytes of the widest number a format's blocks are made of.
-std::size_t Width(const GgufTensor& tensor) {
-  return tensor.format->block_elements == 1 ? tensor.format->block_bytes : sizeof(Half);
+// In which both halves of a pair are kept: blocks of several numbers have scales that are halves.
+const FormatInfo* FormatOf(const Pair& pair) {
+  const bool floats = pair.a->format->format == Format::kF32 || pair.b->format->format == Format::kF32;
+  return FindFormat(static_cast<std::uint32_t>(floats ? Format::kF32 : Format::kF16));
 }
 
-std::size_t NumberBytes(const LowRank& low) { return low.format == Format::kF16 ? sizeof(Half) : sizeof(float); }
-
-void Store(float number, std::size_t index, const LowRank& low, AlignedBuffer<std::byte>& out) {
-  if (low.format == Format::kF16) {
+void Store(float number, std::size_t index, const FormatInfo& format, AlignedBuffer<std::byte>& out) {
+  if (format.format == Format::kF16) {
     reinterpret_cast<Half*>(out.data())[index] = FloatToHalf(number);
   } else {
     reinterpret_cast<float*>(out.data())[index] = number;
   }
-}
-
-// The largest of some numbers, without their sign; NaN if one of them is not finite.
-float Largest(const AlignedBuffer<float>& numbers) {
-  float largest = 0, check = 0;
-  for (const float number : std::span(numbers.data(), numbers.size())) {
-    largest = std::max(largest, std::abs(number));
-    check += number - number;
-  }
-  return largest + check;
 }
 
 std::span<const std::byte> RowsOf(const GgufTensor& tensor, std::uint64_t first, std::uint64_t count) {
@@ -183,11 +172,15 @@ class Binder {
   // Some rows of a tensor, and what is to be divided by: their largest number, or 1.
   Status ReadFloats(const GgufTensor& tensor, std::uint64_t first, std::uint64_t rows, AlignedBuffer<float>& floats,
                     float& divisor) {
+    const std::span<const std::byte> blocks = RowsOf(tensor, first, rows);
+    const auto block_count = static_cast<std::int64_t>(blocks.size() / tensor.format->block_bytes);
+    if (tensor.format->find_bad_block(blocks.data(), block_count) >= 0)
+      return Fail(StatusCode::kCorruptFile, tensor, "it holds NaN or infinity");
     const std::uint64_t count = rows * tensor.shape[0];
     if (!floats.Allocate(static_cast<std::size_t>(count))) return OutOfMemory();
-    tensor.format->to_float(RowsOf(tensor, first, rows).data(), static_cast<std::int64_t>(count), floats.data());
-    const float largest = Largest(floats);
-    if (!std::isfinite(largest)) return Fail(StatusCode::kCorruptFile, tensor, "it holds NaN or infinity");
+    tensor.format->to_float(blocks.data(), static_cast<std::int64_t>(count), floats.data());
+    float largest = 0;
+    for (const float number : std::span(floats.data(), floats.size())) largest = std::max(largest, std::abs(number));
     divisor = largest > 0 ? largest : 1;
     return {};
   }
@@ -195,30 +188,28 @@ class Binder {
   // Rows of A and rows of B to what their products need; `low` has the rank.
   Status Read(const Pair& pair, std::uint64_t a_first, std::uint64_t a_rows, std::uint64_t b_first, std::int64_t b_rows,
               LowRank& low) {
-    const bool exact = Width(*pair.a) > sizeof(Half) || Width(*pair.b) > sizeof(Half);
-    low.format = exact ? Format::kF32 : Format::kF16;
+    const FormatInfo& format = *FormatOf(pair);
     AlignedBuffer<float> floats;
     float a_divisor = 1, b_divisor = 1;
     SLM_RETURN_IF_ERROR(ReadFloats(*pair.a, a_first, a_rows, floats, a_divisor));
-    if (!low.a_data.Allocate(floats.size() * NumberBytes(low))) return OutOfMemory();
-    for (std::size_t i = 0; i < floats.size(); ++i) Store(floats.data()[i] / a_divisor, i, low, low.a_data);
-    const FormatInfo* const format = FindFormat(static_cast<std::uint32_t>(low.format));
+    if (!low.a_data.Allocate(floats.size() * format.block_bytes)) return OutOfMemory();
+    for (std::size_t i = 0; i < floats.size(); ++i) Store(floats.data()[i] / a_divisor, i, format, low.a_data);
     const auto columns = static_cast<std::int64_t>(pair.a->shape[0]);
-    low.a = {.format = format,
+    low.a = {.format = &format,
              .data = low.a_data.data(),
              .columns = columns,
              .rows = static_cast<std::int64_t>(a_rows),
-             .row_bytes = RowBytes(*format, columns)};
+             .row_bytes = RowBytes(format, columns)};
 
     SLM_RETURN_IF_ERROR(ReadFloats(*pair.b, b_first, static_cast<std::uint64_t>(b_rows), floats, b_divisor));
     const std::int64_t panels = (b_rows + kLowRankPanel - 1) / kLowRankPanel;
-    if (!low.b.Allocate(static_cast<std::size_t>(panels * kLowRankPanel * low.rank) * NumberBytes(low)))
+    if (!low.b.Allocate(static_cast<std::size_t>(panels * kLowRankPanel * low.rank) * format.block_bytes))
       return OutOfMemory();
     std::fill_n(low.b.data(), low.b.size(), std::byte{0});
     for (std::int64_t row = 0; row < b_rows; ++row) {
       for (std::int64_t k = 0; k < low.rank; ++k) {
         const std::int64_t at = (row / kLowRankPanel * low.rank + k) * kLowRankPanel + row % kLowRankPanel;
-        Store(floats.data()[row * low.rank + k] / b_divisor, static_cast<std::size_t>(at), low, low.b);
+        Store(floats.data()[row * low.rank + k] / b_divisor, static_cast<std::size_t>(at), format, low.b);
       }
     }
     const double scale = alpha_ != 0 ? alpha_ / static_cast<double>(low.rank) : 1;

@@ -25,17 +25,15 @@ namespace slm {
 // the file has no more than those, divided by their largest number so that nothing is too large or small for a half.
 struct LowRank {
   std::int64_t rank = 0;
-  float scale = 0;               // alpha / rank, and what A and B were divided by
-  Format format = Format::kF32;  // or kF16
+  float scale = 0;  // alpha / rank, and what A and B were divided by
   // [rank, columns of W]. Of an embedding: [vocab, rank], of which a token's row stands for A x.
   Matrix a;
   AlignedBuffer<std::byte> a_data;
-  AlignedBuffer<std::byte> b;  // [rows of W, rank] in panels, as KernelSet::add_low_rank reads them
+  AlignedBuffer<std::byte> b;  // [rows of W, rank] in panels, as KernelSet::add_low_rank reads them; in a's format
 
   // Where the panel of a row of W begins.
   const std::byte* Panel(std::int64_t row) const {
-    const std::size_t number = format == Format::kF16 ? sizeof(Half) : sizeof(float);
-    return b.data() + static_cast<std::size_t>(row / kLowRankPanel * kLowRankPanel * rank) * number;
+    return b.data() + static_cast<std::size_t>(row / kLowRankPanel * kLowRankPanel * rank) * a.format->block_bytes;
   }
 };
 
